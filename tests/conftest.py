@@ -1,0 +1,24 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder that NORMWISE_DATA names, with mnist/, fashion-mnist/ and cifar10/ in it."""
+    if "NORMWISE_DATA" not in os.environ:
+        pytest.skip("needs MNIST, Fashion-MNIST and CIFAR-10: set NORMWISE_DATA to the folder that holds them")
+    return Path(os.environ["NORMWISE_DATA"])
