@@ -1,27 +1,33 @@
-"""Reading one run's directory.
+"""One run on disk.
 
 runs/<study>/<arm slug>-<seed>-<hash>/
     settings.json           the resolved settings
     metrics.jsonl           one line per evaluation; deterministic: no clock in it
     timing.jsonl            clocks
-    checkpoint.safetensors  see ``checkpoint.py``
-    done.json               only when the run has ended
+    checkpoint.safetensors  weights, optimiser state and random generators; see ``normwise.lab.checkpoint``
+    done.json               only when the run has ended: finished, diverged or failed, with the reason
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from normwise.records.files import dumps, read_json, read_lines, write_json
+
+METRICS, TIMING, DONE, SETTINGS = "metrics.jsonl", "timing.jsonl", "done.json", "settings.json"
+
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: an arm with a seed.
+    """What a run left on disk.
 
     Attributes:
         directory: where the files are.
-        settings: ``settings.json``: ``arm`` (name), ``seed``, ``lr`` and every other resolved setting.
+        settings: ``settings.json``, with the ``arm``'s name in the study that asks, ``seed`` and ``lr``.
         metrics: the lines of ``metrics.jsonl``.
         timing: the lines of ``timing.jsonl``.
         done: ``done.json``, or None while the run has not ended.
@@ -32,3 +38,47 @@ class RunRecord:
     metrics: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     done: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, directory: Path, *, arm: str) -> RunRecord:
+        """Read a run's directory, also one that another process is still writing."""
+        return cls(
+            directory,
+            {"arm": arm, **(read_json(directory / SETTINGS) or {})},
+            read_lines(directory / METRICS),
+            read_lines(directory / TIMING),
+            read_json(directory / DONE),
+        )
+
+
+class RunWriter:
+    """Appends the lines of a run's files.
+
+    The files are cut to the given lengths first, so that what a killed process wrote after its last checkpoint is gone.
+    """
+
+    def __init__(self, directory: Path, lengths: Mapping[str, int]) -> None:
+        self._files = {name: (directory / name).open("ab") for name in (METRICS, TIMING)}
+        for name, file in self._files.items():
+            file.truncate(lengths.get(name, 0))
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        """Add one line to the file ``name``."""
+        self._files[name].write(dumps(line).encode() + b"\n")
+        self._files[name].flush()
+
+    def sync(self) -> dict[str, int]:
+        """Force the lines to disk and return each file's length in bytes, for the checkpoint that follows."""
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
+
+def write_done(directory: Path, status: str, step: int, reason: str | None = None) -> None:
+    """Record that a run ended: ``finished``, ``diverged`` or ``failed``, at which step and why."""
+    write_json(directory / DONE, {"status": status, "step": step, "reason": reason})

@@ -1,0 +1,164 @@
+"""The networks that a comparison trains: ``mlp``, ``cnn`` and the user's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from normwise.errors import RequestError, choice
+from normwise.lab.factory import Factory, call
+from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from normwise.ops.activations import activation
+from normwise.surgery import batch_normalize
+
+Settings = Mapping[str, Any]
+Named = Iterator[tuple[str, nn.Module]]
+
+
+def build(settings: Settings, example_shape: Sequence[int], classes: int, own: Factory | None = None) -> nn.Module:
+    """The network of one run, in training mode, its weights drawn from torch's generator.
+
+    Args:
+        settings: a run's settings: ``model`` and the arm's keys.
+        example_shape: the shape of one example: (features,) or (channels, height, width).
+        classes: how many outputs the network has.
+        own: the user's ``make_model``, for any other model than ``mlp`` and ``cnn``.
+
+    Raises:
+        RequestError: for widths that do not fit the images or the groups, or a factory that raises or returns no module.
+        SurgeryError: for a user's network that normalization cannot be inserted into.
+    """
+    if own is not None:
+        network = _own(own, settings, example_shape)
+    else:
+        kind, widths = parse(settings["model"])
+        layers = {"mlp": _mlp, "cnn": _cnn}[kind]
+        network = nn.Sequential(_ordered(layers(settings, tuple(example_shape), widths, classes)))
+    initialise(network, settings["init"])
+    return network
+
+
+DEFAULT_WIDTHS = {"mlp": (100, 100, 100), "cnn": (16, 32)}
+
+
+def parse(model: str) -> tuple[str, tuple[int, ...]]:
+    """``mlp``, ``mlp:256,256``, ``cnn`` or ``cnn:16,32`` as a kind and its widths.
+
+    Raises:
+        RequestError: for anything else.
+    """
+    kind, colon, widths = model.partition(":")
+    if kind not in DEFAULT_WIDTHS:
+        raise RequestError(f"{choice(kind, DEFAULT_WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable")
+    if not colon:
+        return kind, DEFAULT_WIDTHS[kind]
+    if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", widths):
+        raise RequestError(f"model is {model!r}; allowed: {kind}:WIDTH,WIDTH,… with whole numbers, for example {kind}:100,100,100")
+    return kind, tuple(int(width) for width in widths.split(","))
+
+
+def _ordered(layers: Named) -> Any:
+    from collections import OrderedDict
+
+    return OrderedDict(layers)
+
+
+def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
+    """Linear maps of the given widths, each with normalization, activation and dropout, then one to the classes."""
+    features = 1
+    for size in shape:
+        features *= size
+    if len(shape) > 1:
+        yield "flatten", nn.Flatten()
+    for index, width in enumerate(widths, start=1):
+        yield f"linear{index}", nn.Linear(features, width, bias=_needs_bias(settings))
+        yield from _nonlinearity(settings, width, index, dims=0)
+        features = width
+    yield "output", nn.Linear(features, classes)
+
+
+def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
+    """Blocks of 3×3 convolution, normalization, activation and 2×2 maximum, then one linear map to the classes."""
+    if len(shape) != 3:
+        raise RequestError(f"model cnn needs images, examples of shape (channels, height, width); these have shape {shape}; use mlp")
+    channels, height, width = shape
+    if min(height, width) < 2 ** len(widths):
+        raise RequestError(f"model cnn halves the image {len(widths)} times, too often for {height}×{width}; give fewer widths")
+    for index, features in enumerate(widths, start=1):
+        yield f"conv{index}", nn.Conv2d(channels, features, 3, padding=1, bias=_needs_bias(settings))
+        yield from _nonlinearity(settings, features, index, dims=2)
+        yield f"pool{index}", nn.MaxPool2d(2)
+        channels, height, width = features, height // 2, width // 2
+    yield "flatten", nn.Flatten()
+    yield "output", nn.Linear(channels * height * width, classes)
+
+
+def _needs_bias(settings: Settings) -> bool:
+    """A bias is useless where batch normalization subtracts the mean right after it (section 3.2 of the paper)."""
+    return not (settings["norm"] == "batch" and settings["place"] == "before")
+
+
+def _nonlinearity(settings: Settings, features: int, index: int, *, dims: int) -> Named:
+    """The activation of one layer, with the normalization before or after it, and dropout."""
+    parts: list[tuple[str, nn.Module]] = [(f"activation{index}", activation(settings["activation"]).module())]
+    if settings["norm"] != "none":
+        parts.insert(0 if settings["place"] == "before" else 1, (f"norm{index}", normalization(settings["norm"])(features, dims)))
+    yield from parts
+    if settings["dropout"]:
+        yield f"dropout{index}", nn.Dropout(settings["dropout"])
+
+
+def normalization(norm: str) -> Callable[[int, int], nn.Module]:
+    """What makes a normalization layer, from the number of features and of spatial axes.
+
+    Layer normalization of feature maps runs over channels and positions, as group normalization with one group does.
+    """
+    name, _, groups = norm.partition(":")
+
+    def make(features: int, dims: int) -> nn.Module:
+        if name == "batch":
+            return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[dims](features)
+        if name == "layer":
+            return nn.GroupNorm(1, features) if dims else nn.LayerNorm(features)
+        if features % int(groups):
+            raise RequestError(f"norm={norm}: {features} features do not divide into {groups} groups; give a divisor of {features}")
+        return nn.GroupNorm(int(groups), features)
+
+    return make
+
+
+def _own(own: Factory, settings: Settings, example_shape: Sequence[int]) -> nn.Module:
+    import torch
+
+    network = call(own)
+    if not isinstance(network, nn.Module):
+        raise RequestError(f"{own.name} returned a {type(network).__name__}; it must return a torch.nn.Module without normalization")
+    network.train()
+    if settings["norm"] == "none":
+        return network
+    layer = normalization(settings["norm"])
+    return batch_normalize(network, place=settings["place"], example=torch.zeros(2, *example_shape), layer=layer).model
+
+
+def initialise(network: nn.Module, init: str) -> None:
+    """Draw the weights of every linear map and convolution anew; their biases start at zero.
+
+    ``xavier`` is N(0, 2/(fan_in + fan_out)) (Glorot and Bengio 2010), ``he`` is N(0, 2/fan_in) (He et al. 2015), ``normal:s`` is
+    N(0, s²); ``default`` leaves what torch drew, the uniform distribution U(−1/√fan_in, 1/√fan_in) for weights and biases.
+    """
+    if init == "default":
+        return
+    name, _, std = init.partition(":")
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+            if name == "xavier":
+                nn.init.xavier_normal_(module.weight)
+            elif name == "he":
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            else:
+                nn.init.normal_(module.weight, std=float(std))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

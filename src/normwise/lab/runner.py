@@ -1,0 +1,165 @@
+"""Running many runs: each in a process of its own, as many at once as there are cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from normwise.lab.data import Data
+from normwise.lab.job import Job, Message, start
+from normwise.records.run import DONE, write_done
+from normwise.records.study import disk_error
+
+OnProgress = Callable[[int, int], None]
+"""Called with the index of a job and the number of steps that it has made."""
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare() -> None:
+    """Begin to load torch in the process that workers are forked from, while the caller goes on with something else."""
+    if _method() == "forkserver":
+        with _without_main():
+            _context()
+            forkserver.ensure_running()
+
+
+def run_all(jobs: Sequence[Job], data: Data, *, workers: int, on_progress: OnProgress) -> None:
+    """Run every job to its end; what each left is on disk.
+
+    A worker that dies fails its run and not the others.
+
+    Args:
+        jobs: the runs.
+        data: the unscaled data.
+        workers: how many processes at once; 0 runs the jobs in this process, one after another.
+        on_progress: told of every measurement.
+
+    Raises:
+        JobError: when records cannot be written; the other runs are stopped and can be continued.
+    """
+    if workers == 0:
+        _run_here(jobs, data, on_progress)
+        return
+    waiting = deque(enumerate(jobs))
+    running: dict[Connection, _Running] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                worker = _start(*waiting.popleft(), data)
+                running[worker.channel] = worker
+            for channel in wait(list(running)):
+                worker = running[channel]  # type: ignore[index] - wait returns what it was given
+                if not _listen(worker, on_progress):
+                    del running[worker.channel]
+    finally:
+        _stop([worker.process for worker in running.values()])
+
+
+class _Running(NamedTuple):
+    index: int
+    job: Job
+    process: BaseProcess
+    channel: Connection
+
+
+def _start(index: int, job: Job, data: Data) -> _Running:
+    channel, theirs = multiprocessing.Pipe(duplex=False)
+    with _without_main(), theirs:
+        process = _context().Process(target=start, args=(theirs, job, data), daemon=True)
+        process.start()
+    return _Running(index, job, process, channel)
+
+
+def _listen(worker: _Running, on_progress: OnProgress) -> bool:
+    """Take one message from a worker; False when it has ended."""
+    try:
+        message = worker.channel.recv()
+    except EOFError:
+        worker.process.join()
+        worker.channel.close()
+        _check_done(worker.job, worker.process.exitcode)
+        return False
+    _handle(message, worker.job)
+    on_progress(worker.index, message.step)
+    return True
+
+
+def _handle(message: Message, job: Job) -> None:
+    if message.disk is not None:
+        raise disk_error(job.directory, OSError(message.disk))
+
+
+def _check_done(job: Job, exitcode: int | None) -> None:
+    """Record a worker that ended without a result as a failed run."""
+    if (job.directory / DONE).exists():
+        return
+    how = f"with exit code {exitcode}"
+    if exitcode is not None and exitcode < 0:
+        how = f"by {signal.Signals(-exitcode).name}" + (" (out of memory?)" if -exitcode == signal.SIGKILL else "")
+    try:
+        job.directory.mkdir(parents=True, exist_ok=True)
+        write_done(job.directory, "failed", 0, f"its process was ended {how}; give the same command again to continue it")
+    except OSError as error:
+        raise disk_error(job.directory, error) from None
+
+
+def _stop(processes: Sequence[BaseProcess]) -> None:
+    """End the processes, within two seconds."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(timeout=1)
+        if process.is_alive():
+            process.kill()
+
+
+def _run_here(jobs: Sequence[Job], data: Data, on_progress: OnProgress) -> None:
+    from normwise.lab import worker
+
+    for index, job in enumerate(jobs):
+
+        def tell(message: Message, index: int = index, job: Job = job) -> None:
+            _handle(message, job)
+            on_progress(index, message.step)
+
+        worker.run(job, data, tell)
+
+
+def _method() -> str:
+    """A fork of a process that has loaded torch and nothing else starts in milliseconds; where there is no fork, a new process."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def _context() -> Any:
+    context = multiprocessing.get_context(_method())
+    context.set_forkserver_preload(["normwise.lab.worker"])
+    return context
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let child processes start from this package alone.
+
+    Otherwise multiprocessing imports the caller's script again in every child, and a script without an
+    ``if __name__ == "__main__"`` would start the study again.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

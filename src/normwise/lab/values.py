@@ -1,0 +1,97 @@
+"""Reading the value of an arm's key: each function takes what was written and returns what it means, or says what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from normwise.errors import RequestError, choice
+
+
+def one_of(key: str, *names: str) -> Callable[[str], str]:
+    """A reader for one of a few names."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise RequestError(choice(text, names, key))
+        return text
+
+    return read
+
+
+def number(key: str, text: str, allowed: str, fits: Callable[[float], bool]) -> float:
+    """A finite number for which ``fits`` holds; ``allowed`` says that in words."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or not fits(value):
+        raise RequestError(f"{key} is {text!r}; allowed: {allowed}")
+    return value
+
+
+def fraction(key: str) -> Callable[[str], float]:
+    """A reader for a number from 0 up to, not including, 1."""
+    return lambda text: number(key, text, "a number from 0 up to, not including, 1", lambda value: 0 <= value < 1)
+
+
+def non_negative(key: str) -> Callable[[str], float]:
+    """A reader for a number that is zero or more."""
+    return lambda text: number(key, text, "a finite number, zero or more", lambda value: value >= 0)
+
+
+def count(key: str) -> Callable[[str], int]:
+    """A reader for a whole number of one or more."""
+    return lambda text: int(
+        number(key, text, "a whole number, 1 or more", lambda value: value >= 1 and value == int(value))
+    )
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """One or more learning rates, in rising order."""
+    found = [number("lr", part.strip(), "a finite number above 0", lambda value: value > 0) for part in text.split(",")]
+    if len(set(found)) < len(found):
+        raise RequestError(f"lr is {text!r}; allowed: learning rates that differ")
+    return tuple(sorted(found))
+
+
+def norm(text: str) -> str:
+    """``none``, ``batch``, ``layer`` or ``group:GROUPS``."""
+    name, _, groups = text.partition(":")
+    if name == "group":
+        return f"group:{count('the number of groups in norm=group:GROUPS')(groups)}"
+    return one_of("norm", "none", "batch", "layer", "group:4")(text)
+
+
+def init(text: str) -> str:
+    """``default``, ``xavier``, ``he`` or ``normal:STD``."""
+    name, _, std = text.partition(":")
+    if name == "normal":
+        return f"normal:{number('STD in init=normal:STD', std, 'a finite number above 0', lambda value: value > 0)!r}"
+    return one_of("init", "default", "xavier", "he", "normal:0.04")(text)
+
+
+def schedule(text: str) -> str:
+    """``constant``, ``step:EVERY[:FACTOR]`` (FACTOR is 0.1 when left out) or ``exponential:FACTOR``."""
+    name, *parameters = text.split(":")
+    if name == "step" and len(parameters) in (1, 2):
+        every = count("EVERY in schedule=step:EVERY")(parameters[0])
+        factor = _factor(parameters[1]) if parameters[1:] else 0.1
+        return f"step:{every}:{factor!r}"
+    if name == "exponential" and len(parameters) == 1:
+        return f"exponential:{_factor(parameters[0])!r}"
+    return one_of("schedule", "constant", "step:1000", "step:1000:0.1", "exponential:0.999")(text)
+
+
+def _factor(text: str) -> float:
+    return number("FACTOR of the schedule", text, "a number above 0, at most 1", lambda value: 0 < value <= 1)
+
+
+def activation(text: str) -> str:
+    """The name of an activation with its optional parameter, ``leaky_relu:0.1``."""
+    from normwise.ops.activations import activation as known
+
+    try:
+        return str(known(text))
+    except ValueError as error:
+        raise RequestError(str(error)) from None

@@ -1,0 +1,66 @@
+"""The process of one run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import torch
+
+from normwise.errors import NormwiseError
+from normwise.lab.data import Data
+from normwise.lab.job import Job, Message
+from normwise.lab.train import train
+from normwise.records.files import read_lines
+from normwise.records.run import METRICS, write_done
+
+
+def main(channel: Connection, job: Job, data: Data) -> None:
+    """Train one run in this process, which has one compute thread and ends with it.
+
+    Ctrl-C is left to the parent, which ends its workers; a worker whose parent is gone ends at once, so that nobody writes to a
+    directory that another process may take over.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    run(job, data, channel.send)
+
+
+def run(job: Job, data: Data, tell: Callable[[Message], None]) -> None:
+    """Train one run with one compute thread; what goes wrong in it is recorded as its result and does not raise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            train(job, data, lambda step: tell(Message(step)))
+    except OSError as error:
+        tell(Message(disk=error.strerror or str(error)))
+    except Exception as error:
+        lines = read_lines(job.directory / METRICS)
+        write_done(job.directory, "failed", lines[-1]["step"] if lines else 0, reason(error))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def reason(error: BaseException) -> str:
+    """An exception in one line, with the place it came from."""
+    text = " ".join(str(error).split())
+    if isinstance(error, NormwiseError):
+        return text
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {text}{place}"
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,92 @@
+"""A study's directory: what was asked, the lock, and where each run goes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from normwise.errors import JobError, RequestError
+from normwise.records.files import dumps, read_json, write_json
+
+STUDY, LOCK = "study.json", ".lock"
+ELSEWHERE = "give another directory with --out DIR"
+
+
+@contextmanager
+def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any]) -> Iterator[None]:
+    """Hold a study's directory for this process, made if it does not exist.
+
+    Args:
+        directory: the study's directory.
+        study: what was asked; written to ``study.json``.
+        question: the part of ``study`` by which a directory is recognised as belonging to the same question, so that arms and
+            seeds can be added to it.
+
+    Raises:
+        RequestError: for a path that is a file or cannot be written, a directory in use, one that holds a study of another
+            question, or one that holds anything else.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(directory, question)
+        lock = FileLock(directory / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise RequestError(f"{directory} is in use by another normwise process; wait for it, or {ELSEWHERE}") from None
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(f"{directory} is, or lies below, a file; {ELSEWHERE}") from None
+    except OSError as error:
+        raise RequestError(f"{directory} cannot be written: {error.strerror}; {ELSEWHERE}") from None
+    with lock:
+        try:
+            write_json(directory / STUDY, study)
+        except OSError as error:
+            raise disk_error(directory, error) from None
+        yield
+
+
+def disk_error(directory: Path, error: OSError) -> JobError:
+    """The error for a disk that does not take what is written."""
+    return JobError(
+        f"cannot write to {directory}: {error.strerror or error}; what was recorded before is kept: "
+        "make room and give the same command again"
+    )
+
+
+def _refuse_foreign(directory: Path, question: Mapping[str, Any]) -> None:
+    held = {path.name for path in directory.iterdir()} - {LOCK, f".{STUDY}.tmp"}
+    if not held:
+        return
+    try:
+        study = read_json(directory / STUDY)
+    except ValueError:
+        study = None
+    if not isinstance(study, dict):
+        raise RequestError(f"{directory} holds something else than a study; give an empty or a new one with --out DIR")
+    for key, value in question.items():
+        if study.get(key) != value:
+            raise RequestError(
+                f"{directory} holds a study with {key} {study.get(key)!r}, not {value!r}; {ELSEWHERE}"
+            )
+
+
+def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:
+    """Where a run belongs: ``<arm slug>-<seed>-<hash>``.
+
+    The hash is of the resolved settings, seed included, and not of the arm's name: an arm that was renamed finds its runs.
+    """
+    digest = hashlib.sha256(dumps(dict(sorted(settings.items()))).encode()).hexdigest()[:12]
+    ending = f"-{settings['seed']}-{digest}"
+    for directory in study.glob(f"*{ending}"):
+        return directory
+    return study / f"{slug(arm)}{ending}"
+
+
+def slug(text: str) -> str:
+    """Letters, digits and single hyphens: fit for a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "arm"
