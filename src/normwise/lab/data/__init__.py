@@ -1,0 +1,9 @@
+"""The data of a study: four named sets, or a user's own, checked, split and described by a fingerprint."""
+
+from __future__ import annotations
+
+from normwise.lab.data.named import BUILT_IN, load
+from normwise.lab.data.parts import Data, Part
+from normwise.lab.data.scaling import Scaling
+
+__all__ = ["BUILT_IN", "Data", "Part", "Scaling", "load"]
