@@ -1,0 +1,197 @@
+"""A user's own function, named on the command line or handed over: finding it and calling it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from normwise.errors import RequestError
+
+FORMS = "package.module:callable or path/to/file.py:callable"
+
+
+@dataclass(frozen=True)
+class Factory:
+    """A user's function and what identifies it.
+
+    Attributes:
+        callable: the function.
+        name: as the user wrote it; of a callable that was handed over, ``module:qualified name``.
+        source_hash: the first 16 hexadecimal digits of the SHA-256 of its source file, of its name where there is none.
+        folder: what its own imports are looked up in, besides ``sys.path``.
+    """
+
+    callable: Callable[[], Any]
+    name: str
+    source_hash: str
+    folder: Path
+
+
+def looks_like(source: str) -> bool:
+    """Whether a string is meant to name a function, rightly written or not: a colon, a separator or ``.py`` in it."""
+    return ":" in source or "/" in source or "\\" in source or source.endswith(".py")
+
+
+def resolve(source: str | Callable[[], Any], *, what: str) -> Factory:
+    """Finds a function.
+
+    A file is loaded as a module of its own, whose name follows from the file's path and content: several functions of
+    one file share the module, a changed file becomes a new one, and another process that resolves the same name can
+    unpickle what the module defines. While a file loads, its folder is on ``sys.path``; while a module does, the
+    working directory.
+
+    Args:
+        source: ``package.module:callable``, ``path/to/file.py:callable``, or the function itself.
+        what: what it is for, in errors: ``data function``, for example.
+
+    Raises:
+        RequestError: there is no such file, module or function; importing it fails; or it is not callable.
+    """
+    if not isinstance(source, str):
+        return _from_object(source, what)
+    place, _, attribute = source.rpartition(":")
+    if not (place and attribute.isidentifier()):
+        raise RequestError(f"{what} {source!r} names no function; write {FORMS}")
+    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    path = Path(place).expanduser()
+    folder = path.resolve().parent if is_file else Path.cwd()
+    with _on_path(folder):
+        module = _load_file(path, source, what) if is_file else _load_module(place, source, what)
+    function = _attribute(module, attribute, source, what)
+    return Factory(function, source, _hash_file(module.__dict__.get("__file__"), source), folder)
+
+
+def call(factory: Factory) -> Any:
+    """Calls the function, its folder on ``sys.path``, and returns what it returns.
+
+    Raises:
+        RequestError: it raised; the error names the function, the exception and the last line of the user's file in its
+            traceback, and has the exception as its cause.
+    """
+    try:
+        with _on_path(factory.folder):
+            return factory.callable()
+    except (Exception, SystemExit) as error:
+        file = inspect.getfile(_function(factory.callable)) if _has_file(factory.callable) else None
+        raise RequestError(f"{factory.name} raised {_described(error, file)}") from error
+
+
+def _from_object(function: Any, what: str) -> Factory:
+    if not callable(function):
+        raise RequestError(f"{what} must be a function, or the name of one: {FORMS}; got {function!r}")
+    target = _function(function)
+    name = f"{target.__module__}:{target.__qualname__}"
+    if isinstance(function, functools.partial):
+        given = [*map(repr, function.args), *(f"{key}={value!r}" for key, value in function.keywords.items())]
+        name += f"({', '.join(given)})"
+    file = inspect.getfile(target) if _has_file(function) else None
+    return Factory(function, name, _hash_file(file, name), Path(file).resolve().parent if file else Path.cwd())
+
+
+def _function(function: Any) -> Any:
+    """The function or class behind a partial, a decorated function or an instance that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    return function if hasattr(function, "__qualname__") else type(function)
+
+
+def _has_file(function: Any) -> bool:
+    try:
+        return Path(inspect.getfile(_function(function))).is_file()
+    except (TypeError, OSError):
+        return False
+
+
+def _hash_file(file: str | None, name: str) -> str:
+    content = Path(file).read_bytes() if file and Path(file).is_file() else name.encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _load_file(path: Path, source: str, what: str) -> ModuleType:
+    """Runs a file as a module, from the very bytes that are hashed: no cached bytecode comes between them."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = f"cannot read {path.resolve()}: {error.strerror}"
+        raise RequestError(f"{what} {source!r}: {reason}; write {FORMS}") from error
+    file = str(path.resolve())
+    name = f"normwise_user_{hashlib.sha256(file.encode() + content).hexdigest()[:16]}"
+    if name not in sys.modules:
+        module = ModuleType(name)
+        module.__file__ = file
+        sys.modules[name] = module
+        try:
+            exec(compile(content, file, "exec"), module.__dict__)
+        except BaseException as error:
+            del sys.modules[name]
+            _reraise(error, file, source, what)
+    return sys.modules[name]
+
+
+def _load_module(name: str, source: str, what: str) -> ModuleType:
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            _reraise(error, None, source, what)
+        raise RequestError(
+            f"{what} {source!r}: there is no module {error.name!r} in {Path.cwd()} or among the installed packages; "
+            f"write {FORMS}"
+        ) from error
+    except BaseException as error:
+        _reraise(error, None, source, what)
+
+
+def _attribute(module: ModuleType, attribute: str, source: str, what: str) -> Callable[[], Any]:
+    if not hasattr(module, attribute):
+        public = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        near = difflib.get_close_matches(attribute, public, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(public) or 'no function'}"
+        raise RequestError(f"{what} {source!r}: {source.rpartition(':')[0]} has no {attribute!r}; {hint}")
+    value: Callable[[], Any] = getattr(module, attribute)
+    if not callable(value):
+        raise RequestError(f"{what} {source!r} is not callable: it is of type {type(value).__name__}; give a function")
+    return value
+
+
+def _reraise(error: BaseException, file: str | None, source: str, what: str) -> NoReturn:
+    """What failed while a user's file or module was imported; a wish to stop passes through."""
+    if not isinstance(error, (Exception, SystemExit)):
+        raise error
+    raise RequestError(f"{what} {source!r}: importing it failed with {_described(error, file)}") from error
+
+
+def _described(error: BaseException, file: str | None) -> str:
+    """An exception in one line: type, message and the last line in ``file``, else in any file, that led to it."""
+    message = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+    if isinstance(error, SyntaxError):
+        return message if error.filename is None else f"{message} in {error.filename}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    frame = ([frame for frame in frames if frame.filename == file] or frames)[-1]
+    return f"{message} ({frame.filename}:{frame.lineno})"
+
+
+@contextlib.contextmanager
+def _on_path(folder: Path) -> Iterator[None]:
+    """Puts a folder first on ``sys.path``, for as long as this lasts."""
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(entry)
