@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from normwise.lab.data.named import BUILT_IN, load
+from normwise.lab.data.named import NAMES, load
 from normwise.lab.data.parts import Data, Part
 from normwise.lab.data.scaling import Scaling
 
-__all__ = ["BUILT_IN", "Data", "Part", "Scaling", "load"]
+__all__ = ["NAMES", "Data", "Part", "Scaling", "load"]

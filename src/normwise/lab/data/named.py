@@ -15,7 +15,7 @@ from normwise.lab.data import checks, cifar10, files, idx, user
 from normwise.lab.data.parts import Data, Part, fingerprint
 from normwise.lab.data.split import split
 
-BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
+NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
 
 DIGITS_TEST = 1 / 5
 """The stratified share of scikit-learn's 1797 digits that is their test part; the other sets bring one of their own."""
@@ -81,7 +81,7 @@ def load(
     ``VALIDATION`` and ``OTHER_VALIDATION``.
 
     Args:
-        source: one of ``BUILT_IN``, a ``make_data`` function (see ``user.parts`` for what it returns), or the name of one,
+        source: one of ``NAMES``, a ``make_data`` function (see ``user.parts`` for what it returns), or the name of one,
             ``package.module:callable`` or ``path/to/file.py:callable``.
         data_dir: the folder with the files of the named sets; None is the one that the variable NORMWISE_DATA names.
         progress: whether a download shows a progress bar on stderr.
@@ -90,11 +90,11 @@ def load(
         DataError: no such data set; a file is missing, truncated or corrupt; or the user's data do not fit together.
         RequestError: the user's function is missing, is not callable or raises.
     """
-    if isinstance(source, str) and source in BUILT_IN:
+    if isinstance(source, str) and source in NAMES:
         return _named(source, data_dir, progress)
     if isinstance(source, str) and not factory.looks_like(source):
         hint = "or a function of yours: package.module:callable or path/to/file.py:callable"
-        raise DataError(f"{errors.choice(source, BUILT_IN, 'data set')}, {hint}")
+        raise DataError(f"{errors.choice(source, NAMES, 'data set')}, {hint}")
     make_data = factory.resolve(source, what="data function")
     given = user.parts(factory.call(make_data), make_data.name)
     classes = 1 + max(int(part.y.max()) for part in given)
