@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
-from normwise.errors import RequestError, choice
+from normwise.errors import RequestError
 from normwise.lab.factory import Factory, call
+from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.ops.activations import activation
 from normwise.surgery import batch_normalize
@@ -34,36 +36,11 @@ def build(settings: Settings, example_shape: Sequence[int], classes: int, own: F
     if own is not None:
         network = _own(own, settings, example_shape)
     else:
-        kind, widths = parse(settings["model"])
+        kind, widths = model(settings["model"])
         layers = {"mlp": _mlp, "cnn": _cnn}[kind]
-        network = nn.Sequential(_ordered(layers(settings, tuple(example_shape), widths, classes)))
+        network = nn.Sequential(OrderedDict(layers(settings, tuple(example_shape), widths, classes)))
     initialise(network, settings["init"])
     return network
-
-
-DEFAULT_WIDTHS = {"mlp": (100, 100, 100), "cnn": (16, 32)}
-
-
-def parse(model: str) -> tuple[str, tuple[int, ...]]:
-    """``mlp``, ``mlp:256,256``, ``cnn`` or ``cnn:16,32`` as a kind and its widths.
-
-    Raises:
-        RequestError: for anything else.
-    """
-    kind, colon, widths = model.partition(":")
-    if kind not in DEFAULT_WIDTHS:
-        raise RequestError(f"{choice(kind, DEFAULT_WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable")
-    if not colon:
-        return kind, DEFAULT_WIDTHS[kind]
-    if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", widths):
-        raise RequestError(f"model is {model!r}; allowed: {kind}:WIDTH,WIDTH,… with whole numbers, for example {kind}:100,100,100")
-    return kind, tuple(int(width) for width in widths.split(","))
-
-
-def _ordered(layers: Named) -> Any:
-    from collections import OrderedDict
-
-    return OrderedDict(layers)
 
 
 def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
@@ -131,8 +108,6 @@ def normalization(norm: str) -> Callable[[int, int], nn.Module]:
 
 
 def _own(own: Factory, settings: Settings, example_shape: Sequence[int]) -> nn.Module:
-    import torch
-
     network = call(own)
     if not isinstance(network, nn.Module):
         raise RequestError(f"{own.name} returned a {type(network).__name__}; it must return a torch.nn.Module without normalization")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import types
@@ -22,11 +21,6 @@ from normwise.records.study import disk_error
 
 OnProgress = Callable[[int, int], None]
 """Called with the index of a job and the number of steps that it has made."""
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare() -> None:

@@ -36,7 +36,7 @@ def run(job: Job, data: Data, tell: Callable[[Message], None]) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             train(job, data, lambda step: tell(Message(step)))
     except OSError as error:
         tell(Message(disk=error.strerror or str(error)))

@@ -1,0 +1,54 @@
+"""The command ``normwise``. Commands load what they need when they run, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from normwise import __version__
+from normwise.cli.compare import compare
+from normwise.cli.console import fail
+from normwise.errors import JobError, NormwiseError
+
+UsageError = typer.BadParameter.__base__ or typer.BadParameter  # typer carries click's exceptions, but not all their names
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+app.command()(compare)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Make deep networks train: batch normalization, and what it did.
+
+    Example: normwise compare --data digits
+    """
+    if version:
+        typer.echo(f"normwise {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 2 for a wrong request, 1 for a failed job, 130 when interrupted.
+
+    Every error is one red line on stderr; ``--debug`` shows where it came from.
+    """
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        sys.exit(app(args=arguments, standalone_mode=False) or 0)
+    except UsageError as error:
+        fail(error.format_message(), code=2)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("interrupted; give the same command again to continue", code=130)
+    except Exception as error:
+        if debug:
+            raise
+        if not isinstance(error, NormwiseError):
+            fail(f"{type(error).__name__}: {error}; give --debug to see where it came from", code=1)
+        fail(str(error), code=1 if isinstance(error, JobError) else 2)

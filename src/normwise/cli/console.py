@@ -1,0 +1,67 @@
+"""What every command prints with: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from normwise.lab.compare import Status
+
+
+def fail(message: str, *, code: int) -> NoReturn:
+    """Print one red line on stderr and exit."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text("error: " + " ".join(message.split()), style="red"))
+    sys.exit(code)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Status], None]]:
+    """A progress bar over the steps of all runs, gone when they are done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def update(status: Status) -> None:
+            described = f"run {min(status.runs_done + 1, status.runs)} of {status.runs}"
+            bar.update(task, description=described, completed=status.steps_done, total=status.steps)
+
+        yield update
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    from normwise.records.files import dumps
+
+    sys.stdout.write(dumps(value, indent=2) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout, the first column to the left and the others to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def print_text(text: str) -> None:
+    """Plain text on stdout, wrapped to the terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(text))

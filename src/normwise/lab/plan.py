@@ -1,0 +1,199 @@
+"""From what was asked to the runs that answer it; every wrong request is refused here, before anything is started."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from normwise.errors import RequestError, choice
+from normwise.lab import machine, values
+from normwise.lab.arms import KEYS, Arm, resolve
+from normwise.lab.data import NAMES, Data, load
+from normwise.lab.factory import resolve as resolve_factory
+from normwise.lab.job import Job
+from normwise.records.study import run_directory, slug
+
+DEFAULT_STEPS = 10_000  # on digits and MNIST both default arms have flattened by then
+DEFAULT_SEEDS = 3
+
+Source = str | Callable[[], Any]
+
+
+class Options(TypedDict, total=False):
+    """The options of a comparison besides its arms and data: those of ``normwise compare``, under the same names.
+
+    Every key of an arm is an option too, and holds for all arms that do not set it: see ``normwise.lab.arms.KEYS``.
+    """
+
+    model: Source
+    data_dir: str | Path | None
+    steps: int | None
+    epochs: int | None
+    seeds: int
+    out: str | Path | None
+    eval_every: int | None
+    workers: int | None
+    device: str
+    norm: str | None
+    place: str | None
+    activation: str | None
+    init: str | None
+    lr: float | str | Sequence[float] | None
+    schedule: str | None
+    optimizer: str | None
+    batch_size: int | None
+    dropout: float | None
+    weight_decay: float | None
+    inputs: str | None
+
+
+class PlannedRun(NamedTuple):
+    """One run: its arm's name, its learning rate and the job that trains it."""
+
+    arm: str
+    lr: float
+    job: Job
+
+
+class Plan(NamedTuple):
+    """A comparison that can be started.
+
+    Attributes:
+        out: the study's directory.
+        arms: the arms, resolved.
+        runs: every arm with every learning rate and seed.
+        data: the data, loaded.
+        workers: how many processes at once; 0 for none but this one.
+        study: what ``study.json`` will hold.
+    """
+
+    out: Path
+    arms: list[Arm]
+    runs: list[PlannedRun]
+    data: Data
+    workers: int
+    study: dict[str, Any]
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """The part of ``study`` that tells one study from another; arms, seeds and steps can be added to a study."""
+        return {key: self.study[key] for key in ("study", "data", "model")}
+
+
+def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
+    """Resolve a request.
+
+    Raises:
+        RequestError: for whatever is wrong with it, saying what was given, what is allowed and what to do.
+    """
+    for name in options:
+        if name not in Options.__annotations__:
+            raise RequestError(choice(name, Options.__annotations__, "option"))
+    asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    model, model_name, model_hash = _model(asked.get("model", "mlp"))
+    shared = {key: KEYS[key].parse(_text(asked[key])) for key in KEYS if key in asked}
+    if data not in NAMES:
+        shared.setdefault("inputs", "raw")
+    resolved = resolve(arms, shared, own_model=model is not None)
+    counts = {key: _count(key, asked) for key in ("steps", "epochs", "seeds", "eval_every")}
+    if counts["steps"] and counts["epochs"]:
+        raise RequestError("both steps and epochs were given; give one of them")
+    device = _device(asked.get("device", "cpu"))
+    loaded = load(data, data_dir=asked.get("data_dir"))
+    common = {
+        "data": loaded.name,
+        "fingerprint": loaded.fingerprint,
+        "model": model_name,
+        "model_source": model_hash,
+        "eval_every": counts["eval_every"],
+        "device": device,
+        "versions": machine.versions("normwise", "torch"),
+    }
+    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(loaded.name)}-{slug(model_name)}")
+    runs = [
+        PlannedRun(arm.name, lr, Job(run_directory(out, arm.name, settings), settings, model))
+        for arm in resolved
+        for lr in arm.rates
+        for seed in range(counts["seeds"] or DEFAULT_SEEDS)
+        for settings in [{**arm.settings, "lr": lr, "seed": seed, **common, "steps": _steps(arm, counts, loaded)}]
+    ]
+    in_process = not all(isinstance(source, str) for source in (model or "", data))
+    workers = 0 if in_process else _workers(asked.get("workers"), device, len(runs))
+    return Plan(out, resolved, runs, loaded, workers, _study(arms, loaded.name, model_name, options))
+
+
+def _model(source: Source) -> tuple[Source | None, str, str | None]:
+    """The user's factory (None for a built-in network), the name to show, and the hash of the factory's source."""
+    if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
+        kind, widths = values.model(source)
+        return None, f"{kind}:{','.join(map(str, widths))}", None
+    if isinstance(source, str) and ":" not in source:
+        values.model(source)
+    factory = resolve_factory(source, what="model")
+    return source, factory.name, factory.source_hash
+
+
+def _text(value: Any) -> str:
+    """An option's value as it would be written on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _count(key: str, asked: Mapping[str, Any]) -> int | None:
+    return values.count(key)(str(asked[key])) if key in asked else None
+
+
+def _steps(arm: Arm, counts: Mapping[str, int | None], data: Data) -> int:
+    """The steps of one run, which an arm's batch size decides where epochs were asked for."""
+    examples, batch_size = len(data.train.y), arm.settings["batch_size"]
+    if batch_size > examples:
+        raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {data.name} has {examples} training examples: give at most that")
+    if counts["epochs"]:
+        return counts["epochs"] * (examples // batch_size)
+    return counts["steps"] or DEFAULT_STEPS
+
+
+def _device(device: str) -> str:
+    """The device, if this machine has it."""
+    if device == "cpu":
+        return device
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise RequestError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); this machine has {', '.join(found)}") from None
+    return device
+
+
+def _workers(asked: int | None, device: str, runs: int) -> int:
+    """On a CPU one process per core; runs on another device share it, one after another."""
+    if asked is not None:
+        return int(values.number("workers", str(asked), "a whole number, 0 or more", lambda value: value >= 0 and value == int(value)))
+    return min(runs, machine.cores()) if device == "cpu" else 1
+
+
+def _study(arms: Sequence[str], data: str, model: str, options: Options) -> dict[str, Any]:
+    return {
+        "study": "compare",
+        "data": data,
+        "model": model,
+        "arms": list(arms),
+        "options": {key: _text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")},
+        "command": command(arms, data, model, options),
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+    }
+
+
+def command(arms: Sequence[str], data: str, model: str, options: Options) -> str:
+    """The command line that asks the same."""
+    words = ["normwise", "compare", "--data", data]
+    for arm in arms:
+        words += ["--arm", arm]
+    for key, value in {**options, **({"model": model} if "model" in options else {})}.items():
+        if value is not None:
+            words += [f"--{key.replace('_', '-')}", _text(value)]
+    return shlex.join(words)
