@@ -1,0 +1,7 @@
+"""The transform as functional operators, and the activations that can follow it."""
+
+from normwise.ops.activations import NAMES as ACTIVATIONS
+from normwise.ops.activations import Activation, activation, activation_of
+from normwise.ops.batch_norm import BatchNormOutput, batch_norm
+
+__all__ = ["ACTIVATIONS", "Activation", "BatchNormOutput", "activation", "activation_of", "batch_norm"]
