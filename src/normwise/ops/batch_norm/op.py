@@ -1,0 +1,136 @@
+"""The operator ``batch_norm``: checks what it is given and hands it to an implementation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from normwise.errors import InvalidArgumentError, ShapeError, choice
+from normwise.ops.activations import activation as parse
+from normwise.ops.batch_norm import reference
+from normwise.ops.batch_norm import torch as kernel
+from normwise.ops.batch_norm.epilogue import check_residual
+from normwise.ops.batch_norm.output import BatchNormOutput
+
+_IMPLS = ("auto", "reference", "torch")
+
+
+def batch_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    residual: Tensor | None = None,
+    activation: str | None = None,
+    mask: Tensor | None = None,
+    channel_dim: int = 1,
+    groups: int = 1,
+    impl: str = "auto",
+) -> BatchNormOutput:
+    """Normalize each channel with the moments of this batch, then scale, shift, add and activate.
+
+        y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
+
+    μ and the biased σ² are taken over every axis but the channel's. Nothing that is passed in is modified.
+
+    Args:
+        x: floating-point values of two axes or more, for example (N, C), (N, C, L) or (N, C, H, W).
+        weight: γ of shape (C,), or None for 1.
+        bias: β of shape (C,), or None for 0.
+        eps: ε, added to the variance.
+        residual: a tensor of the shape of ``x``, or None for 0.
+        activation: a specification such as ``"relu"`` or ``"leaky_relu:0.1"``, or None for the identity.
+        mask: True where a position counts; it broadcasts to ``x`` without its channel axis, or with it of size 1, so
+            that (N, L) and (N, 1, L) both fit (N, C, L). Other positions count in no moment, output 0 and receive no
+            gradient.
+        channel_dim: the axis of the channels.
+        groups: split the examples (the first axis that is not the channel's) into this many consecutive groups of equal
+            size, and normalize each with its own moments.
+        impl: ``"reference"`` (takes everything, has derivatives of every order), ``"torch"`` (PyTorch's kernel: no
+            mask, one group, ``channel_dim=1``, two values per channel or more, outside torch.func transforms) or
+            ``"auto"``, which takes ``torch`` where it can run.
+
+    Returns:
+        ``BatchNormOutput(y, mean, var, count)``. A channel in which nothing counts has mean, var and count 0; one with
+        a single value has variance 0 and outputs β.
+
+    Raises:
+        ShapeError: a shape does not fit ``x``, or the examples do not divide into ``groups``.
+        InvalidArgumentError: unknown activation or implementation, an implementation that cannot do this, an axis that
+            ``x`` lacks, or a type that cannot be normalized.
+
+    Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+    Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
+    arXiv:1705.08741.
+    """
+    channel_dim = _check(x, weight, bias, channel_dim)
+    check_residual(x, residual)
+    function = None if activation is None else parse(activation)
+    obstacle = kernel.obstacle(x, mask, channel_dim, groups)
+    if impl not in _IMPLS:
+        raise InvalidArgumentError(choice(impl, _IMPLS, "impl"))
+    if impl == "torch" and obstacle:
+        raise InvalidArgumentError(f"impl='torch' cannot run here: {obstacle}; use impl='reference' or impl='auto'")
+    if impl != "reference" and not obstacle:
+        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
+    _check_groups(x, channel_dim, groups)
+    mask = None if mask is None else _full_mask(mask, x, channel_dim)
+    return reference.batch_norm(
+        x,
+        weight,
+        bias,
+        eps=eps,
+        residual=residual,
+        activation=function,
+        mask=mask,
+        channel_dim=channel_dim,
+        groups=groups,
+    )
+
+
+def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, channel_dim: int) -> int:
+    """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
+    if x.ndim < 2:
+        raise ShapeError(
+            f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
+        )
+    if not x.is_floating_point():
+        raise InvalidArgumentError(
+            f"x must be of a floating-point type, got {x.dtype}; convert it, for example x.float()"
+        )
+    if not -x.ndim <= channel_dim < x.ndim:
+        raise InvalidArgumentError(
+            f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"
+        )
+    channels = x.shape[channel_dim]
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector.shape != (channels,):
+            raise ShapeError(
+                f"{name} must have shape ({channels},), one value per channel of x, which has shape {tuple(x.shape)} "
+                f"with its channels on axis {channel_dim}; got {name} of shape {tuple(vector.shape)}"
+            )
+    return channel_dim % x.ndim
+
+
+def _check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
+    examples = x.shape[1 if channel_dim == 0 else 0]
+    if groups < 1 or examples % groups:
+        raise ShapeError(
+            f"groups must be at least 1 and divide the {examples} examples of the batch, got groups={groups}"
+        )
+
+
+def _full_mask(mask: Tensor, x: Tensor, channel_dim: int) -> Tensor:
+    """The mask with the axes of ``x``: of its size everywhere but on the channel's, where it is 1."""
+    if mask.dtype is not torch.bool:
+        raise InvalidArgumentError(f"mask must be boolean, got {mask.dtype}; make one, for example mask != 0")
+    positions = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
+    flat = mask.squeeze(channel_dim) if mask.ndim == x.ndim and mask.shape[channel_dim] == 1 else mask
+    try:
+        return flat.expand(positions).unsqueeze(channel_dim)
+    except RuntimeError:
+        raise ShapeError(
+            f"mask must broadcast to {tuple(positions)}, the shape of x without its channel axis {channel_dim}, "
+            f"or have size 1 on that axis; got shape {tuple(mask.shape)}"
+        ) from None

@@ -1,0 +1,56 @@
+"""The transform by PyTorch's own kernel, for what that kernel can do."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from normwise.moments import biased, moments_dtype
+from normwise.ops.activations import Activation
+from normwise.ops.batch_norm.epilogue import add_and_activate
+from normwise.ops.batch_norm.output import BatchNormOutput
+
+
+def obstacle(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int) -> str | None:
+    """Why PyTorch's kernel cannot do this, or None where it can."""
+    if mask is not None:
+        return "it takes no mask"
+    if channel_dim != 1:
+        return f"it needs channel_dim=1, got {channel_dim}"
+    if groups != 1:
+        return f"it needs groups=1, got {groups}"
+    if x.numel() <= x.shape[1]:
+        return f"it needs more than one value per channel, got x of shape {tuple(x.shape)}"
+    if torch._C._are_functorch_transforms_active():
+        return "it writes into tensors, which torch.func transforms refuse"
+    return None
+
+
+def batch_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    residual: Tensor | None = None,
+    activation: Activation | None = None,
+) -> BatchNormOutput:
+    """The transform of ``normwise.ops.batch_norm``, whose arguments have been checked.
+
+    The kernel only gives the batch moments away through running statistics. Zeros updated with momentum 1,
+    ``running ← (1 − 1)·0 + 1·batch``, hold exactly the mean and the unbiased variance of the batch.
+    """
+    dtype = moments_dtype(x.dtype)
+    channels = x.shape[1]
+    mean, unbiased_var = x.new_zeros(channels, dtype=dtype), x.new_zeros(channels, dtype=dtype)
+    if dtype is not x.dtype:
+        weight, bias = _to(weight, dtype), _to(bias, dtype)
+    y = F.batch_norm(x, mean, unbiased_var, weight, bias, training=True, momentum=1.0, eps=eps)
+    y = add_and_activate(y, residual, activation)
+    count = x.numel() // channels
+    return BatchNormOutput(y, mean, biased(unbiased_var, count), x.new_full((channels,), count, dtype=dtype))
+
+
+def _to(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if tensor is None else tensor.to(dtype)
