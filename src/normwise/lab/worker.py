@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
+import torch._dynamo  # the first optimiser loads it, for a second, in every worker: it belongs in the process they are forked from
 
 from normwise.errors import NormwiseError
 from normwise.lab.data import Data

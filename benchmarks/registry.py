@@ -1,0 +1,136 @@
+"""The benchmarks. Each measures two ways of doing one thing in turn, A B A B …, and returns their times in seconds, pair by pair."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from normwise.lab import networks, runner
+from normwise.lab.data import Data, Scaling, load
+from normwise.lab.job import Job
+from normwise.lab.plan import plan
+from normwise.lab.train import train
+from normwise.records.files import read_lines
+from normwise.records.run import TIMING
+
+STEPS = 3000
+ARMS = ("plain", "bn")
+
+
+class Pair(NamedTuple):
+    """Seconds of the peer and of ours, measured one right after the other."""
+
+    peer: float
+    ours: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours was."""
+        return self.peer / self.ours
+
+
+class Benchmark(NamedTuple):
+    """What is compared with what, and the function that measures ``n`` pairs."""
+
+    question: str
+    measure: Callable[[int], Iterator[Pair]]
+
+
+def job(arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS) -> tuple[Job, Data]:
+    """The run that ``normwise compare`` would make of an arm, below ``directory``."""
+    planned = plan((arm,), data, {"steps": steps, "seeds": seed + 1, "out": Path(directory)})
+    return planned.runs[seed].job, planned.data
+
+
+def loop(arm: str, data: str) -> Callable[[int], Iterator[Pair]]:
+    """A plain PyTorch loop with a DataLoader, which measures nothing, over ours, which measures and records."""
+
+    def measure(n: int) -> Iterator[Pair]:
+        torch.set_num_threads(1)
+        for _ in range(n):
+            with tempfile.TemporaryDirectory() as directory:
+                ours, loaded = job(arm, data, directory)
+                peer = _seconds(lambda: _plain_loop(ours, loaded))  # noqa: B023 - called at once
+                yield Pair(peer, _seconds(lambda: train(ours, loaded)))  # noqa: B023
+
+    return measure
+
+
+def _plain_loop(job: Job, data: Data) -> None:
+    settings = job.settings
+    X = torch.from_numpy(Scaling.fit(settings["inputs"], data.train.X).apply(data.train.X))
+    examples = TensorDataset(X, torch.from_numpy(data.train.y))
+    loader = DataLoader(examples, batch_size=settings["batch_size"], shuffle=True, drop_last=True)
+    torch.manual_seed(settings["seed"])
+    network = networks.build(settings, data.example_shape, data.classes)
+    optimizer = torch.optim.SGD(network.parameters(), lr=settings["lr"])
+    step = 0
+    while True:
+        for inputs, labels in loader:
+            loss = nn.functional.cross_entropy(network(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if step == settings["steps"]:
+                return
+
+
+def processes(n: int) -> Iterator[Pair]:
+    """Two runs one after the other, each in a process of its own, over the same two at once."""
+    runner.prepare()
+    load("digits")
+    for _ in range(n):
+        yield Pair(_two_runs(workers=1), _two_runs(workers=2))
+
+
+def _two_runs(*, workers: int) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        jobs = [job("bn", "digits", directory, seed, steps=3 * STEPS) for seed in range(2)]
+        runs, data = [run for run, _ in jobs], jobs[0][1]
+        return _seconds(lambda: runner.run_all(runs, data, workers=workers, on_progress=lambda index, step: None))
+
+
+def watching(arm: str, data: str, steps: int) -> Callable[[int], Iterator[Pair]]:
+    """A whole run over its training steps alone: what evaluating, probing and recording add."""
+
+    def measure(n: int) -> Iterator[Pair]:
+        torch.set_num_threads(1)
+        for _ in range(n):
+            with tempfile.TemporaryDirectory() as directory:
+                run, loaded = job(arm, data, directory, steps=steps)
+                train(run, loaded)
+                timing = read_lines(run.directory / TIMING)
+                yield Pair(timing[-1]["seconds"], sum(line.get("train", 0.0) for line in timing))
+
+    return measure
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+BENCHMARKS = {
+    f"loop-{arm}": Benchmark(
+        f"a DataLoader loop over ours, digits, arm {arm}, {STEPS} steps, one process", loop(arm, "digits")
+    )
+    for arm in ARMS
+} | {
+    "processes": Benchmark("two runs in turn over the same two at once", processes),
+    **{
+        f"watching-{data}-{arm}": Benchmark(
+            f"a run of {steps} steps over its training alone, {data}, arm {arm}", watching(arm, data, steps)
+        )
+        for data, steps in (("digits", 10_000), ("mnist", 10_000))
+        for arm in ARMS
+    },
+}
