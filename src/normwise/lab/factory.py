@@ -77,15 +77,14 @@ def call(factory: Factory) -> Any:
     """Calls the function, its folder on ``sys.path``, and returns what it returns.
 
     Raises:
-        RequestError: it raised; the error names the function, the exception and the last line of the user's file in its
-            traceback, and has the exception as its cause.
+        RequestError: it raised; the error names the function, the exception and the line of the user's that led to it,
+            and has the exception as its cause.
     """
     try:
         with _on_path(factory.folder):
             return factory.callable()
     except (Exception, SystemExit) as error:
-        file = inspect.getfile(_function(factory.callable)) if _has_file(factory.callable) else None
-        raise RequestError(f"{factory.name} raised {_described(error, file)}") from error
+        raise RequestError(f"{factory.name} raised {_described(error, factory.folder)}") from error
 
 
 def _from_object(function: Any, what: str) -> Factory:
@@ -137,7 +136,7 @@ def _load_file(path: Path, source: str, what: str) -> ModuleType:
             exec(compile(content, file, "exec"), module.__dict__)
         except BaseException as error:
             del sys.modules[name]
-            _reraise(error, file, source, what)
+            _reraise(error, path.resolve().parent, source, what)
     return sys.modules[name]
 
 
@@ -147,13 +146,13 @@ def _load_module(name: str, source: str, what: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            _reraise(error, None, source, what)
+            _reraise(error, Path.cwd(), source, what)
         raise RequestError(
             f"{what} {source!r}: there is no module {error.name!r} in {Path.cwd()} or among the installed packages; "
             f"write {FORMS}"
         ) from error
     except BaseException as error:
-        _reraise(error, None, source, what)
+        _reraise(error, Path.cwd(), source, what)
 
 
 def _attribute(module: ModuleType, attribute: str, source: str, what: str) -> Callable[[], Any]:
@@ -168,21 +167,31 @@ def _attribute(module: ModuleType, attribute: str, source: str, what: str) -> Ca
     return value
 
 
-def _reraise(error: BaseException, file: str | None, source: str, what: str) -> NoReturn:
+def _reraise(error: BaseException, folder: Path, source: str, what: str) -> NoReturn:
     """What failed while a user's file or module was imported; a wish to stop passes through."""
     if not isinstance(error, (Exception, SystemExit)):
         raise error
-    raise RequestError(f"{what} {source!r}: importing it failed with {_described(error, file)}") from error
+    raise RequestError(f"{what} {source!r}: importing it failed with {_described(error, folder)}") from error
 
 
-def _described(error: BaseException, file: str | None) -> str:
-    """An exception in one line: type, message and the last line in ``file``, else in any file, that led to it."""
+def _described(error: BaseException, folder: Path) -> str:
+    """An exception in one line: type, message and the last line of the user's that led to it.
+
+    The user's is what lies in ``folder``; where nothing does, it is the last line of all. Our own frame is the first.
+    """
     message = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
-    if isinstance(error, SyntaxError):
-        return message if error.filename is None else f"{message} in {error.filename}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    frame = ([frame for frame in frames if frame.filename == file] or frames)[-1]
-    return f"{message} ({frame.filename}:{frame.lineno})"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)[1:]]
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        frames.append((error.filename, error.lineno))
+    users = [frame for frame in frames if _is_in(frame[0], folder)]
+    if not frames:
+        return message
+    file, line = (users or frames)[-1]
+    return f"{message} ({file}:{line})"
+
+
+def _is_in(file: str, folder: Path) -> bool:
+    return Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
 
 
 @contextlib.contextmanager

@@ -9,6 +9,11 @@ from normwise.lab.data.parts import Part
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
+MOST_CLASSES = 1 << 16
+"""A network has an output for each label up to the largest: above this, labels are taken to be something else."""
+
+NUMBER_THEM = "number the classes, for example by np.unique(y, return_inverse=True)"
+
 Named = tuple[tuple[str, Part], ...]
 
 
@@ -29,6 +34,8 @@ def part(X: np.ndarray, y: np.ndarray, where: str) -> Part:
     Raises:
         DataError: no examples, another number of axes, numbers that are not finite, or labels that are not classes.
     """
+    if X.size == 0:
+        raise DataError(f"{where} is empty: X has shape {X.shape}; give at least one example with at least one value")
     if X.ndim not in (2, 3, 4) or X.dtype.kind not in "biuf":
         raise DataError(
             f"X of {where} must be numbers of shape (N, features), (N, H, W) or (N, C, H, W); "
@@ -37,8 +44,6 @@ def part(X: np.ndarray, y: np.ndarray, where: str) -> Part:
     labels = _labels(y, where)
     if len(X) != len(labels):
         raise DataError(f"X and y of {where} do not belong together: {len(X)} examples, {len(labels)} labels")
-    if X.size == 0:
-        raise DataError(f"{where} is empty: X has shape {X.shape}; give at least one example with at least one value")
     _check_finite(X, where)
     images = X[:, None] if X.ndim == 3 else X
     return Part(_plain(images.astype(np.uint8) if X.dtype == bool else images), _plain(labels))
@@ -67,12 +72,13 @@ def _labels(y: np.ndarray, where: str) -> np.ndarray:
         hint = "; turn one-hot rows into labels by y.argmax(1)" if y.ndim == 2 and y.shape[1] > 1 else ""
         raise DataError(f"y of {where} must have one label an example, shape (N,); got shape {y.shape}{hint}")
     if y.dtype.kind not in "biuf":
-        hint = "number the classes, for example by np.unique(y, return_inverse=True)"
-        raise DataError(f"y of {where} must be integers from 0; got {y.dtype}; {hint}")
-    wrong = (y < 0) if y.dtype.kind != "f" else ~(np.isfinite(y) & (y >= 0) & (y == np.floor(y)))
+        raise DataError(f"y of {where} must be integers from 0; got {y.dtype}; {NUMBER_THEM}")
+    wrong = ~((y >= 0) & (y < MOST_CLASSES) & (y == np.floor(y)))
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise DataError(f"y of {where} must be integers from 0; label {at} is {y[at]}")
+        raise DataError(
+            f"y of {where} must be integers from 0 to {MOST_CLASSES - 1}; label {at} is {y[at]}; {NUMBER_THEM}"
+        )
     return y.astype(np.int64)
 
 

@@ -102,13 +102,15 @@ def _retrieve(source: Source, name: str, sha256: str, place: Path, progress: boo
     """Downloads one file from the first mirror that gives it with the right checksum."""
     import pooch
 
-    failures: list[Exception] = []
+    failures: list[str] = []
     for mirror in source.mirrors:
         try:
             return Path(pooch.retrieve(mirror + name, f"sha256:{sha256}", name, place, progressbar=progress))
         except (OSError, ValueError) as error:
-            failures.append(error)
-    raise OSError("; ".join(map(_sentence, failures)))
+            failures.append(_sentence(error))
+            if (response := getattr(error, "response", None)) is not None:
+                response.close()
+    raise OSError("; ".join(failures))
 
 
 def _unpack(archive: Path, source: Source, place: Path) -> None:

@@ -14,7 +14,7 @@ from normwise.errors import RequestError
 How = Literal["raw", "minmax", "standard"]
 
 CHUNK = 1 << 14
-"""Values that are in float64 at one time: 128 KB, which stays in a core's cache and needs no system call to allocate."""
+"""Values that are in float64 at one time: 128 KB, which a core caches and which needs no system call."""
 
 
 @dataclass(frozen=True, eq=False)
