@@ -1,0 +1,35 @@
+"""The share of units that a gradient hardly passes."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from normwise.ops.activations import activation_of
+
+THRESHOLD = 0.05  # of the steepest slope
+
+
+def saturated(nonlinearity: nn.Module, u: Tensor) -> float | None:
+    """The share of units that let hardly any gradient through: E[|f'(u)|] < 0.05 · sup |f'|.
+
+    E is the mean over the examples and positions of u. For a sigmoid or tanh these are the saturated units, for a ReLU
+    the dead ones, active on fewer than 5 % of the examples.
+
+    Args:
+        nonlinearity: the module that computes f.
+        u: its input, (N, units) or (N, channels, *spatial): one feature, or one feature map, is a unit.
+
+    Returns:
+        Between 0 and 1; None where f' is not in the table of ``normwise.ops.activations``; NaN where a unit's slope is
+        NaN.
+    """
+    activation = activation_of(nonlinearity)
+    if activation is None:
+        return None
+    others = [dim for dim in range(u.ndim) if dim != 1]
+    slope = activation.derivative(u.detach()).abs().float().mean(others)
+    if slope.isnan().any():
+        return math.nan
+    return (slope < THRESHOLD * activation.max_slope).float().mean().item()
