@@ -1,0 +1,6 @@
+"""Functions that take a network and return a changed one."""
+
+from normwise.surgery.change import Change, Surgery
+from normwise.surgery.insert import batch_normalize
+
+__all__ = ["Change", "Surgery", "batch_normalize"]

@@ -1,0 +1,49 @@
+"""What a surgery did."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+
+
+class Change(NamedTuple):
+    """One thing that a surgery did, or left alone.
+
+    Attributes:
+        name: the dotted name of the place in the changed network.
+        before: what was there, empty for nothing; of a module that only moved, its old dotted name.
+        after: what is there now; of a module that only moved, its new dotted name.
+        why: the reason.
+    """
+
+    name: str
+    before: str
+    after: str
+    why: str
+
+
+class Surgery(NamedTuple):
+    """A changed network and what was changed; prints as a table.
+
+    Attributes:
+        model: the changed network.
+        changes: what was done, and what could not be done.
+    """
+
+    model: nn.Module
+    changes: list[Change]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Old to new dotted name of each module whose own name changed; what is inside it moved with it."""
+        return {change.before: change.after for change in self.changes if change.before != change.after == change.name}
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [Change._fields, *self.changes]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(Change._fields))]
+        rows.insert(1, tuple("─" * width for width in widths))
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -1,0 +1,95 @@
+"""The one walker. What a surgery does to a module is a policy on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+Slot = tuple[nn.Module, str]
+"""A place for a child: the parent and the child's own name in it."""
+
+
+def find(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> list[tuple[str, nn.Module]]:
+    """Each wanted module once, under its first dotted name, in registration order, parents before their children."""
+    return [(name, module) for name, module in model.named_modules() if wanted(module)]
+
+
+def slots(model: nn.Module) -> dict[nn.Module, list[Slot]]:
+    """Where each module but the root is a child; a shared module is a child in several places."""
+    found: dict[nn.Module, list[Slot]] = {}
+    for parent in model.modules():
+        for key, child in parent._modules.items():
+            if child is not None:
+                found.setdefault(child, []).append((parent, key))
+    return found
+
+
+def replace(
+    model: nn.Module, policy: Callable[[str, nn.Module], nn.Module | None]
+) -> tuple[nn.Module, dict[str, tuple[nn.Module, nn.Module]]]:
+    """Replace modules in place, in every slot that they are in, so that shared modules stay shared.
+
+    Args:
+        model: the network; its children change.
+        policy: ``policy(name, module)`` is asked once for each module, under its first dotted name, and returns the
+            replacement or None to keep it. What is inside a replaced module is not offered.
+
+    Returns:
+        The network (the replacement of the root where the policy gave one), and for each replaced module by name what
+        it was and what it is now.
+    """
+    places = slots(model)
+    done: dict[str, tuple[nn.Module, nn.Module]] = {}
+    for name, module in list(model.named_modules()):
+        if any(name.startswith(f"{outer}.") or not outer for outer in done):
+            continue
+        new = policy(name, module)
+        if new is not None:
+            done[name] = (module, new)
+            for parent, key in places.get(module, []):
+                parent._modules[key] = new
+    return (done[""][1] if "" in done else model), done
+
+
+def insert(
+    sequential: nn.Sequential, layers: Mapping[str, nn.Module], place: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Insert layers into a ``Sequential``, in place.
+
+    Where the children are numbered, they are numbered anew; where they are named, the layer next to ``relu`` is
+    ``relu_norm``, with more underscores where that is taken.
+
+    Args:
+        sequential: the modules that run one after another.
+        layers: for each child's name, the layer that goes next to it.
+        place: ``"before"`` or ``"after"`` the child.
+
+    Returns:
+        For each child its new name, and for each child in ``layers`` the new layer's name.
+    """
+    old = dict(sequential._modules)
+    numbered = list(old) == [str(index) for index in range(len(old))]
+    moved: dict[str, str] = {}
+    added: dict[str, str] = {}
+    children: dict[str, nn.Module | None] = {}
+
+    def put(names: dict[str, str], key: str, name: str, module: nn.Module | None) -> None:
+        names[key] = str(len(children)) if numbered else name
+        children[names[key]] = module
+
+    for key, child in old.items():
+        if key in layers and place == "before":
+            put(added, key, _free(sequential, f"{key}_norm"), layers[key])
+        put(moved, key, key, child)
+        if key in layers and place == "after":
+            put(added, key, _free(sequential, f"{key}_norm"), layers[key])
+    sequential._modules.clear()
+    sequential._modules.update(children)  # type: ignore[arg-type]
+    return moved, added
+
+
+def _free(module: nn.Module, name: str) -> str:
+    while hasattr(module, name):
+        name += "_"
+    return name
