@@ -30,7 +30,9 @@ class Progress(NamedTuple):
     lengths: dict[str, int]
 
 
-def write(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, progress: Progress) -> None:
+def write(
+    directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, progress: Progress
+) -> None:
     """Write the checkpoint, whole or not at all."""
     position = batches.position()
     tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
@@ -40,7 +42,9 @@ def write(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
     if torch.cuda.is_initialized():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     metadata = {"used": str(position.used), **{name: json.dumps(value) for name, value in progress._asdict().items()}}
-    replace(directory / NAME, save({name: value.detach().clone().contiguous() for name, value in tensors.items()}, metadata))
+    replace(
+        directory / NAME, save({name: value.detach().clone().contiguous() for name, value in tensors.items()}, metadata)
+    )
 
 
 def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches) -> Progress:
@@ -50,15 +54,15 @@ def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
         How far the run had come; the very beginning where there is no checkpoint, or none that fits the record.
     """
     try:
-        with safe_open(directory / NAME, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+        tensors, metadata = load(directory), _metadata(directory)
     except (FileNotFoundError, SafetensorError):
         return Progress(0, 0.0, {})
     progress = Progress(**{name: json.loads(metadata[name]) for name in Progress._fields})
     if any(size(directory / name) < length for name, length in progress.lengths.items()):
         return Progress(0, 0.0, {})
-    network.load_state_dict({name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")})
+    network.load_state_dict(
+        {name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")}
+    )
     state: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
@@ -71,3 +75,14 @@ def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
     if "rng.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng.cuda"])
     return progress
+
+
+def load(directory: Path) -> dict[str, Tensor]:
+    """Every tensor of the checkpoint, in memory of its own."""
+    with safe_open(directory / NAME, framework="pt") as file:
+        return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def _metadata(directory: Path) -> dict[str, str]:
+    with safe_open(directory / NAME, framework="pt") as file:
+        return dict(file.metadata())

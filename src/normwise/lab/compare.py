@@ -123,10 +123,10 @@ class Comparison:
         self.directory = planned.out
         self.records = [_record(run.arm, run.job.directory) for run in planned.runs]
         self._steps = {run.arm: run.job.settings["steps"] for run in planned.runs}
-        self.best_rates = {arm.name: summary.best_rate(self._of(arm.name)) for arm in planned.arms}
+        self.best_rates = {arm.name: summary.best_rate(self.of(arm.name)) for arm in planned.arms}
         names = [arm.name for arm in planned.arms]
         self._baseline = "plain" if "plain" in names else names[0]
-        self.target = summary.target(self._of(self._baseline, self.best_rates[self._baseline]))
+        self.target = summary.target(self.of(self._baseline, self.best_rates[self._baseline]))
         self.arms = [self.at(name, self.best_rates[name]) for name in names]
         self.verdict = self._verdict()
 
@@ -145,7 +145,8 @@ class Comparison:
         """The learning rates that each arm was trained with."""
         return {arm.name: arm.rates for arm in self._plan.arms}
 
-    def _of(self, arm: str, lr: float | None = None) -> list[RunRecord]:
+    def of(self, arm: str, lr: float | None = None) -> list[RunRecord]:
+        """The records of one arm, at one learning rate or at all."""
         return [
             record for record in self.records if record.settings["arm"] == arm and lr in (None, record.settings["lr"])
         ]
@@ -153,13 +154,13 @@ class Comparison:
     def at(self, arm: str, lr: float) -> ArmSummary:
         """An arm's summary at one of its learning rates."""
         settings = next(known.settings for known in self._plan.arms if known.name == arm)
-        runs = [summary.summarize(record, self.target) for record in self._of(arm, lr)]
+        runs = [summary.summarize(record, self.target) for record in self.of(arm, lr)]
         return summary.summarize_arm(arm, {**settings, "steps": self._steps[arm]}, lr, runs)
 
     @property
     def best_records(self) -> list[RunRecord]:
         """The records of every arm at its best learning rate."""
-        return [record for arm in self.arms for record in self._of(arm.name, arm.lr)]
+        return [record for arm in self.arms for record in self.of(arm.name, arm.lr)]
 
     def _verdict(self) -> str:
         others = [arm for arm in self.arms if arm is not self.baseline]
@@ -186,19 +187,37 @@ class Comparison:
             "baseline": self._baseline,
             "target": self.target,
             "arms": [
-                _arm_dict(arm) | ({"rates": [_rate_dict(self.at(arm.name, lr)) for lr in self.rates[arm.name]]} if several else {})
+                _arm_dict(arm)
+                | ({"rates": [_rate_dict(self.at(arm.name, lr)) for lr in self.rates[arm.name]]} if several else {})
                 for arm in self.arms
             ],
             "verdict": self.verdict,
-            "report": str(self.directory / "report.html"),
+            "report": str(self.report),
         }
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """Every figure of the report, by name, as matplotlib figures."""
-        from normwise.lab.page import figures
+        from normwise.lab.page import panels
 
-        return {panel.name: panel.figure for panel in figures(self)}
+        return {panel.name: panel.figure for panel in panels(self)}
+
+    @property
+    def report(self) -> Path:
+        """The report: one HTML file that needs nothing else."""
+        return self.directory / "report.html"
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """What was asked, with versions, machine and command line: ``study.json``."""
+        return self._plan.study
+
+    @property
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """The columns, and a row per arm at its best learning rate."""
+        from normwise.lab.page import table
+
+        return table(self)
 
     def write(self) -> None:
         """Write the report and the figures."""
