@@ -92,6 +92,11 @@ def _histogram(item: dict[str, Any]) -> Histogram:
     return Histogram(low - room, high + room, tuple(count / total for count in item["counts"]))
 
 
+def title(info: Info) -> str:
+    """The heading: which arm, and what is drawn."""
+    return f"{style.plain_text(info.arm, 17)}: outputs of the hidden layers"
+
+
 def describe(info: Info) -> str:
     """The figure in words."""
     shown = f"{len(info.rows)} of {info.layers}" if len(info.rows) < info.layers else f"{info.layers}"
@@ -114,7 +119,7 @@ def draw(info: Info) -> Figure:
     labelled = [now.limits != after.limits for now, after in pairwise(info.rows)] + [True]
     height = TOP + sum(NAME + BARS + (LABELS if label else 0) + BETWEEN for label in labelled)
     figure = Figure(figsize=(style.WIDTH, height))
-    style.write_heading(figure, f"{info.arm}: outputs of the hidden layers")
+    style.write_heading(figure, title(info))
     width = (style.WIDTH - 2 * SIDE - GUTTER) / 2
     for column, step in enumerate(info.steps):
         left, down = SIDE + column * (width + GUTTER), TOP

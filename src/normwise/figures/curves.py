@@ -89,6 +89,11 @@ def _loss_limits(values: Sequence[float], bands: Sequence[Band]) -> tuple[float,
     return max(min(values, default=0.1) / 1.2, 1e-6), most * 1.2
 
 
+def title(info: Info) -> str:
+    """The heading: what is drawn."""
+    return f"{info.quantity.capitalize()} over training"
+
+
 def describe(info: Info) -> str:
     """The figure in words."""
     said = [f"{info.quantity.capitalize()} against training step, test solid and training dashed."]
@@ -127,7 +132,7 @@ def draw(info: Info) -> Figure:
         style.Entry(curve.arm, _line(place, "-") | {"marker": style.marker(place)})
         for place, curve in enumerate(info.curves)
     ]
-    figure, axes = style.panel(info.quantity.capitalize(), entries, _notes(info.curves))
+    figure, axes = style.panel(title(info), entries, _notes(info.curves))
     style.steps_axis(axes)
     if info.quantity == "loss":
         style.log_axis(axes, info.limits)

@@ -27,14 +27,17 @@ _TYPEFACE = re.compile(r"font-family: [^;]*; ")
 def svg(figure: Figure, name: str) -> str:
     """The figure as inline SVG: one ``<svg>`` element to put into an HTML page.
 
-    Text stays text, in the page's typeface. It has a viewBox and no size, a transparent ground, no metadata and
-    nothing that a browser would fetch; the same figure gives the same text.
+    The figure's heading is left out, for the page has its own (``title`` of the figure's module). Text stays text, in
+    the page's typeface. There is a viewBox and no size, a transparent ground, no metadata and nothing that a browser
+    would fetch; the same figure gives the same SVG.
 
     Args:
         figure: what ``draw`` returned.
         name: letters, digits and hyphens; the start of each id, so it must be unique in the page.
     """
-    root = _cleaned(figure, name, ground="none")
+    root = _parsed(figure, ground="none")
+    _crop(root)
+    _clean(root, name)
     dark = style.dark()
     for element in root.iter():
         if "style" in element.attrib:
@@ -54,7 +57,8 @@ def save(figure: Figure, directory: Path, name: str, alt: str = "") -> tuple[Pat
     Returns:
         The two paths, SVG first. A file is replaced whole, so a reader never sees half of one.
     """
-    root = _cleaned(figure, name, ground="white")
+    root = _parsed(figure, ground="white")
+    _clean(root, name)
     width, height = figure.get_size_inches()
     root.attrib |= {"width": f"{width * 96:g}", "height": f"{height * 96:g}", "role": "img", "aria-label": alt}
     paths = directory / f"{name}.svg", directory / f"{name}.png"
@@ -81,9 +85,23 @@ def _any_alphabet() -> Iterator[None]:
         yield
 
 
-def _cleaned(figure: Figure, name: str, ground: str) -> ET.Element:
+def _parsed(figure: Figure, ground: str) -> ET.Element:
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    root = ET.fromstring(_rendered(figure, "svg", facecolor=ground, metadata=metadata))
+    return ET.fromstring(_rendered(figure, "svg", facecolor=ground, metadata=metadata))
+
+
+def _crop(root: ET.Element) -> None:
+    """Drop the heading, the margin at its left and, unless notes stand next to it, the room that it takes."""
+    groups = {group.get("id"): (parent, group) for parent in root.iter() for group in parent.findall(f"{_SVG}g")}
+    if style.HEADING_ID in groups:
+        parent, heading = groups[style.HEADING_ID]
+        parent.remove(heading)
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    left, top = 72 * style.MARGIN, 0.0 if style.NOTES_ID in groups else 72 * style.HEADING - 4
+    root.set("viewBox", f"{left:g} {top:g} {width - left:g} {height - top:g}")
+
+
+def _clean(root: ET.Element, name: str) -> None:
     _number_ids(root, name)
     _prune(root)
     for size in ("width", "height", "version"):
@@ -91,7 +109,6 @@ def _cleaned(figure: Figure, name: str, ground: str) -> ET.Element:
     root.attrib |= {"font-family": "sans-serif", "stroke-linejoin": "round", "stroke-linecap": "butt"}
     for element in root.iter():
         _tidy(element)
-    return root
 
 
 def _prune(root: ET.Element) -> None:

@@ -48,6 +48,11 @@ def shared_limits(infos: Sequence[Info]) -> tuple[float, float]:
     return min(info.limits[0] for info in infos), max(info.limits[1] for info in infos)
 
 
+def title(info: Info) -> str:
+    """The heading: which arm, and what is drawn."""
+    return f"{style.plain_text(info.arm, 22)}: gradient norm by layer"
+
+
 def describe(info: Info) -> str:
     """The figure in words."""
     said = f"Gradient norm of each of {len(info.layers)} layers of {info.arm} over training, on a logarithmic scale."
@@ -73,7 +78,7 @@ def draw(info: Info) -> Figure:
     count = len(info.layers)
     keyed = spread(range(count), IN_KEY)
     entries = [style.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
-    figure, axes = style.panel(f"{info.arm}: gradient norm by layer", entries)
+    figure, axes = style.panel(title(info), entries)
     style.steps_axis(axes)
     style.log_axis(axes, info.limits)
     for index, norm in enumerate(info.norms):

@@ -80,6 +80,11 @@ def _best(run: RunRecord) -> float:
     return max((score for score in scores if math.isfinite(score)), default=math.nan)
 
 
+def title(info: Info) -> str:
+    """The heading: what is drawn."""
+    return "Best validation accuracy by learning rate"
+
+
 def describe(info: Info) -> str:
     """The figure in words."""
     rates = ", ".join(f"{rate:g}" for rate in info.rates)
@@ -108,7 +113,7 @@ def draw(info: Info) -> Figure:
     entries = [style.Entry(arm.arm, _look(place)) for place, arm in enumerate(info.arms)]
     crosses = any(point.diverged for arm in info.arms for point in arm.points)
     notes = [style.Entry("diverged", style.cross(style.INK))] if crosses else []
-    figure, axes = style.panel("Best validation accuracy", entries, notes)
+    figure, axes = style.panel(title(info), entries, notes)
     _rate_axis(axes, info.rates)
     style.percent_axis(axes)
     for place, arm in enumerate(info.arms):

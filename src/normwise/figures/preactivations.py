@@ -66,6 +66,11 @@ def shared_limits(infos: Sequence[Info]) -> tuple[float, float]:
     return min(info.limits[0] for info in infos), max(info.limits[1] for info in infos)
 
 
+def title(info: Info) -> str:
+    """The heading: which arm and layer."""
+    return f"{style.plain_text(info.arm, 24)}: input of {style.plain_text(info.layer, 16)}"
+
+
 def describe(info: Info) -> str:
     """The figure in words."""
     said = f"Input of the nonlinearity {info.layer} of {info.arm} over training: 15th, 50th and 85th percentile."
@@ -88,7 +93,7 @@ def draw(info: Info) -> Figure:
         style.Entry("median", {"color": colour, "linewidth": 2.2}),
         style.Entry("15th–85th percentile", {"color": colour, "alpha": 0.3, "linewidth": 8, "solid_capstyle": "butt"}),
     ]
-    figure, axes = style.panel(f"{info.arm}: input of {info.layer}", entries)
+    figure, axes = style.panel(title(info), entries)
     style.steps_axis(axes)
     axes.set_ylim(*info.limits)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)

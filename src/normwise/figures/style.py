@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
 P = ParamSpec("P")
@@ -42,9 +43,11 @@ _RAMP = ("#2b1a6e", "#24609c", "#1c8f8a", "#6f9d1e")
 _DARK_RAMP = ("#8f86ff", "#4fb0f0", "#4fd3b0", "#d4e157")
 
 WIDTH = 4.8
+MARGIN = 0.1
 LEFT, RIGHT, BOTTOM = 0.62, 0.26, 0.54
 AXES_HEIGHT = 2.26
 HEADING, KEY_ROW, GAP = 0.3, 0.2, 0.1
+HEADING_ID, NOTES_ID = "heading", "notes"
 
 RC: Any = {
     "font.family": "sans-serif",
@@ -180,29 +183,31 @@ def panel(heading: str, entries: Sequence[Entry] = (), notes: Sequence[Entry] = 
     axes = figure.add_axes(size)
     write_heading(figure, heading)
     if notes:
-        _key(figure, notes, columns=len(notes), loc="upper right", anchor=(1 - 0.1 / WIDTH, 1 - 0.08 / height))
+        corner = (1 - MARGIN / WIDTH, 1 - 0.08 / height)
+        _key(figure, notes, columns=len(notes), loc="upper right", bbox_to_anchor=corner).set_gid(NOTES_ID)
     if entries:
-        _key(figure, entries, columns=columns, loc="upper left", anchor=(0.1 / WIDTH, 1 - (HEADING + 0.02) / height))
+        corner = (MARGIN / WIDTH, 1 - (HEADING + 0.02) / height)
+        _key(figure, entries, columns=columns, loc="upper left", bbox_to_anchor=corner)
     return figure, axes
 
 
 def write_heading(figure: Figure, text: str) -> None:
     """The name of what is drawn, at the upper left."""
     width, height = figure.get_size_inches()
-    figure.text(
-        0.1 / width, 1 - 0.07 / height, plain_text(text, 52), va="top", size=11, weight="bold", parse_math=False
-    )
+    look: dict[str, Any] = {"va": "top", "size": 11, "weight": "bold", "parse_math": False, "gid": HEADING_ID}
+    figure.text(MARGIN / width, 1 - 0.07 / height, plain_text(text, 46), **look)
 
 
-def _key(figure: Figure, entries: Sequence[Entry], *, columns: int, loc: str, anchor: tuple[float, float]) -> None:
+def _key(figure: Figure, entries: Sequence[Entry], *, columns: int, **corner: Any) -> Legend:
     order = [entry for column in range(columns) for entry in entries[column::columns]]
     handles, labels = [_line(entry) for entry in order], ["label"] * len(order)
     spacing: dict[str, Any] = {"handlelength": 1.9, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3}
-    place: dict[str, Any] = {"loc": loc, "bbox_to_anchor": anchor, "borderpad": 0, "borderaxespad": 0}
-    legend = figure.legend(handles, labels, ncols=columns, frameon=False, **place, **spacing)
+    bare: dict[str, Any] = {"frameon": False, "borderpad": 0, "borderaxespad": 0}
+    legend = figure.legend(handles, labels, ncols=columns, **corner, **bare, **spacing)
     for text, entry in zip(legend.get_texts(), order, strict=True):
         text.set_parse_math(False)
         text.set_text(plain_text(entry.label))
+    return legend
 
 
 def _line(entry: Entry) -> Line2D:
