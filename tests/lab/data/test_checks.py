@@ -46,7 +46,9 @@ def test_arrays_are_fit_for_torch(X):
     np.testing.assert_array_equal(part.X, np.arange(15.0).reshape(3, 5))
 
 
-@pytest.mark.parametrize("y", [Y, Y.astype(np.uint8), Y.astype(np.uint64), Y.astype(np.float32), Y.astype(">i4")])
+@pytest.mark.parametrize(
+    "y", [Y, Y.astype(np.uint8), Y.astype(np.uint64), Y.astype(np.float16), Y.astype(np.float32), Y.astype(">i4")]
+)
 def test_labels_become_int64(y):
     part = checks.part(np.zeros((3, 5)), y, "train")
     assert part.y.dtype == np.int64

@@ -73,7 +73,8 @@ def _labels(y: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"y of {where} must have one label an example, shape (N,); got shape {y.shape}{hint}")
     if y.dtype.kind not in "biuf":
         raise DataError(f"y of {where} must be integers from 0; got {y.dtype}; {NUMBER_THEM}")
-    wrong = ~((y >= 0) & (y < MOST_CLASSES) & (y == np.floor(y)))
+    values = y.astype(np.float64) if y.dtype.kind == "f" else y
+    wrong = ~((values >= 0) & (values < MOST_CLASSES) & (values == np.floor(values)))
     if wrong.any():
         at = int(np.argmax(wrong))
         raise DataError(

@@ -50,7 +50,7 @@ def _is_pair(value: Any) -> bool:
 def _columns(data: Any, part: str, name: str) -> tuple[list[Any], list[Any]]:
     """The examples and the labels of a map-style data set."""
     refused = f"{name} must return {ALLOWED}; its {part} is"
-    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")) or hasattr(data, "shape"):
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         raise DataError(f"{refused} a {type(data).__name__}")
     examples, labels = [], []
     for index in range(len(data)):
