@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS = 5
-TOP, NAME, BARS, LABELS, BETWEEN, SIDE, GUTTER = 0.56, 0.22, 0.42, 0.24, 0.1, 0.2, 0.3
+TOP, NAME, BARS, LABELS, BETWEEN, SIDE, GUTTER = 0.56, 0.22, 0.42, 0.24, 0.1, 0.2, 0.4
 NOTHING: dict[str, Any] = {"step": 0, "activations": []}
 
 
@@ -94,7 +94,7 @@ def _histogram(item: dict[str, Any]) -> Histogram:
 
 def title(info: Info) -> str:
     """The heading: which arm, and what is drawn."""
-    return f"{style.plain_text(info.arm, 17)}: outputs of the hidden layers"
+    return f"{info.arm}: outputs of the hidden layers"
 
 
 def describe(info: Info) -> str:
@@ -119,7 +119,7 @@ def draw(info: Info) -> Figure:
     labelled = [now.limits != after.limits for now, after in pairwise(info.rows)] + [True]
     height = TOP + sum(NAME + BARS + (LABELS if label else 0) + BETWEEN for label in labelled)
     figure = Figure(figsize=(style.WIDTH, height))
-    style.write_heading(figure, title(info))
+    style.write_heading(figure, title(info._replace(arm=style.plain_text(info.arm, 17))))
     width = (style.WIDTH - 2 * SIDE - GUTTER) / 2
     for column, step in enumerate(info.steps):
         left, down = SIDE + column * (width + GUTTER), TOP

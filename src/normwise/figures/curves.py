@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -139,8 +140,10 @@ def draw(info: Info) -> Figure:
     else:
         style.percent_axis(axes)
         axes.set_ylim(*info.limits)
+    last = max((step for curve in info.curves for step in curve.test.steps), default=0)
     for place, curve in enumerate(info.curves):
-        _draw_curve(axes, curve, place, len(info.curves))
+        offset = (place + 1) / (len(info.curves) + 1)
+        _draw_curve(axes, curve, place, _marks(curve.test.steps, last, offset))
     return figure
 
 
@@ -158,19 +161,19 @@ def _line(place: int, linestyle: Any) -> dict[str, Any]:
     return {"color": style.colour(place), "linestyle": linestyle}
 
 
-def _draw_curve(axes: Axes, curve: Curve, place: int, count: int) -> None:
+def _marks(steps: Sequence[int], last: int, offset: float) -> list[int]:
+    """Where the markers go: evenly spaced on an axis up to ``last``, and at least one where there are steps."""
+    targets = [last * (mark + offset) / MARKS for mark in range(MARKS)]
+    places = {bisect(steps, target) - 1 for target in targets if steps and steps[0] <= target <= steps[-1]}
+    return sorted(places) or [len(steps) - 1][: len(steps)]
+
+
+def _draw_curve(axes: Axes, curve: Curve, place: int, marked: list[int]) -> None:
     for part in (curve.train, curve.test):
         if curve.seeds > 1:
             axes.fill_between(part.steps, part.low, part.high, color=style.colour(place), alpha=0.16, linewidth=0)
     axes.plot(curve.train.steps, curve.train.mean, **_line(place, (0, (2.5, 1.5))), linewidth=1.4, dash_capstyle="butt")
-    every = max(len(curve.test.steps) // MARKS, 1)
-    first = min(every * (place + 1) // (count + 1), len(curve.test.steps) - 1)
-    axes.plot(
-        curve.test.steps,
-        curve.test.mean,
-        **_line(place, "-"),
-        marker=style.marker(place),
-        markevery=(max(first, 0), every),
-    )
+    look = _line(place, "-") | {"marker": style.marker(place), "markevery": marked}
+    axes.plot(curve.test.steps, curve.test.mean, **look)
     for cross in curve.diverged:
         style.put_cross(axes, cross.step, cross.value, style.colour(place))

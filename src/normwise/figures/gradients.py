@@ -13,7 +13,7 @@ from normwise.records import RunRecord
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IN_KEY = 5
+IN_KEY = 4
 
 
 class Info(NamedTuple):
@@ -50,7 +50,7 @@ def shared_limits(infos: Sequence[Info]) -> tuple[float, float]:
 
 def title(info: Info) -> str:
     """The heading: which arm, and what is drawn."""
-    return f"{style.plain_text(info.arm, 22)}: gradient norm by layer"
+    return f"{info.arm}: gradient norm by layer"
 
 
 def describe(info: Info) -> str:
@@ -78,7 +78,7 @@ def draw(info: Info) -> Figure:
     count = len(info.layers)
     keyed = spread(range(count), IN_KEY)
     entries = [style.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
-    figure, axes = style.panel(title(info), entries)
+    figure, axes = style.panel(title(info._replace(arm=style.plain_text(info.arm, 22))), entries)
     style.steps_axis(axes)
     style.log_axis(axes, info.limits)
     for index, norm in enumerate(info.norms):

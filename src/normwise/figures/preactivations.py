@@ -68,7 +68,7 @@ def shared_limits(infos: Sequence[Info]) -> tuple[float, float]:
 
 def title(info: Info) -> str:
     """The heading: which arm and layer."""
-    return f"{style.plain_text(info.arm, 24)}: input of {style.plain_text(info.layer, 16)}"
+    return f"{info.arm}: input of {info.layer}"
 
 
 def describe(info: Info) -> str:
@@ -85,6 +85,10 @@ def _at(info: Info, place: int) -> str:
     return f"At step {info.p50.steps[place]:,}: {values}"
 
 
+def _short(info: Info) -> Info:
+    return info._replace(arm=style.plain_text(info.arm, 24), layer=style.plain_text(info.layer, 16))
+
+
 @style.styled
 def draw(info: Info) -> Figure:
     """Draw the band between the outer percentiles, the median, and each seed's median as a thin line."""
@@ -93,7 +97,7 @@ def draw(info: Info) -> Figure:
         style.Entry("median", {"color": colour, "linewidth": 2.2}),
         style.Entry("15th–85th percentile", {"color": colour, "alpha": 0.3, "linewidth": 8, "solid_capstyle": "butt"}),
     ]
-    figure, axes = style.panel(title(info), entries)
+    figure, axes = style.panel(title(_short(info)), entries)
     style.steps_axis(axes)
     axes.set_ylim(*info.limits)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)

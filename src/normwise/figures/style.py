@@ -219,7 +219,7 @@ def _line(entry: Entry) -> Line2D:
 def cross(colour: str) -> dict[str, Any]:
     """The mark of a run that diverged."""
     return {
-        "color": colour, "linestyle": "none", "marker": "x", "markersize": 8, "markeredgewidth": 2.2, "clip_on": False
+        "color": colour, "linestyle": "none", "marker": "x", "markersize": 9, "markeredgewidth": 2.6, "clip_on": False
     }  # fmt: skip
 
 
