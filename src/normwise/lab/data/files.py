@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from normwise.errors import DataError
 
@@ -101,11 +102,15 @@ def _fetch(place: Path, source: Source, progress: bool) -> None:
 def _retrieve(source: Source, name: str, sha256: str, place: Path, progress: bool) -> Path:
     """Downloads one file from the first mirror that gives it with the right checksum."""
     import pooch
+    from requests import exceptions
 
+    pooch.get_logger().setLevel("INFO" if progress else "WARNING")
     failures: list[str] = []
     for mirror in source.mirrors:
         try:
             return Path(pooch.retrieve(mirror + name, f"sha256:{sha256}", name, place, progressbar=progress))
+        except (exceptions.ConnectionError, exceptions.Timeout):
+            failures.append(f"no connection to {urlsplit(mirror).netloc}")
         except (OSError, ValueError) as error:
             failures.append(_sentence(error))
             if (response := getattr(error, "response", None)) is not None:
