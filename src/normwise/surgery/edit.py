@@ -13,17 +13,21 @@ Placed = list[tuple[Plan, nn.Module]]
 Names = dict[nn.Module, str]
 
 
-def apply(network: nn.Module, placed: Placed, place: str) -> list[Change]:
-    """Insert the layers, in place, remove the biases that they cancel, and say what changed, in the network's order."""
+def apply(network: nn.Module, placed: Placed, left: list[Plan], place: str) -> list[Change]:
+    """Insert the layers, in place, and remove the biases that they cancel.
+
+    Returns:
+        What changed, and what was left alone and why, in the network's order.
+    """
     before = _names(network)
     by_sequential: dict[nn.Sequential, dict[str, tuple[Site, nn.Module]]] = {}
     for plan, layer in placed:
         by_sequential.setdefault(plan.site.link.sequential, {})[plan.site.link.key] = (plan.site, layer)
-    renamings = {}
+    renamings: dict[nn.Sequential, tuple[dict[str, str], dict[str, str]]] = {}
     for sequential, added in by_sequential.items():
         renamings[sequential] = walk.insert(sequential, {key: layer for key, (_, layer) in added.items()}, place)
     now = _names(network)
-    changes: list[Change] = []
+    changes = [_left_alone(plan, now, renamings.get(plan.site.link.sequential, ({}, {}))[0]) for plan in left]
     for sequential, (moved, inserted) in renamings.items():
         changes += _moved(before[sequential], now[sequential], moved)
         for key, name in inserted.items():
@@ -50,6 +54,13 @@ def _join(prefix: str, key: str) -> str:
 def _moved(before: str, now: str, names: dict[str, str]) -> list[Change]:
     pairs = [(_join(before, old), _join(now, new)) for old, new in names.items()]
     return [Change(new, old, new, "renumbered") for old, new in pairs if old != new]
+
+
+def _left_alone(plan: Plan, now: Names, moved: dict[str, str]) -> Change:
+    link = plan.site.link
+    kind = type(link.module).__name__
+    name = _join(now[link.sequential], moved.get(link.key, link.key))
+    return Change(name, kind, kind, f"left alone: {plan.problem}")
 
 
 def _inserted(name: str, layer: nn.Module, site: Site, part: str) -> Change:

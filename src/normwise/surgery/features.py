@@ -114,9 +114,8 @@ def _problem(site: Site, seen: _Recorder) -> str:
     if not seen.shapes:
         return "the example does not reach it"
     if len(seen.shapes) > 1:
-        return (
-            f"it is called with different shapes: {', '.join(str(shape[0]) for shape in sorted(seen.shapes))} features"
-        )
+        shapes = [f"(N, {features}{', …' * dims})" for features, dims in sorted(seen.shapes)]
+        return f"its inputs have different shapes, {' and '.join(shapes)}"
     ((_, dims),) = seen.shapes
     if dims < 0:
         return "its input has no axis of features"

@@ -68,9 +68,8 @@ def batch_normalize(
     good = [(each, _make(each, layer or _batch_norm)) for each in plans if not each.problem]
     if not good:
         raise SurgeryError(_nothing(network, every, plans))
-    reasons = {each.site.link.module: each.problem for each in plans if each.problem}
-    reasons |= dict.fromkeys(_outside(network, every).values(), "not a child of a Sequential")
-    return Surgery(network, apply(network, good, place) + _left_alone(network, reasons))
+    changes = apply(network, good, [each for each in plans if each.problem], place)
+    return Surgery(network, changes + [_left_alone(*item) for item in _outside(network, every).items()])
 
 
 def _batch_norm(features: int, dims: int) -> nn.Module:
@@ -104,9 +103,9 @@ def _outside(network: nn.Module, every: list[Site]) -> dict[str, nn.Module]:
     return {name: module for name, module in nonlinearities(network) if module not in inside}
 
 
-def _left_alone(network: nn.Module, reasons: dict[nn.Module, str]) -> list[Change]:
-    left = [(name, type(module).__name__, module) for name, module in nonlinearities(network) if module in reasons]
-    return [Change(name, kind, kind, f"left alone: {reasons[module]}") for name, kind, module in left]
+def _left_alone(name: str, module: nn.Module) -> Change:
+    kind = type(module).__name__
+    return Change(name, kind, kind, "left alone: it is not a child of a Sequential")
 
 
 def _nothing(network: nn.Module, every: list[Site], plans: list[Plan]) -> str:
