@@ -57,6 +57,6 @@ def choice(given: str, allowed: Iterable[str], what: str) -> str:
         For example ``unknown data set 'mnits'; did you mean 'mnist'? Allowed: cifar10, digits, fashion-mnist, mnist``.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(given, names, n=1)
+    near = difflib.get_close_matches(given.lower(), names, n=1)
     hint = f"; did you mean {near[0]!r}? Allowed: " if near else ". Allowed: "
     return f"unknown {what} {given!r}{hint}{', '.join(names)}"

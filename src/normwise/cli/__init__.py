@@ -12,9 +12,15 @@ from normwise.cli.compare import compare
 from normwise.cli.console import fail
 from normwise.errors import JobError, NormwiseError
 
-UsageError = typer.BadParameter.__base__ or typer.BadParameter  # typer carries click's exceptions, but not all their names
+UsageError = (
+    typer.BadParameter.__base__ or typer.BadParameter
+)  # typer carries click's exceptions, but not all their names
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 app.command()(compare)
 
 
@@ -41,14 +47,17 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(app(args=arguments, standalone_mode=False) or 0)
+        status = app(args=arguments, standalone_mode=False) or 0
     except UsageError as error:
         fail(error.format_message(), code=2)
     except (typer.Abort, KeyboardInterrupt):
-        fail("interrupted; give the same command again to continue", code=130)
+        status = INTERRUPTED
     except Exception as error:
         if debug:
             raise
         if not isinstance(error, NormwiseError):
             fail(f"{type(error).__name__}: {error}; give --debug to see where it came from", code=1)
         fail(str(error), code=1 if isinstance(error, JobError) else 2)
+    if status == INTERRUPTED:
+        fail("interrupted; give the same command again to continue", code=INTERRUPTED)
+    sys.exit(status)

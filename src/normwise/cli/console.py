@@ -22,12 +22,19 @@ def fail(message: str, *, code: int) -> NoReturn:
 
 @contextmanager
 def progress() -> Iterator[Callable[[Status], None]]:
-    """A progress bar over the steps of all runs, gone when they are done."""
+    """A progress bar over the steps of all runs, gone when they are done; none where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    shown = {"transient": True, "refresh_per_second": 4, "disable": not console.is_terminal}
+    with Progress(*columns, console=console, **shown) as bar:
         task = bar.add_task("loading", total=None)
 
         def update(status: Status) -> None:

@@ -83,7 +83,9 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         raise RequestError(f"arm {text!r}: {name!r} is a shorthand, not a name; write '{name}, …' or 'NAME: {name}, …'")
     parts = [part.strip() for part in body.split(",")]
     if not all(parts) or (named and not name):
-        raise RequestError(f"arm {text!r} is incomplete; write [name:] key=value, …, for example 'he: activation=relu, init=he'")
+        raise RequestError(
+            f"arm {text!r} is incomplete; write [name:] key=value, …, for example 'he: activation=relu, init=he'"
+        )
     given: dict[str, Any] = {}
     for part in parts:
         key, value = _setting(part, text)
@@ -98,7 +100,9 @@ def _setting(part: str, text: str) -> tuple[str, Any]:
     key, equals, value = (piece.strip() for piece in part.partition("="))
     if not equals:
         if key not in SHORTHANDS:
-            raise RequestError(f"arm {text!r}: {choice(key, [*SHORTHANDS, *(f'{name}=…' for name in KEYS)], 'setting')}")
+            raise RequestError(
+                f"arm {text!r}: {choice(key, [*SHORTHANDS, *(f'{name}=…' for name in KEYS)], 'setting')}"
+            )
         return "norm", SHORTHANDS[key]
     if key not in KEYS:
         raise RequestError(f"arm {text!r}: {choice(key, KEYS, 'key')}")
@@ -124,7 +128,9 @@ def resolve(texts: Sequence[str], shared: Mapping[str, Any], *, own_model: bool 
             if arm.name == earlier.name:
                 raise RequestError(f"two arms are called {arm.name!r}; give one of them another name: 'NAME: …'")
             if (arm.settings, arm.rates) == (earlier.settings, earlier.rates):
-                raise RequestError(f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out")
+                raise RequestError(
+                    f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out"
+                )
     return arms
 
 
@@ -134,7 +140,9 @@ def _resolve(text: str, shared: Mapping[str, Any], *, own_model: bool) -> Arm:
     fixed = OWN_MODEL if own_model else {}
     for key in fixed:
         if given.get(key) is not None:
-            raise RequestError(f"arm {name!r} sets {key!r}, which your own network decides; leave it out or use --model mlp or cnn")
+            raise RequestError(
+                f"arm {name!r} sets {key!r}, which your own network decides; leave it out or use --model mlp or cnn"
+            )
     settings = {key: given.get(key, fixed.get(key, known.default)) for key, known in KEYS.items() if key != "lr"}
     if settings["norm"] == "none":
         settings["place"] = None

@@ -39,7 +39,9 @@ def _outputs(settings: Mapping[str, Any], data: Data, own: Factory | None, X: Te
         return network(X)
     except Exception as error:
         name = "the network" if own is None else f"the network of {own.name}"
-        raise RequestError(f"{name} does not take {data.name}, examples of shape {data.example_shape}: {error}") from error
+        raise RequestError(
+            f"{name} does not take {data.name}, examples of shape {data.example_shape}: {error}"
+        ) from error
 
 
 def _check_outputs(outputs: Any, y: Tensor, data: Data, name: str) -> None:

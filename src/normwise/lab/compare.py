@@ -66,9 +66,9 @@ def compare(
     planned = plan(arms, data, options)
     _check(planned)
     with opened(planned.out, planned.study, planned.question):
-        _train(planned, on_progress)
-        result = Comparison(planned)
         try:
+            _train(planned, on_progress)
+            result = Comparison(planned)
             result.write()
         except OSError as error:
             raise disk_error(planned.out, error) from error

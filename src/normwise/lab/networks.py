@@ -60,10 +60,14 @@ def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], clas
 def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
     """Blocks of 3×3 convolution, normalization, activation and 2×2 maximum, then one linear map to the classes."""
     if len(shape) != 3:
-        raise RequestError(f"model cnn needs images, examples of shape (channels, height, width); these have shape {shape}; use mlp")
+        raise RequestError(
+            f"model cnn needs images, examples of shape (channels, height, width); these have shape {shape}; use mlp"
+        )
     channels, height, width = shape
     if min(height, width) < 2 ** len(widths):
-        raise RequestError(f"model cnn halves the image {len(widths)} times, too often for {height}×{width}; give fewer widths")
+        raise RequestError(
+            f"model cnn halves the image {len(widths)} times, too often for {height}×{width}; give fewer widths"
+        )
     for index, features in enumerate(widths, start=1):
         yield f"conv{index}", nn.Conv2d(channels, features, 3, padding=1, bias=_needs_bias(settings))
         yield from _nonlinearity(settings, features, index, dims=2)
@@ -82,7 +86,9 @@ def _nonlinearity(settings: Settings, features: int, index: int, *, dims: int) -
     """The activation of one layer, with the normalization before or after it, and dropout."""
     parts: list[tuple[str, nn.Module]] = [(f"activation{index}", activation(settings["activation"]).module())]
     if settings["norm"] != "none":
-        parts.insert(0 if settings["place"] == "before" else 1, (f"norm{index}", normalization(settings["norm"])(features, dims)))
+        parts.insert(
+            0 if settings["place"] == "before" else 1, (f"norm{index}", normalization(settings["norm"])(features, dims))
+        )
     yield from parts
     if settings["dropout"]:
         yield f"dropout{index}", nn.Dropout(settings["dropout"])
@@ -101,7 +107,9 @@ def normalization(norm: str) -> Callable[[int, int], nn.Module]:
         if name == "layer":
             return nn.GroupNorm(1, features) if dims else nn.LayerNorm(features)
         if features % int(groups):
-            raise RequestError(f"norm={norm}: {features} features do not divide into {groups} groups; give a divisor of {features}")
+            raise RequestError(
+                f"norm={norm}: {features} features do not divide into {groups} groups; give a divisor of {features}"
+            )
         return nn.GroupNorm(int(groups), features)
 
     return make
@@ -110,7 +118,9 @@ def normalization(norm: str) -> Callable[[int, int], nn.Module]:
 def _own(own: Factory, settings: Settings, example_shape: Sequence[int]) -> nn.Module:
     network = call(own)
     if not isinstance(network, nn.Module):
-        raise RequestError(f"{own.name} returned a {type(network).__name__}; it must return a torch.nn.Module without normalization")
+        raise RequestError(
+            f"{own.name} returned a {type(network).__name__}; it must return a torch.nn.Module without normalization"
+        )
     network.train()
     if settings["norm"] == "none":
         return network

@@ -9,7 +9,7 @@ from normwise import figures as drawings
 from normwise.lab.summary import ArmSummary
 from normwise.records import RunRecord
 from normwise.records.study import slug
-from normwise.report import Page, PageFigure, Table
+from normwise.report import Page, PageFigure, Section, Table
 from normwise.report import write as write_page
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 class Panel(NamedTuple):
-    """One figure: the name of its files, its title, what to see in it, the same in numbers, and the drawing."""
+    """One figure: its section, the name of its files, its title, what to see in it, the same in numbers, and the drawing."""
 
+    group: str
     name: str
     title: str
     caption: str
@@ -41,14 +42,14 @@ def _curves(result: Comparison) -> Iterator[Panel]:
     records = [record for record in result.best_records if record.metrics]
     for quantity, caption in captions.items() if records else ():
         info = drawings.curves.info(records, quantity)
-        yield _panel(drawings.curves, info, quantity, quantity.capitalize(), caption)
+        yield _panel("Training", drawings.curves, info, quantity, quantity.capitalize(), caption)
 
 
 def _rates(result: Comparison) -> Iterator[Panel]:
     if any(len(rates) > 1 for rates in result.rates.values()):
         info = drawings.learning_rate.info([record for record in result.records if record.metrics])
         caption = "Best validation accuracy with each learning rate: mean over the seeds, with the range from worst to best."
-        yield _panel(drawings.learning_rate, info, "learning-rate", "Accuracy against learning rate", caption)
+        yield _panel("Training", drawings.learning_rate, info, "learning-rate", "Accuracy against learning rate", caption)
 
 
 def _preactivations(result: Comparison) -> Iterator[Panel]:
@@ -60,7 +61,7 @@ def _preactivations(result: Comparison) -> Iterator[Panel]:
             "What the last hidden layer's nonlinearity receives, over training: 15th, 50th and 85th percentile over units and "
             "examples, as in Figure 1 (b, c) of Ioffe and Szegedy 2015."
         )
-        yield _panel(drawings.preactivations, shared, f"preactivations-{arm.slug}", f"Pre-activations: {arm.name}", caption)
+        yield _panel("Inside the network", drawings.preactivations, shared, f"preactivations-{arm.slug}", f"Pre-activations: {arm.name}", caption)
 
 
 def _gradients(result: Comparison) -> Iterator[Panel]:
@@ -69,14 +70,14 @@ def _gradients(result: Comparison) -> Iterator[Panel]:
     for arm, info in zip(arms, infos, strict=True):
         shared = info._replace(limits=drawings.gradients.shared_limits(infos))
         caption = "Norm of the loss gradient with respect to each layer's weights. Layers far apart learn at different speeds."
-        yield _panel(drawings.gradients, shared, f"gradients-{arm.slug}", f"Gradients by layer: {arm.name}", caption)
+        yield _panel("Inside the network", drawings.gradients, shared, f"gradients-{arm.slug}", f"Gradients by layer: {arm.name}", caption)
 
 
 def _activations(result: Comparison) -> Iterator[Panel]:
     for arm in _measured(result, "activations"):
         info = drawings.activations.info(arm.records, place=arm.place)
         caption = "Outputs of each hidden layer before the first and after the last step, first seed."
-        yield _panel(drawings.activations, info, f"activations-{arm.slug}", f"Activations: {arm.name}", caption)
+        yield _panel("Inside the network", drawings.activations, info, f"activations-{arm.slug}", f"Activations: {arm.name}", caption)
 
 
 class _Measured(NamedTuple):
@@ -100,8 +101,8 @@ def _measured(result: Comparison, quantity: str) -> list[_Measured]:
     return found
 
 
-def _panel(module: Any, info: Any, name: str, title: str, caption: str) -> Panel:
-    return Panel(name, title, caption, module.describe(info), module.draw(info))
+def _panel(group: str, module: Any, info: Any, name: str, title: str, caption: str) -> Panel:
+    return Panel(group, name, title, caption, module.describe(info), module.draw(info))
 
 
 Column = tuple[str, Callable[[ArmSummary], str]]
@@ -111,12 +112,12 @@ def table(result: Comparison) -> tuple[list[str], list[list[str]]]:
     """The table of a comparison: its columns, and a row per arm."""
     columns: list[Column] = [
         ("arm", lambda arm: arm.name),
-        ("learning rate", lambda arm: f"{arm.lr:g}"),
-        ("test accuracy, %", _accuracy),
+        ("lr", lambda arm: f"{arm.lr:g}"),
+        ("test, %", _accuracy),
         ("steps to target", _steps),
         ("never", lambda arm: f"{arm.never} of {len(arm.finished)}"),
-        ("train − test, points", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
-        ("gradient first : last layer", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
+        ("gap", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
+        ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
         ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),
     ]
     ended = sorted({run.status for arm in result.arms for run in arm.runs} - {"finished"})
@@ -166,32 +167,44 @@ def page(result: Comparison, drawn: Sequence[Panel]) -> Page:
     return Page(
         title=f"{' against '.join(arm.name for arm in result.arms)} on {study['data']}",
         verdict=result.verdict,
+        subtitle=_subtitle(result),
         notes=_notes(result),
         tables=[Table("Each arm at its best learning rate, mean ± standard deviation over the seeds", columns, rows)],
-        figures=[PageFigure(p.name, p.title, p.caption, p.alt, drawings.svg(p.figure, p.name)) for p in drawn],
+        figures=[PageFigure(p.name, p.title, p.caption, p.alt, drawings.svg(p.figure, p.name), p.group) for p in drawn],
         facts=[
-            ("Settings", [("data", study["data"]), ("network", study["model"]), *_settings(result)]),
-            ("Versions", list(study["versions"].items())),
-            ("Machine", list(study["machine"].items())),
+            Section("Settings", [("data", study["data"]), ("network", study["model"]), *_settings(result)]),
+            Section("Versions", list(study["versions"].items())),
+            Section("Machine", list(study["machine"].items())),
         ],
         command=study["command"],
     )
 
 
+def _subtitle(result: Comparison) -> str:
+    runs = len(result.arms[0].runs)
+    steps = sorted({arm.settings["steps"] for arm in result.arms})
+    return f"{runs} seed{'s' * (runs > 1)} of {' or '.join(f'{count:,}' for count in steps)} steps each, {result.study['model']}"
+
+
 def _settings(result: Comparison) -> list[tuple[str, str]]:
-    return [
-        (arm.name, ", ".join(f"{key}={value}" for key, value in {**arm.settings, "lr": arm.lr}.items() if value is not None))
-        for arm in result.arms
-    ]
+    """What all arms share, a line per setting; then per arm what it has to itself."""
+    every = [{**arm.settings, "lr": arm.lr} for arm in result.arms]
+    shared = {key: value for key, value in every[0].items() if all(settings[key] == value for settings in every)}
+    lines = [(key.replace("_", " "), str(value)) for key, value in shared.items() if value is not None]
+    for arm, settings in zip(result.arms, every, strict=True):
+        own = [f"{key}={value}" for key, value in settings.items() if key not in shared and value is not None]
+        lines += [(arm.name, ", ".join(own))] if own else []
+    return lines
 
 
 def _notes(result: Comparison) -> list[str]:
     """What the table's words mean, and what went wrong."""
     target = "–" if result.target is None else f"{100 * result.target:.1f} %"
     notes = [
-        f"The target is {target}, the best mean validation accuracy of {result.baseline.name}. Steps to target: the first "
-        "evaluation at or above it, median over the seeds. Test accuracy: at the step of the best validation accuracy. "
-        "Gradient: norm in the first layer over norm in the last, before training.",
+        f"The target is {target}, the best mean validation accuracy of {result.baseline.name}; steps to target: the first "
+        "evaluation at or above it, median over the seeds; never: runs that did not get there.",
+        "Test: accuracy at the step of the best validation accuracy; gap: training minus test accuracy there, in points; "
+        "gradient: norm in the first layer over norm in the last, before training; seconds: per run.",
     ]
     for arm in result.arms:
         for run in arm.runs:

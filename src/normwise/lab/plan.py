@@ -27,15 +27,15 @@ class Options(TypedDict, total=False):
     Every key of an arm is an option too, and holds for all arms that do not set it: see ``normwise.lab.arms.KEYS``.
     """
 
-    model: Source
+    model: Source | None
     data_dir: str | Path | None
-    steps: int | None
-    epochs: int | None
-    seeds: int
+    steps: int | str | None
+    epochs: int | str | None
+    seeds: int | str | None
     out: str | Path | None
-    eval_every: int | None
-    workers: int | None
-    device: str
+    eval_every: int | str | None
+    workers: int | str | None
+    device: str | None
     norm: str | None
     place: str | None
     activation: str | None
@@ -43,9 +43,9 @@ class Options(TypedDict, total=False):
     lr: float | str | Sequence[float] | None
     schedule: str | None
     optimizer: str | None
-    batch_size: int | None
-    dropout: float | None
-    weight_decay: float | None
+    batch_size: int | str | None
+    dropout: float | str | None
+    weight_decay: float | str | None
     inputs: str | None
 
 
@@ -111,7 +111,7 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
         "device": device,
         "versions": machine.versions("normwise", "torch"),
     }
-    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(loaded.name)}-{slug(model_name)}")
+    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(loaded.name)}-{slug(_short(model_name))}")
     runs = [
         PlannedRun(arm.name, lr, Job(run_directory(out, arm.name, settings), settings, model))
         for arm in resolved
@@ -128,11 +128,20 @@ def _model(source: Source) -> tuple[Source | None, str, str | None]:
     """The user's factory (None for a built-in network), the name to show, and the hash of the factory's source."""
     if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
         kind, widths = values.model(source)
-        return None, f"{kind}:{','.join(map(str, widths))}", None
+        return None, _long(kind, widths), None
     if isinstance(source, str) and ":" not in source:
         values.model(source)
     factory = resolve_factory(source, what="model")
     return source, factory.name, factory.source_hash
+
+
+def _long(kind: str, widths: Sequence[int]) -> str:
+    return f"{kind}:{','.join(map(str, widths))}"
+
+
+def _short(model: str) -> str:
+    """A model's name without the widths that it has by default."""
+    return next((kind for kind, widths in values.WIDTHS.items() if model == _long(kind, widths)), model)
 
 
 def _text(value: Any) -> str:
@@ -148,7 +157,9 @@ def _steps(arm: Arm, counts: Mapping[str, int | None], data: Data) -> int:
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
     examples, batch_size = len(data.train.y), arm.settings["batch_size"]
     if batch_size > examples:
-        raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {data.name} has {examples} training examples: give at most that")
+        raise RequestError(
+            f"arm {arm.name!r}: batch_size is {batch_size}; {data.name} has {examples} training examples: give at most that"
+        )
     if counts["epochs"]:
         return counts["epochs"] * (examples // batch_size)
     return counts["steps"] or DEFAULT_STEPS
@@ -164,14 +175,20 @@ def _device(device: str) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise RequestError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); this machine has {', '.join(found)}") from None
+        raise RequestError(
+            f"device {device!r} cannot be used ({str(error).splitlines()[0]}); this machine has {', '.join(found)}"
+        ) from None
     return device
 
 
 def _workers(asked: int | None, device: str, runs: int) -> int:
     """On a CPU one process per core; runs on another device share it, one after another."""
     if asked is not None:
-        return int(values.number("workers", str(asked), "a whole number, 0 or more", lambda value: value >= 0 and value == int(value)))
+        return int(
+            values.number(
+                "workers", str(asked), "a whole number, 0 or more", lambda value: value >= 0 and value == int(value)
+            )
+        )
     return min(runs, machine.cores()) if device == "cpu" else 1
 
 
@@ -181,7 +198,9 @@ def _study(arms: Sequence[str], data: str, model: str, options: Options) -> dict
         "data": data,
         "model": model,
         "arms": list(arms),
-        "options": {key: _text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")},
+        "options": {
+            key: _text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")
+        },
         "command": command(arms, data, model, options),
         "versions": machine.versions(),
         "machine": machine.describe(),
@@ -193,7 +212,7 @@ def command(arms: Sequence[str], data: str, model: str, options: Options) -> str
     words = ["normwise", "compare", "--data", data]
     for arm in arms:
         words += ["--arm", arm]
-    for key, value in {**options, **({"model": model} if "model" in options else {})}.items():
+    for key, value in options.items():
         if value is not None:
-            words += [f"--{key.replace('_', '-')}", _text(value)]
+            words += [f"--{key.replace('_', '-')}", model if key == "model" else _text(value)]
     return shlex.join(words)

@@ -106,7 +106,9 @@ def _check_done(job: Job, exitcode: int | None) -> None:
         how = f"by {signal.Signals(-exitcode).name}" + (" (out of memory?)" if -exitcode == signal.SIGKILL else "")
     try:
         job.directory.mkdir(parents=True, exist_ok=True)
-        write_done(job.directory, "failed", 0, f"its process was ended {how}; give the same command again to continue it")
+        write_done(
+            job.directory, "failed", 0, f"its process was ended {how}; give the same command again to continue it"
+        )
     except OSError as error:
         raise disk_error(job.directory, error) from None
 

@@ -80,7 +80,9 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
     """One run in numbers; ``goal`` is the validation accuracy that ``steps_to_target`` looks for."""
     line = best(record)
     done = record.done or {"status": "failed", "step": 0, "reason": "the run did not end"}
-    reached = (entry["step"] for entry in record.metrics if goal is not None and entry["validation"]["accuracy"] >= goal)
+    reached = (
+        entry["step"] for entry in record.metrics if goal is not None and entry["validation"]["accuracy"] >= goal
+    )
     timing = record.timing
     seconds = timing[-1]["seconds"] if timing else 0.0
     training = math.fsum(entry.get("train", 0.0) for entry in timing)
@@ -134,5 +136,7 @@ def best_rate(records: Sequence[RunRecord]) -> float:
     for record in records:
         line = best(record)
         failed = record.done is None or record.done["status"] == "failed"
-        scores.setdefault(record.settings["lr"], []).extend([] if failed or line is None else [line["validation"]["accuracy"]])
+        scores.setdefault(record.settings["lr"], []).extend(
+            [] if failed or line is None else [line["validation"]["accuracy"]]
+        )
     return max(sorted(scores), key=lambda lr: fmean(scores[lr]) if scores[lr] else -1.0)

@@ -106,9 +106,13 @@ def model(text: str) -> tuple[str, tuple[int, ...]]:
     """``mlp``, ``mlp:256,256``, ``cnn`` or ``cnn:16,32`` as a kind and its widths."""
     kind, colon, widths = text.partition(":")
     if kind not in WIDTHS:
-        raise RequestError(f"{choice(kind, WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable")
+        raise RequestError(
+            f"{choice(kind, WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable"
+        )
     if not colon:
         return kind, WIDTHS[kind]
     if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", widths):
-        raise RequestError(f"model is {text!r}; allowed: {kind}:WIDTH,WIDTH,… in whole numbers, for example {kind}:100,100,100")
+        raise RequestError(
+            f"model is {text!r}; allowed: {kind}:WIDTH,WIDTH,… in whole numbers, for example {kind}:100,100,100"
+        )
     return kind, tuple(int(width) for width in widths.split(","))

@@ -94,7 +94,11 @@ def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     if found.at_most:
         return f"{arm.name} did not reach {goal} in {arm.never} of {len(arm.finished)} runs of {arm.settings['steps']:,} steps"
     medians = f"median {arm.steps_to_target:,.0f} against {_baseline_steps(baseline)}"
-    spread = f"; {times(found.low)} to {times(found.high)} over pairs of seeds" if len(baseline.finished) > 1 else "; one seed, so no uncertainty"
+    spread = (
+        f"; {times(found.low)} to {times(found.high)} over pairs of seeds"
+        if len(baseline.finished) > 1
+        else "; one seed, so no uncertainty"
+    )
     if found.low <= 1 <= found.high and len(baseline.finished) > 1:
         return f"{arm.name} reached {goal} no sooner and no later than seed noise allows ({medians}{spread})"
     bound = "at least " if found.at_least else ""
@@ -154,6 +158,8 @@ def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
         said = f"Batch normalization did not help: {said}"
     reached = [arm for arm in others if arm.steps_to_target is not None]
     quickest = min(reached, key=lambda arm: arm.steps_to_target or 0, default=about)
-    if quickest is not about and (about.steps_to_target is None or (quickest.steps_to_target or 0) < about.steps_to_target):
+    if quickest is not about and (
+        about.steps_to_target is None or (quickest.steps_to_target or 0) < about.steps_to_target
+    ):
         said += f" The fewest steps were those of {quickest.name}: median {quickest.steps_to_target:,.0f}."
     return said

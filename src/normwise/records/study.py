@@ -51,10 +51,10 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
 
 
 def disk_error(directory: Path, error: OSError) -> JobError:
-    """The error for a disk that does not take what is written."""
+    """The error for a disk that does not take what is written, or does not give what was."""
     return JobError(
-        f"cannot write to {directory}: {error.strerror or error}; what was recorded before is kept: "
-        "make room and give the same command again"
+        f"cannot read or write {error.filename or directory}: {error.strerror or error}; what was recorded before is kept: "
+        "mend that and give the same command again"
     )
 
 
@@ -70,9 +70,7 @@ def _refuse_foreign(directory: Path, question: Mapping[str, Any]) -> None:
         raise RequestError(f"{directory} holds something else than a study; give an empty or a new one with --out DIR")
     for key, value in question.items():
         if study.get(key) != value:
-            raise RequestError(
-                f"{directory} holds a study with {key} {study.get(key)!r}, not {value!r}; {ELSEWHERE}"
-            )
+            raise RequestError(f"{directory} holds a study with {key} {study.get(key)!r}, not {value!r}; {ELSEWHERE}")
 
 
 def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:

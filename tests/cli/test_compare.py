@@ -1,0 +1,204 @@
+import json
+import sys
+
+import pytest
+
+from normwise import cli
+from normwise.lab.arms import KEYS
+
+MODELS = '''
+import torch
+from torch import nn
+
+def make_model():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+
+def wrong_width():
+    return nn.Sequential(nn.Flatten(), nn.Linear(63, 10))
+
+def too_few():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+
+def images():
+    return nn.Conv2d(1, 10, 3)
+
+def raises():
+    raise KeyError("width")
+
+def returns_none():
+    pass
+
+def functional():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 10)
+        def forward(self, x):
+            return torch.relu(self.linear(x.flatten(1)))
+    return Net()
+
+number = 3
+
+def make_data():
+    X = torch.randn(120, 8)
+    return (X, (X[:, 0] > 0).long()), (X[:60], (X[:60, 0] > 0).long())
+
+def labels_out_of_step():
+    return (torch.randn(10, 3), torch.zeros(9)), (torch.randn(4, 3), torch.zeros(4))
+
+def ragged():
+    class Images(torch.utils.data.Dataset):
+        def __len__(self):
+            return 10
+        def __getitem__(self, index):
+            return torch.zeros(1, 8 + index, 8), index % 2
+    return Images(), Images()
+'''
+
+
+@pytest.fixture
+def normwise(tmp_path, monkeypatch, capsys):
+    """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NORMWISE_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "train.py").write_text(MODELS)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    (tmp_path / "empty").mkdir()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["normwise", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "mnits"], "unknown data set 'mnits'; did you mean 'mnist'"),
+        (["--data", "MNIST"], "did you mean 'mnist'"),
+        (["--model", "mpl"], "unknown model 'mpl'; did you mean 'mlp'"),
+        (["--model", "mlp:100,"], "whole numbers"),
+        (["--model", "mlp:0"], "whole numbers"),
+        (["--model", "cnn:8,8,8,8"], "halves the image 4 times"),
+        (["--arm", "bnn"], "did you mean 'bn'"),
+        (["--arm", "bn", "--arm", "bn"], "two arms are called 'bn'"),
+        (["--arm", "bn", "--arm", "x: norm=batch"], "same settings"),
+        (["--activation", "rely"], "did you mean 'relu'"),
+        (["--arm", "norm=group:3"], "do not divide into 3 groups"),
+        (["--lr", "0"], "above 0"),
+        (["--lr", "-0.1"], "above 0"),
+        (["--lr", "nan"], "above 0"),
+        (["--lr", "0.1,0.1"], "that differ"),
+        (["--lr", "0.1,,2"], "lr is ''"),
+        (["--batch-size", "5000"], "batch_size is 5000; digits has 1198 training examples"),
+        (["--batch-size", "1"], "at least 2 examples"),
+        (["--steps", "0"], "steps is '0'; allowed: a whole number, 1 or more"),
+        (["--steps", "ten"], "steps is 'ten'"),
+        (["--seeds", "0"], "seeds is '0'"),
+        (["--epochs", "0"], "epochs is '0'"),
+        (["--steps", "5", "--epochs", "5"], "both steps and epochs"),
+        (["--eval-every", "-1"], "eval_every is '-1'"),
+        (["--workers", "many"], "workers is 'many'"),
+        (["--device", "cuda"], "device 'cuda' cannot be used"),
+        (["--device", "gpu"], "this machine has cpu"),
+        (["--model", "train.py:make_modle"], "did you mean 'make_model'"),
+        (["--model", "trian.py:make_model"], "trian.py"),
+        (["--model", "no.such.module:make_model"], "no.such.module"),
+        (["--model", "train.py:number"], "not callable"),
+        (["--model", "train.py:raises"], "KeyError"),
+        (["--model", "train.py:returns_none"], "must return a torch.nn.Module"),
+        (["--model", "train.py:wrong_width"], "does not take digits"),
+        (["--model", "train.py:too_few"], "returned shape (4, 5) for 4 examples"),
+        (["--model", "train.py:images"], "returned shape (4, 10, 6, 6)"),
+        (["--model", "train.py:functional"], "Sequential"),
+        (["--model", "train.py:make_model", "--activation", "tanh"], "your own network decides"),
+        (["--data", "train.py:labels_out_of_step"], "10"),
+        (["--data", "train.py:ragged"], "size"),
+        (["--data", "train.py:make_data", "--model", "cnn"], "needs images"),
+        (["--data", "mnist", "--data-dir", "empty"], "empty"),
+        (["--data", "mnist", "--data-dir", "nowhere"], "nowhere"),
+        (["--out", "file"], "a file"),
+        (["--out", "other"], "holds something else"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_starts_nothing(normwise, tmp_path, arguments, said):
+    code, out, err = normwise("compare", *arguments)
+    assert said in err
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_result_is_a_table_a_sentence_and_a_report(normwise, tmp_path):
+    code, out, err = normwise("compare", *SMALL)
+    assert code == 0, err
+    assert "plain" in out
+    assert "bn" in out
+    assert "Report: runs/compare-digits-mlp/report.html" in out
+    assert (tmp_path / "runs/compare-digits-mlp/report.html").stat().st_size > 10_000
+    assert {path.suffix for path in (tmp_path / "runs/compare-digits-mlp/figures").iterdir()} == {".png", ".svg"}
+
+
+def test_json_is_one_object_with_the_promised_keys(normwise):
+    code, out, _ = normwise("compare", *SMALL, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert list(found) == ["study", "metric", "baseline", "target", "arms", "verdict", "report"]
+    assert (found["metric"], found["baseline"]) == ("accuracy", "plain")
+    assert [arm["name"] for arm in found["arms"]] == ["plain", "bn"]
+    arm = found["arms"][1]
+    assert list(arm) == ["name", "settings", "lr", "test_mean", "test_std", "steps_to_target", "never", "runs"]
+    assert list(arm["runs"][0]) == ["seed", "status", "steps", "best_step", "train", "validation", "test", "steps_to_target"]
+    assert (arm["settings"]["norm"], arm["lr"], arm["test_std"], arm["runs"][0]["status"]) == ("batch", 0.2, None, "finished")
+
+
+def test_the_user_s_own_model_and_data(normwise):
+    code, out, err = normwise("compare", *SMALL, "--model", "train.py:make_model", "--json")
+    assert code == 0, err
+    assert json.loads(out)["study"] == "runs/compare-digits-train-py-make-model"
+    code, _, err = normwise("compare", *SMALL, "--data", "train.py:make_data", "--activation", "relu")
+    assert code == 0, err
+
+
+def test_a_failed_study_exits_with_one(normwise, tmp_path):
+    code, _, err = normwise("compare", *SMALL)
+    assert code == 0, err
+    for path in tmp_path.glob("runs/*/*/done.json"):
+        path.unlink()
+        (path.parent / "timing.jsonl").unlink()
+        (path.parent / "timing.jsonl").mkdir()
+    code, _, err = normwise("compare", *SMALL)
+    assert code == 1
+    assert "cannot read or write runs/compare-digits-mlp/" in err
+    assert list(tmp_path.glob("runs/*/*/metrics.jsonl"))
+
+
+def test_every_key_of_an_arm_is_an_option():
+    import inspect
+
+    from normwise.cli.compare import compare
+
+    assert set(KEYS) <= set(inspect.signature(compare).parameters)
+
+
+def test_options_are_frozen():
+    import inspect
+
+    from normwise.cli.compare import compare
+
+    assert list(inspect.signature(compare).parameters) == [
+        "context", "arm", "data", "data_dir", "model", "steps", "epochs", "seeds", "out", "eval_every", "workers", "device",
+        "lr", "norm", "place", "activation", "init", "schedule", "optimizer", "batch_size", "dropout", "weight_decay", "inputs",
+        "json", "open_report",
+    ]  # fmt: skip

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import pytest
+
+import normwise
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "normwise", *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+def loaded(statement):
+    """The names of the modules that a statement loads in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_help_and_version_load_neither_torch_nor_numpy():
+    for arguments in ("['normwise', '--help']", "['normwise', 'compare', '--help']", "['normwise', '--version']"):
+        found = loaded_by_command(arguments)
+        assert not found & {"torch", "numpy", "matplotlib", "sklearn", "scipy", "jinja2"}
+
+
+def loaded_by_command(arguments):
+    code = f"""
+import sys, io, contextlib
+sys.argv = {arguments}
+from normwise.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert not loaded("import normwise") & {"torch", "numpy", "matplotlib", "optuna", "numba", "triton", "sklearn"}
+    assert not loaded("from normwise import BatchNorm2d") & {"matplotlib", "optuna", "numba", "sklearn"}
+
+
+def test_version():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"normwise {normwise.__version__}\n")
+
+
+def test_every_help_has_a_runnable_example():
+    for command in ((), ("compare",)):
+        done = run(*command, "--help")
+        assert done.returncode == 0
+        assert "Example: normwise compare" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["compre"], "Did you mean 'compare'"), (["compare", "--lrr", "1"], "--lr"), (["compare", "--steps", "ten"], "'ten'")],
+)
+def test_a_wrong_command_line_is_one_line(arguments, said):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
