@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from normwise.figures import curves
+from synthetic import record, study
+
+
+def test_info_has_the_mean_and_the_range_over_seeds():
+    runs = study(["plain", "bn"], seeds=3, steps=300)
+    info = curves.info(runs)
+    assert [curve.arm for curve in info.curves] == ["plain", "bn"]
+    curve = info.curves[1]
+    finals = [run.metrics[-1]["test"]["accuracy"] for run in runs if run.settings["arm"] == "bn"]
+    assert curve.seeds == 3
+    assert curve.test.steps == (0, 100, 200, 300)
+    assert curve.test.mean[-1] == pytest.approx(sum(finals) / 3, rel=1e-12)  # the same three numbers, summed otherwise
+    assert (curve.test.low[-1], curve.test.high[-1]) == (min(finals), max(finals))
+    assert curve.train.mean[-1] == pytest.approx(
+        sum(run.metrics[-1]["train"]["accuracy"] for run in runs[3:]) / 3, rel=1e-12
+    )
+
+
+def test_a_null_is_a_gap():
+    run = record(steps=300)
+    run.metrics[2]["test"]["loss"] = None
+    curve = curves.info([run], "loss").curves[0]
+    assert math.isnan(curve.test.mean[2])
+    assert math.isfinite(curve.train.mean[2])
+    assert "from" in curves.describe(curves.info([run], "loss"))
+
+
+def test_a_run_that_diverged_stops_counting_and_is_marked_at_its_last_finite_value():
+    short, long = record("hot", 0, steps=500, diverged=250), record("hot", 1, steps=500)
+    short.metrics[-1]["test"]["loss"] = None
+    curve = curves.info([short, long], "loss").curves[0]
+    assert curve.diverged == (curves.Cross(250, short.metrics[1]["test"]["loss"]),)
+    assert curve.test.mean[3:] == tuple(line["test"]["loss"] for line in long.metrics[3:])
+    assert curve.test.mean[2] == long.metrics[2]["test"]["loss"]
+    assert "diverged at step 250" in curves.describe(curves.info([short, long], "loss"))
+
+
+def test_a_run_without_one_finite_value_is_still_drawn_and_described():
+    run = record("hot", steps=0, diverged=1, every=1)
+    run.metrics.clear()
+    for quantity in ("accuracy", "loss"):
+        info = curves.info([run, record("plain", steps=200)], quantity)
+        assert math.isnan(info.curves[0].diverged[0].value)
+        assert "hot (1 seed): no finite value. A run diverged at step 1." in curves.describe(info)
+        curves.draw(info).canvas.draw()
+
+
+def test_the_loss_axis_is_positive_and_not_stretched_by_a_divergence():
+    runs = study(steps=300)
+    runs[0].metrics[-1]["test"]["loss"] = 1e30
+    runs[1].metrics[-1]["train"]["loss"] = 0.0
+    low, high = curves.info(runs, "loss").limits
+    assert 0 < low < high < 100
+
+
+def test_accuracy_limits_hold_every_value():
+    info = curves.info(study())
+    values = [value for curve in info.curves for value in (*curve.train.high, *curve.test.low)]
+    assert info.limits[0] <= min(values)
+    assert max(values) <= info.limits[1]
+
+
+def test_describe_says_the_numbers():
+    run = record(steps=100)
+    run.metrics[0]["test"]["accuracy"], run.metrics[-1]["test"]["accuracy"] = 0.1, 0.954
+    run.metrics[-1]["train"]["accuracy"] = 0.99
+    assert curves.describe(curves.info([run])) == (
+        "Accuracy against training step, test solid and training dashed. "
+        "plain (1 seed): test accuracy from 10.0 % at step 0 to 95.4 % at step 100, training 99.0 %."
+    )
+
+
+def test_draw_has_a_solid_and_a_dashed_line_per_arm_and_a_log_axis_for_loss():
+    axes = curves.draw(curves.info(study(), "loss")).axes[0]
+    assert axes.get_yscale() == "log"
+    colours = [line.get_color() for line in axes.lines]
+    assert len(set(colours)) == 2
+    assert [line.is_dashed() for line in axes.lines] == [True, False, True, False]
+    assert len({line.get_marker() for line in axes.lines if not line.is_dashed()}) == 2
+
+
+def test_each_cross_is_drawn():
+    runs = [record("hot", seed, steps=500, diverged=250 + seed) for seed in range(2)]
+    lines = curves.draw(curves.info(runs)).axes[0].lines
+    assert sum(line.get_marker() == "x" for line in lines) == 2
+
+
+def test_short_curves_have_a_marker_too():
+    figure = curves.draw(curves.info([record("hot", steps=5000, diverged=1), *study(["plain"])]))
+    figure.canvas.draw()
+    solid = [line for line in figure.axes[0].lines if not line.is_dashed() and line.get_marker() != "x"]
+    assert all(line.get_markevery() for line in solid)

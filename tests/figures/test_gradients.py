@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from normwise.figures import gradients
+from synthetic import record, study
+
+
+def test_info_has_the_mean_norm_of_every_layer_input_side_first():
+    runs = study(["plain"], seeds=3, layers=2, steps=200)
+    info = gradients.info(runs)
+    assert info.layers == ("linear1", "linear2", "linear3")
+    values = [run.metrics[-1]["gradients"][1]["norm"] for run in runs]
+    assert info.norms[1].mean[-1] == pytest.approx(sum(values) / 3, rel=1e-12)  # summed in another order
+    assert info.norms[0].mean[0] < info.norms[2].mean[0]
+
+
+def test_a_null_is_a_gap_and_zero_does_not_break_the_logarithm():
+    run = record(steps=300)
+    run.metrics[1]["gradients"][0]["norm"] = None
+    run.metrics[2]["gradients"][0]["norm"] = 0.0
+    info = gradients.info([run])
+    assert math.isnan(info.norms[0].mean[1])
+    assert info.limits[0] > 0
+    gradients.draw(info).canvas.draw()
+
+
+def test_limits_reach_down_at_most_twelve_powers_of_ten():
+    run = record(steps=100)
+    run.metrics[0]["gradients"][0]["norm"] = 1e-40
+    low, high = gradients.info([run]).limits
+    assert 1e11 < high / low < 1e13
+
+
+def test_shared_limits_hold_those_of_each_arm():
+    infos = [gradients.info([run]) for run in study(seeds=1)]
+    low, high = gradients.shared_limits(infos)
+    assert all(low <= info.limits[0] and info.limits[1] <= high for info in infos)
+    assert gradients.info([record()], limits=(0.1, 1.0)).limits == (0.1, 1.0)
+
+
+def test_describe_says_the_norms_of_the_outer_layers():
+    run = record(steps=100, layers=1)
+    for line, (first, last) in zip(run.metrics, [(0.01, 0.3), (0.002, 0.04)], strict=True):
+        line["gradients"][0]["norm"], line["gradients"][1]["norm"] = first, last
+    assert gradients.describe(gradients.info([run])) == (
+        "Gradient norm of each of 2 layers of plain over training, on a logarithmic scale. "
+        "Input side (linear1): 0.01 at step 0, 0.002 at step 100; "
+        "output side (linear2): 0.3 at step 0, 0.04 at step 100."
+    )
+
+
+def test_no_layer_and_no_value():
+    run = record(steps=0)
+    run.metrics.clear()
+    assert gradients.describe(gradients.info([run])).endswith("No finite value.")
+    gradients.draw(gradients.info([run])).canvas.draw()
+
+
+def test_every_layer_is_drawn_and_few_are_in_the_key():
+    figure = gradients.draw(gradients.info([record(layers=20)]))
+    assert len(figure.axes[0].lines) == 21
+    assert figure.axes[0].get_yscale() == "log"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(labels) <= gradients.IN_KEY
+    assert {"linear1", "linear21"} <= set(labels)

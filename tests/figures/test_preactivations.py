@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from normwise.figures import preactivations
+from synthetic import record, study
+
+
+def test_info_pools_each_percentile_of_the_last_hidden_layer():
+    runs = study(["plain"], seeds=3, layers=4, steps=200)
+    info = preactivations.info(runs)
+    assert (info.arm, info.layer) == ("plain", "activation4")
+    for key in ("p15", "p50", "p85"):
+        values = [run.metrics[-1]["preactivations"][-1][key] for run in runs]
+        assert getattr(info, key).mean[-1] == pytest.approx(sum(values) / 3, rel=1e-12)  # summed in another order
+    assert [median.mean[-1] for median in info.medians] == [
+        run.metrics[-1]["preactivations"][-1]["p50"] for run in runs
+    ]
+
+
+def test_a_layer_can_be_named():
+    info = preactivations.info([record(steps=100)], "activation1")
+    assert info.layer == "activation1"
+    assert preactivations.title(info) == "plain: input of activation1"
+
+
+def test_a_null_is_a_gap():
+    run = record(steps=200)
+    run.metrics[1]["preactivations"][-1].update(p15=None, p50=None, p85=None)
+    info = preactivations.info([run])
+    assert math.isnan(info.p50.mean[1])
+    assert math.isfinite(info.p50.mean[2])
+
+
+def test_limits_hold_the_band_but_not_one_outlier():
+    run = record(steps=5000, every=10)
+    run.metrics[-1]["preactivations"][-1]["p85"] = 1e9
+    low, high = preactivations.info([run]).limits
+    assert high < 100
+    assert low <= min(preactivations.info([run]).p15.mean)
+
+
+def test_shared_limits_hold_those_of_each_arm():
+    infos = [preactivations.info([run]) for run in study(seeds=1)]
+    low, high = preactivations.shared_limits(infos)
+    assert low == min(info.limits[0] for info in infos)
+    assert high == max(info.limits[1] for info in infos)
+    assert preactivations.draw(infos[0]._replace(limits=(low, high))).axes[0].get_ylim() == (low, high)
+    assert preactivations.info([record()], limits=(-1.0, 1.0)).limits == (-1.0, 1.0)
+
+
+def test_describe_says_the_percentiles_at_both_ends():
+    run = record(steps=100)
+    run.metrics[0]["preactivations"][-1].update(p15=-1.0, p50=0.25, p85=1.5)
+    said = preactivations.describe(preactivations.info([run]))
+    assert "activation3 of plain" in said
+    assert "At step 0: -1.00, 0.25, 1.50; At step 100: " in said
+
+
+def test_runs_without_values_are_drawn_empty():
+    run = record(steps=0)
+    run.metrics.clear()
+    info = preactivations.info([run])
+    assert preactivations.describe(info).endswith("No finite value.")
+    preactivations.draw(info).canvas.draw()
+
+
+def test_the_arm_has_the_colour_of_its_place():
+    first, second = (preactivations.draw(preactivations.info([record()], place=place)) for place in (0, 1))
+    assert first.axes[0].lines[-1].get_color() != second.axes[0].lines[-1].get_color()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import matplotlib as mpl
+import pytest
+
+from normwise.figures import curves, style, svg
+from synthetic import study
+
+TEXT, GRAPHICS = 4.5, 3.0  # WCAG 2.2, success criteria 1.4.3 and 1.4.11: least contrast of text and of graphics
+
+
+def luminance(colour: str) -> float:
+    """WCAG relative luminance."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("light", sorted(style.dark().keys() - {style.GRID}))  # the grid is meant to recede
+def test_every_colour_stands_out_on_white_and_on_dark(light):
+    least = TEXT if light in (style.INK, style.MUTED) else GRAPHICS
+    assert contrast(light, style.PAPER) >= least
+    assert contrast(style.dark()[light], style.DARK_PAPER) >= least
+
+
+def test_colour_and_marker_together_tell_56_arms_apart():
+    assert len({(style.colour(place), style.marker(place)) for place in range(56)}) == 56
+
+
+@pytest.mark.parametrize("colours", [list(style.dark()), list(style.dark().values())])
+def test_the_ramp_is_ordered_in_grey(colours):
+    ramp = [luminance(colour) for colour in colours[-style.RAMP_STEPS :]]
+    assert ramp == sorted(ramp)
+
+
+def test_the_ramp_spans_from_the_first_layer_to_the_last():
+    assert style.ramp(0, 1) == style.ramp(0, 7)
+    assert len({style.ramp(index, 7) for index in range(7)}) == 7
+    assert style.ramp(49, 50) == list(style.dark())[-1]
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-5, "10⁻⁵"), (2e-5, "2·10⁻⁵"), (1e12, "10¹²"), (1.0, "10⁰")])
+def test_powers_of_ten(value, text):
+    assert style.power_of_ten(value) == text
+
+
+def test_plain_text_is_one_line_and_not_too_long():
+    assert style.plain_text("a\nb\x00c\ud800") == "a b c "
+    long = style.plain_text("begin" + "x" * 100 + "end")
+    assert len(long) <= 46
+    assert long.startswith("begin")
+    assert long.endswith("end")
+    assert "…" in long
+
+
+def test_a_long_key_makes_the_figure_taller_and_not_the_axes_smaller():
+    short, long = (curves.draw(curves.info(study(arms, 1))) for arms in (["a"], [str(i) * 40 for i in range(6)]))
+    heights = [figure.axes[0].get_position().height * figure.get_size_inches()[1] for figure in (short, long)]
+    assert heights == pytest.approx([style.AXES_HEIGHT] * 2, rel=1e-9)  # inches through a fraction and back
+    assert long.get_size_inches()[1] > short.get_size_inches()[1]
+
+
+def test_drawing_leaves_matplotlibs_settings_alone():
+    before = dict(mpl.rcParams)
+    curves.draw(curves.info(study()))
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_readers_own_settings_do_not_change_the_figures():
+    info = curves.info(study(seeds=1))
+    expected = svg(curves.draw(info), "a")
+    with mpl.rc_context({"font.size": 30, "axes.edgecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}):
+        assert svg(curves.draw(info), "a") == expected

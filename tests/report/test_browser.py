@@ -1,0 +1,176 @@
+"""The report in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from normwise.report import write
+from synthetic_page import VERDICT, full_page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'normwise[test]'")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LONG = (
+    "plain",
+    "<script>alert(1)</script> he initialisation: activation=relu, init=he",
+    "$x_1$ after the activation with momentum and an exponential schedule, and-one-word-that-is-far-too-long-to-fit-in",
+    "hot",
+)
+TEXT_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write(full_page(LONG), path)
+    return path.as_uri()
+
+
+class Visit:
+    """A page that was opened, with what its console said and what it asked for."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.page = browser.new_page(**options)
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.console.append("a dialog opened"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address, wait_until="load")
+
+
+@pytest.fixture(scope="module", params=[(1280, "light"), (1280, "dark"), (390, "light")], ids=str)
+def visit(browser, address, request) -> Iterator[Visit]:
+    width, scheme = request.param
+    visit = Visit(browser, address, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    visit.page.wait_for_timeout(200)  # for a request that comes late
+    yield visit
+    visit.page.close()
+
+
+def test_the_console_is_silent_and_nothing_is_fetched(visit, address):
+    assert visit.console == []
+    assert [url for url in visit.requests if url not in (address, "data:,")] == []
+
+
+def test_the_verdict_is_in_sight_without_scrolling(visit):
+    verdict = visit.page.locator(".verdict")
+    assert verdict.inner_text() == VERDICT
+    box = verdict.bounding_box()
+    assert box["y"] + box["height"] < 844
+    title = visit.page.locator("h1").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert verdict.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") > 1.25 * title
+
+
+def test_every_figure_is_visible_and_inside_the_page(visit):
+    width = visit.page.viewport_size["width"]
+    plots = visit.page.locator("figure .plot svg")
+    assert plots.count() == len(full_page(LONG).figures)
+    for index in range(plots.count()):
+        box = plots.nth(index).bounding_box()
+        assert plots.nth(index).is_visible()
+        assert box["width"] > 300
+        assert box["height"] > 150
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_the_page_does_not_scroll_sideways(visit):
+    width = visit.page.evaluate("document.scrollingElement.scrollWidth")
+    assert width <= visit.page.viewport_size["width"]
+
+
+def test_the_text_of_the_figures_is_legible(visit):
+    heights = visit.page.locator("figure svg text").evaluate_all(
+        "all => all.map(e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)"
+    )
+    assert min(heights) >= 10
+
+
+def test_the_text_of_the_figures_stays_inside_them(visit):
+    over = visit.page.locator("figure svg text").evaluate_all(
+        """all => all.filter(e => {
+            const text = e.getBoundingClientRect(), svg = e.ownerSVGElement.getBoundingClientRect();
+            return text.left < svg.left - 1 || text.right > svg.right + 1;
+        }).map(e => e.textContent)"""
+    )
+    assert over == []
+
+
+def test_names_are_shown_as_they_were_written(visit):
+    for arm in LONG:
+        assert visit.page.locator("tbody th").get_by_text(arm, exact=True).count() == 1
+
+
+def test_text_stands_out_from_the_ground(visit):
+    ground = rgb(visit.page, "body", "backgroundColor")
+    for selector in ("h1", ".verdict", "td", "thead th", "figcaption", "dt", "dd", "footer"):
+        assert contrast(rgb(visit.page, selector, "color"), ground) >= TEXT_CONTRAST, selector
+    for ink in set(visit.page.locator("figure svg text").evaluate_all("all => all.map(e => getComputedStyle(e).fill)")):
+        assert contrast(channels(ink), ground) >= TEXT_CONTRAST
+
+
+def test_dark_follows_the_reader(browser, address):
+    grounds = {}
+    for scheme in ("light", "dark"):
+        page = Visit(browser, address, color_scheme=scheme).page
+        grounds[scheme] = luminance(rgb(page, "body", "backgroundColor"))
+        page.emulate_media(media="print")
+        assert luminance(rgb(page, "body", "backgroundColor")) == 1
+        assert contrast(rgb(page, ".verdict", "color"), (255, 255, 255)) > TEXT_CONTRAST
+        page.close()
+    assert grounds["dark"] < 0.05 < 0.9 < grounds["light"]
+
+
+def test_print_keeps_every_figure(browser, address):
+    page = Visit(browser, address, viewport={"width": 720, "height": 1000}).page
+    page.emulate_media(media="print")
+    plots = page.locator("figure")
+    assert all(plots.nth(index).is_visible() for index in range(plots.count()))
+    assert plots.first.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 720
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+    page.close()
+
+
+def rgb(page: Any, selector: str, style: str) -> tuple[float, ...]:
+    return channels(page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{style}"))
+
+
+def channels(colour: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """WCAG relative luminance."""
+    shares = [channel / 255 for channel in colour]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
