@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS = 5
-TOP, NAME, BARS, LABELS, BETWEEN, SIDE, GUTTER = 0.56, 0.22, 0.42, 0.24, 0.1, 0.2, 0.4
+TOP, NAME, BARS, LABELS, BETWEEN, SIDE, GUTTER = 0.56, 0.22, 0.42, 0.24, 0.1, 0.24, 0.4
 NOTHING: dict[str, Any] = {"step": 0, "activations": []}
 
 

@@ -44,7 +44,7 @@ _DARK_RAMP = ("#8f86ff", "#4fb0f0", "#4fd3b0", "#d4e157")
 
 WIDTH = 4.8
 MARGIN = 0.1
-LEFT, RIGHT, BOTTOM = 0.62, 0.26, 0.54
+LEFT, RIGHT, BOTTOM = 0.7, 0.26, 0.54
 AXES_HEIGHT = 2.26
 HEADING, KEY_ROW, GAP = 0.3, 0.2, 0.1
 HEADING_ID, NOTES_ID = "heading", "notes"
@@ -242,10 +242,10 @@ def steps_axis(axes: Axes) -> None:
 
 def percent_axis(axes: Axes) -> None:
     """Label the y axis, a share between 0 and 1, in percent."""
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
 def log_axis(axes: Axes, limits: tuple[float, float]) -> None:
