@@ -55,3 +55,7 @@ def test_is_empty_where_the_output_is_not_finite(bad):
     assert math.isnan(found["high"])
     assert found["counts"] == [0] * 30
     assert histogram(nn.Sigmoid(), output) == {"low": 0.0, "high": 1.0, "counts": [0] * 30}
+
+
+def test_a_value_on_an_edge_belongs_to_the_bin_above_it():
+    assert histogram(nn.ReLU(), torch.arange(31.0))["counts"] == [*[1] * 29, 2]

@@ -64,3 +64,8 @@ def test_is_nan_where_a_slope_is_nan():
 
 def test_an_infinite_input_saturates():
     assert saturated(nn.Tanh(), torch.full((4, 3), math.inf)) == 1
+
+
+def test_a_steep_fall_is_not_saturated():
+    u = torch.full((10, 3), -5.0)
+    assert saturated(nn.LeakyReLU(-0.5), u) == 0

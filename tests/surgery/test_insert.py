@@ -446,3 +446,8 @@ def test_removing_the_bias_does_not_change_training():
     z.backward(upstream)
     torch.testing.assert_close(model[0].weight.grad, kept[0].weight.grad, rtol=1e-3, atol=1e-4)  # as above, deeper
     assert kept[0].bias.grad.abs().max() < 1e-4 * kept[0].weight.grad.abs().max()
+
+
+def test_an_example_of_one_runs_in_evaluation_mode():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten(), nn.Tanh(), nn.Linear(4, 2))
+    assert batch_normalize(net, example=torch.zeros(1, 3)).model[4].num_features == 4
