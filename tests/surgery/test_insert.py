@@ -163,8 +163,10 @@ def test_another_normalization_keeps_the_bias():
         return nn.GroupNorm(1, features)
 
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 2))
-    model = batch_normalize(net, layer=layer).model
+    surgery = batch_normalize(net, layer=layer)
+    model = surgery.model
     assert calls == [(4, 2), (6, 0)]
+    assert [change.after for change in surgery.changes if not change.before] == ["GroupNorm(1, 4)", "GroupNorm(1, 6)"]
     assert kinds(model)[:3] == ["Conv2d", "GroupNorm", "ReLU"]
     assert model[0].bias is not None
 

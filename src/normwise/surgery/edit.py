@@ -64,9 +64,14 @@ def _left_alone(plan: Plan, now: Names, moved: dict[str, str]) -> Change:
 
 
 def _inserted(name: str, layer: nn.Module, site: Site, part: str) -> Change:
-    head, _, options = str(layer).partition("\n")[0].partition(",")
     why = f"normalizes the {part} ({type(site.link.module).__name__})"
-    return Change(name, "", f"{head})" if options else head, why)
+    return Change(name, "", _short(layer), why)
+
+
+def _short(layer: nn.Module) -> str:
+    """The first line of a layer's ``repr`` without the options that have names."""
+    kind, _, options = str(layer).partition("\n")[0].removesuffix(")").partition("(")
+    return f"{kind}({', '.join(option for option in options.split(', ') if '=' not in option)})"
 
 
 def _without_bias(site: Site, now: Names) -> list[Change]:
