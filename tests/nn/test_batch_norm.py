@@ -4,13 +4,13 @@ import copy
 import inspect
 import pickle
 
-import oracle
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import normwise as nw
+import oracle
 from normwise.errors import InvalidArgumentError, ShapeError
 
 PAIRS = {
@@ -69,13 +69,15 @@ def test_trains_and_evaluates_like_torch_and_the_oracle(shape, momentum):
     assert ours.num_batches_tracked.item() == 4
 
 
-@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
-def test_float32_in_both_memory_formats(format):
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"]
+)
+def test_float32_in_both_memory_formats(memory_format):
     ours, theirs = pair((4, 5, 7, 3), torch.float32)
     x, upstream = torch.randn(4, 5, 7, 3) + 3, torch.randn(4, 5, 7, 3)
-    x = x.contiguous(memory_format=format)
+    x = x.contiguous(memory_format=memory_format)
     got = step(ours, x, upstream)
-    assert got[0].is_contiguous(memory_format=format)
+    assert got[0].is_contiguous(memory_format=memory_format)
     torch.testing.assert_close(got, step(theirs, x, upstream), **FLOAT32)
     torch.testing.assert_close(buffers(ours), buffers(theirs), **FLOAT32)
 

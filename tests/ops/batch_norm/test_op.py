@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import oracle
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+import oracle
 from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.ops import BatchNormOutput, batch_norm
 
@@ -54,12 +54,14 @@ def test_matches_the_oracle(impl, shape, activation):
     torch.testing.assert_close(got, expected(inputs, upstream, activation), **FLOAT64)
 
 
-@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"]
+)
 @pytest.mark.parametrize("impl", IMPLS)
-def test_memory_formats_in_float32(impl, format):
+def test_memory_formats_in_float32(impl, memory_format):
     inputs, upstream = problem((4, 5, 7, 3), torch.float32)
     want = expected(inputs, upstream)
-    inputs[0] = inputs[0].detach().contiguous(memory_format=format).requires_grad_()
+    inputs[0] = inputs[0].detach().contiguous(memory_format=memory_format).requires_grad_()
     got = [t.double() for t in outcome(inputs, upstream, impl=impl)]
     # Serial float32 sums of 84 values of about 3: relative error up to 84 · 6e-8 = 5e-6, times 1/σ and γ, both about 1.
     torch.testing.assert_close(got, want, rtol=2e-5, atol=2e-5)
