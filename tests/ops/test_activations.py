@@ -60,22 +60,20 @@ def test_str_is_the_specification():
 
 
 def test_names_are_these():
-    assert set(NAMES) == set(
-        [
-            "identity",
-            "relu",
-            "leaky_relu",
-            "relu6",
-            "elu",
-            "silu",
-            "gelu",
-            "gelu_tanh",
-            "sigmoid",
-            "tanh",
-            "hardswish",
-            "mish",
-        ]
-    )
+    assert set(NAMES) == {
+        "identity",
+        "relu",
+        "leaky_relu",
+        "relu6",
+        "elu",
+        "silu",
+        "gelu",
+        "gelu_tanh",
+        "sigmoid",
+        "tanh",
+        "hardswish",
+        "mish",
+    }
 
 
 @pytest.mark.parametrize(
