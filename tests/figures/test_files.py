@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from normwise.figures import activations, curves, gradients, learning_rate, preactivations, save, style, svg
+from normwise.figures import activations, curves, gradients, layout, learning_rate, preactivations, save, style, svg
 from synthetic import record, study
 
 NASTY = ["<script>alert(1)</script>", 'a "quote" & $x_1$', "_100%_^2", "a]]>b", "学習率 \\$5", "x\ny\x07"]
@@ -77,7 +77,7 @@ def test_the_text_is_at_least_ten_points(svgs):
 def test_names_are_drawn_literally(name):
     text = svg(curves.draw(curves.info([record(name, steps=200)])), "a")
     drawn = ["".join(element.itertext()) for element in ET.fromstring(text).iter("text")]
-    assert style.plain_text(name) in drawn
+    assert layout.plain_text(name) in drawn
     assert "<script" not in text
 
 
@@ -86,7 +86,7 @@ def test_names_are_drawn_literally(name):
 def test_names_are_drawn_literally_in_headings(module, name, tmp_path):
     path, _ = save(module.draw(module.info([record(name[:15], steps=200)])), tmp_path, "a")
     texts = ["".join(element.itertext()) for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
-    assert any(text.startswith(style.plain_text(name[:15])) for text in texts)
+    assert any(text.startswith(layout.plain_text(name[:15])) for text in texts)
 
 
 def test_inline_the_heading_is_left_to_the_page(tmp_path):
@@ -107,7 +107,7 @@ def test_save_writes_a_standalone_svg_and_a_png(tmp_path):
     assert [path.name for path in sorted(paths[0].parent.iterdir())] == ["accuracy.png", "accuracy.svg"]
     assert paths[1].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     width = int.from_bytes(paths[1].read_bytes()[16:20])
-    assert width == round(150 * style.WIDTH)
+    assert width == round(150 * layout.WIDTH)
 
 
 def test_saving_twice_gives_the_same_bytes(tmp_path):

@@ -44,27 +44,6 @@ def test_the_ramp_spans_from_the_first_layer_to_the_last():
     assert style.ramp(49, 50) == list(style.dark())[-1]
 
 
-@pytest.mark.parametrize(("value", "text"), [(1e-5, "10⁻⁵"), (2e-5, "2·10⁻⁵"), (1e12, "10¹²"), (1.0, "10⁰")])
-def test_powers_of_ten(value, text):
-    assert style.power_of_ten(value) == text
-
-
-def test_plain_text_is_one_line_and_not_too_long():
-    assert style.plain_text("a\nb\x00c\ud800") == "a b c "
-    long = style.plain_text("begin" + "x" * 100 + "end")
-    assert len(long) <= 46
-    assert long.startswith("begin")
-    assert long.endswith("end")
-    assert "…" in long
-
-
-def test_a_long_key_makes_the_figure_taller_and_not_the_axes_smaller():
-    short, long = (curves.draw(curves.info(study(arms, 1))) for arms in (["a"], [str(i) * 40 for i in range(6)]))
-    heights = [figure.axes[0].get_position().height * figure.get_size_inches()[1] for figure in (short, long)]
-    assert heights == pytest.approx([style.AXES_HEIGHT] * 2, rel=1e-9)  # inches through a fraction and back
-    assert long.get_size_inches()[1] > short.get_size_inches()[1]
-
-
 def test_drawing_leaves_matplotlibs_settings_alone():
     before = dict(mpl.rcParams)
     curves.draw(curves.info(study()))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import layout, style
 from normwise.figures.series import arm, layers, number, spread
 from normwise.records import RunRecord
 
@@ -118,20 +118,20 @@ def draw(info: Info) -> Figure:
 
     labelled = [now.limits != after.limits for now, after in pairwise(info.rows)] + [True]
     height = TOP + sum(NAME + BARS + (LABELS if label else 0) + BETWEEN for label in labelled)
-    figure = Figure(figsize=(style.WIDTH, height))
-    style.write_heading(figure, title(info._replace(arm=style.plain_text(info.arm, 17))))
-    width = (style.WIDTH - 2 * SIDE - GUTTER) / 2
+    figure = Figure(figsize=(layout.WIDTH, height))
+    layout.write_heading(figure, title(info._replace(arm=layout.plain_text(info.arm, 17))))
+    width = (layout.WIDTH - 2 * SIDE - GUTTER) / 2
     for column, step in enumerate(info.steps):
         left, down = SIDE + column * (width + GUTTER), TOP
-        figure.text(left / style.WIDTH, 1 - 0.34 / height, f"step {step:,}", va="top", color=style.MUTED)
+        figure.text(left / layout.WIDTH, 1 - 0.34 / height, f"step {step:,}", va="top", color=style.MUTED)
         for row, label in zip(info.rows, labelled, strict=False):
             down += NAME + BARS
-            box = (left / style.WIDTH, 1 - down / height, width / style.WIDTH, BARS / height)
+            box = (left / layout.WIDTH, 1 - down / height, width / layout.WIDTH, BARS / height)
             axes = figure.add_axes(box)
             _draw_histogram(axes, (row.start, row.end)[column], row.limits, style.colour(info.place))
             axes.tick_params(left=False, labelleft=False, labelbottom=label)
             if column == 0:
-                axes.set_title(style.plain_text(row.layer, 24), loc="left", size=10, pad=3, parse_math=False)
+                axes.set_title(layout.plain_text(row.layer, 24), loc="left", size=10, pad=3, parse_math=False)
             down += (LABELS if label else 0) + BETWEEN
     return figure
 

@@ -7,7 +7,7 @@ from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import layout, scales, style
 from normwise.figures.series import Band, band, by_arm, diverged_at, number
 from normwise.records import RunRecord
 
@@ -130,15 +130,15 @@ def _value(value: float, quantity: Quantity) -> str:
 def draw(info: Info) -> Figure:
     """Draw the curves; bands reach from the least to the greatest seed."""
     entries = [
-        style.Entry(curve.arm, _line(place, "-") | {"marker": style.marker(place)})
+        layout.Entry(curve.arm, _line(place, "-") | {"marker": style.marker(place)})
         for place, curve in enumerate(info.curves)
     ]
-    figure, axes = style.panel(title(info), entries, _notes(info.curves))
-    style.steps_axis(axes)
+    figure, axes = layout.panel(title(info), entries, _notes(info.curves))
+    scales.steps_axis(axes)
     if info.quantity == "loss":
-        style.log_axis(axes, info.limits)
+        scales.log_axis(axes, info.limits)
     else:
-        style.percent_axis(axes)
+        scales.percent_axis(axes)
         axes.set_ylim(*info.limits)
     last = max((step for curve in info.curves for step in curve.test.steps), default=0)
     for place, curve in enumerate(info.curves):
@@ -147,14 +147,14 @@ def draw(info: Info) -> Figure:
     return figure
 
 
-def _notes(curves: Iterable[Curve]) -> list[style.Entry]:
+def _notes(curves: Iterable[Curve]) -> list[layout.Entry]:
     notes = [
-        style.Entry("test", {"color": style.INK}),
-        style.Entry("train", {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}),
+        layout.Entry("test", {"color": style.INK}),
+        layout.Entry("train", {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}),
     ]
-    return (
-        [*notes, style.Entry("diverged", style.cross(style.INK))] if any(curve.diverged for curve in curves) else notes
-    )
+    if any(curve.diverged for curve in curves):
+        notes.append(layout.Entry("diverged", layout.cross(style.INK)))
+    return notes
 
 
 def _line(place: int, linestyle: Any) -> dict[str, Any]:
@@ -176,4 +176,4 @@ def _draw_curve(axes: Axes, curve: Curve, place: int, marked: list[int]) -> None
     look = _line(place, "-") | {"marker": style.marker(place), "markevery": marked}
     axes.plot(curve.test.steps, curve.test.mean, **look)
     for cross in curve.diverged:
-        style.put_cross(axes, cross.step, cross.value, style.colour(place))
+        layout.put_cross(axes, cross.step, cross.value, style.colour(place))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from normwise.figures import style
+from normwise.figures import layout, style
 from normwise.records.files import replace
 
 if TYPE_CHECKING:
@@ -93,11 +93,11 @@ def _parsed(figure: Figure, ground: str) -> ET.Element:
 def _crop(root: ET.Element) -> None:
     """Drop the heading, the margin at its left and, unless notes stand next to it, the room that it takes."""
     groups = {group.get("id"): (parent, group) for parent in root.iter() for group in parent.findall(f"{_SVG}g")}
-    if style.HEADING_ID in groups:
-        parent, heading = groups[style.HEADING_ID]
+    if layout.HEADING_ID in groups:
+        parent, heading = groups[layout.HEADING_ID]
         parent.remove(heading)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
-    left, top = 72 * style.MARGIN, 0.0 if style.NOTES_ID in groups else 72 * style.HEADING - 4
+    left, top = 72 * layout.MARGIN, 0.0 if layout.NOTES_ID in groups else 72 * layout.HEADING - 4
     root.set("viewBox", f"{left:g} {top:g} {width - left:g} {height - top:g}")
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import layout, scales, style
 from normwise.figures.series import Band, arm, band, layers, of_layer, spread
 from normwise.records import RunRecord
 
@@ -77,10 +77,10 @@ def draw(info: Info) -> Figure:
     """Draw one line per layer, dark on the input side and light on the output side."""
     count = len(info.layers)
     keyed = spread(range(count), IN_KEY)
-    entries = [style.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
-    figure, axes = style.panel(title(info._replace(arm=style.plain_text(info.arm, 22))), entries)
-    style.steps_axis(axes)
-    style.log_axis(axes, info.limits)
+    entries = [layout.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
+    figure, axes = layout.panel(title(info._replace(arm=layout.plain_text(info.arm, 22))), entries)
+    scales.steps_axis(axes)
+    scales.log_axis(axes, info.limits)
     for index, norm in enumerate(info.norms):
         axes.plot(norm.steps, norm.mean, color=style.ramp(index, count), linewidth=1.6)
     return figure

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import layout, scales, style
 from normwise.figures.series import by_arm, diverged_at, number
 from normwise.records import RunRecord
 
@@ -110,12 +110,12 @@ def _describe(arm: Arm) -> str:
 @style.styled
 def draw(info: Info) -> Figure:
     """Draw each arm's mean with whiskers from the least to the greatest seed, and a cross for each diverged run."""
-    entries = [style.Entry(arm.arm, _look(place)) for place, arm in enumerate(info.arms)]
+    entries = [layout.Entry(arm.arm, _look(place)) for place, arm in enumerate(info.arms)]
     crosses = any(point.diverged for arm in info.arms for point in arm.points)
-    notes = [style.Entry("diverged", style.cross(style.INK))] if crosses else []
-    figure, axes = style.panel(title(info), entries, notes)
+    notes = [layout.Entry("diverged", layout.cross(style.INK))] if crosses else []
+    figure, axes = layout.panel(title(info), entries, notes)
     _rate_axis(axes, info.rates)
-    style.percent_axis(axes)
+    scales.percent_axis(axes)
     for place, arm in enumerate(info.arms):
         _draw_arm(axes, arm, place, APART ** (place - (len(info.arms) - 1) / 2))
     return figure
@@ -146,4 +146,4 @@ def _draw_arm(axes: Axes, arm: Arm, place: int, shift: float) -> None:
     )
     for rate, point in zip(rates, arm.points, strict=True):
         for value in point.diverged:
-            style.put_cross(axes, rate, value, style.colour(place))
+            layout.put_cross(axes, rate, value, style.colour(place))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import layout, scales, style
 from normwise.figures.series import Band, arm, band, layers, of_layer
 from normwise.records import RunRecord
 
@@ -86,7 +86,7 @@ def _at(info: Info, place: int) -> str:
 
 
 def _short(info: Info) -> Info:
-    return info._replace(arm=style.plain_text(info.arm, 24), layer=style.plain_text(info.layer, 16))
+    return info._replace(arm=layout.plain_text(info.arm, 24), layer=layout.plain_text(info.layer, 16))
 
 
 @style.styled
@@ -94,11 +94,11 @@ def draw(info: Info) -> Figure:
     """Draw the band between the outer percentiles, the median, and each seed's median as a thin line."""
     colour = style.colour(info.place)
     entries = [
-        style.Entry("median", {"color": colour, "linewidth": 2.2}),
-        style.Entry("15th–85th percentile", {"color": colour, "alpha": 0.3, "linewidth": 8, "solid_capstyle": "butt"}),
+        layout.Entry("median", {"color": colour, "linewidth": 2.2}),
+        layout.Entry("15th–85th percentile", {"color": colour, "alpha": 0.3, "linewidth": 8, "solid_capstyle": "butt"}),
     ]
-    figure, axes = style.panel(title(_short(info)), entries)
-    style.steps_axis(axes)
+    figure, axes = layout.panel(title(_short(info)), entries)
+    scales.steps_axis(axes)
     axes.set_ylim(*info.limits)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)
     axes.fill_between(info.p50.steps, info.p15.mean, info.p85.mean, color=colour, alpha=0.22, linewidth=0)

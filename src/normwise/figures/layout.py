@@ -1,0 +1,106 @@
+"""The layout of a figure of one panel: heading, key, axes; lengths in inches."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
+
+WIDTH = 4.8
+MARGIN = 0.1
+LEFT, RIGHT, BOTTOM = 0.7, 0.32, 0.54
+AXES_HEIGHT = 2.26
+HEADING, KEY_ROW, GAP = 0.3, 0.2, 0.1
+HEADING_ID, NOTES_ID = "heading", "notes"
+
+
+class Entry(NamedTuple):
+    """One entry of a key: a label and the properties of its line."""
+
+    label: str
+    line: dict[str, Any]
+
+
+def plain_text(text: str, most: int = 46) -> str:
+    """The text for one line: control characters as spaces, the middle of a long one as an ellipsis."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= most else f"{line[: most - 15]}…{line[-14:]}"
+
+
+def _ems(text: str) -> float:
+    return sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.64 for letter in text)
+
+
+def _columns(entries: Sequence[Entry]) -> int:
+    widest = max(_ems(plain_text(entry.label)) for entry in entries) * 10 + 36
+    return max(1, min(len(entries), int((WIDTH - 0.2) * 72 / widest)))
+
+
+def panel(heading: str, entries: Sequence[Entry] = (), notes: Sequence[Entry] = ()) -> tuple[Figure, Axes]:
+    """A figure of one panel: heading with notes at its right, the key below it, then the axes.
+
+    The axes always have the same size; the figure grows with the rows of the key.
+    """
+    from matplotlib.figure import Figure
+
+    columns = _columns(entries) if entries else 1
+    rows = -(-len(entries) // columns)
+    top = HEADING + rows * KEY_ROW + GAP
+    height = top + AXES_HEIGHT + BOTTOM
+    figure = Figure(figsize=(WIDTH, height))
+    size = (LEFT / WIDTH, BOTTOM / height, (WIDTH - LEFT - RIGHT) / WIDTH, AXES_HEIGHT / height)
+    axes = figure.add_axes(size)
+    write_heading(figure, heading)
+    if notes:
+        corner = (1 - MARGIN / WIDTH, 1 - 0.08 / height)
+        _key(figure, notes, columns=len(notes), loc="upper right", bbox_to_anchor=corner).set_gid(NOTES_ID)
+    if entries:
+        corner = (MARGIN / WIDTH, 1 - (HEADING + 0.02) / height)
+        _key(figure, entries, columns=columns, loc="upper left", bbox_to_anchor=corner)
+    return figure, axes
+
+
+def write_heading(figure: Figure, text: str) -> None:
+    """The name of what is drawn, at the upper left."""
+    width, height = figure.get_size_inches()
+    look: dict[str, Any] = {"va": "top", "size": 11, "weight": "bold", "parse_math": False, "gid": HEADING_ID}
+    figure.text(MARGIN / width, 1 - 0.07 / height, plain_text(text, 46), **look)
+
+
+def _key(figure: Figure, entries: Sequence[Entry], *, columns: int, **corner: Any) -> Legend:
+    order = [entry for column in range(columns) for entry in entries[column::columns]]
+    handles, labels = [_line(entry) for entry in order], ["label"] * len(order)
+    spacing: dict[str, Any] = {"handlelength": 1.9, "handletextpad": 0.5, "columnspacing": 1.2, "labelspacing": 0.3}
+    bare: dict[str, Any] = {"frameon": False, "borderpad": 0, "borderaxespad": 0}
+    legend = figure.legend(handles, labels, ncols=columns, **corner, **bare, **spacing)
+    for text, entry in zip(legend.get_texts(), order, strict=True):
+        text.set_parse_math(False)
+        text.set_text(plain_text(entry.label))
+    return legend
+
+
+def _line(entry: Entry) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **entry.line)
+
+
+def cross(colour: str) -> dict[str, Any]:
+    """The mark of a run that diverged."""
+    return {
+        "color": colour, "linestyle": "none", "marker": "x", "markersize": 9, "markeredgewidth": 2.6, "clip_on": False
+    }  # fmt: skip
+
+
+def put_cross(axes: Axes, x: float, y: float, colour: str) -> None:
+    """Mark where a run diverged; at the foot of the axes where its value, nan, is not known."""
+    known = math.isfinite(y)
+    transform = axes.transData if known else axes.get_xaxis_transform()
+    axes.plot([x], [y if known else 0.0], transform=transform, **cross(colour), zorder=4)

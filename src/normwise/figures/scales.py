@@ -1,0 +1,46 @@
+"""The axes of the figures: training steps, percent, and logarithms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def steps_axis(axes: Axes) -> None:
+    """Label the x axis with training steps."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.grid(visible=False, axis="x")
+
+
+def percent_axis(axes: Axes) -> None:
+    """Label the y axis, a share between 0 and 1, in percent."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+
+
+def log_axis(axes: Axes, limits: tuple[float, float]) -> None:
+    """Make the y axis logarithmic, with ticks at powers of ten, or also at 2 and 5 times one where there are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = limits
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 200 else (1.0, 2.0, 5.0), numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    write = "{:g}".format if low > 2e-4 and high < 2e4 else power_of_ten
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+
+
+def power_of_ten(value: float) -> str:
+    """``10⁻⁵``, or ``2·10⁻⁵``."""
+    digits, exponent = f"{value:.0e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"

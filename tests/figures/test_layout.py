@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from normwise.figures import curves, layout
+from synthetic import study
+
+
+def test_plain_text_is_one_line_and_not_too_long():
+    assert layout.plain_text("a\nb\x00c\ud800") == "a b c "
+    long = layout.plain_text("begin" + "x" * 100 + "end")
+    assert len(long) <= 46
+    assert long.startswith("begin")
+    assert long.endswith("end")
+    assert "…" in long
+
+
+def test_a_long_key_makes_the_figure_taller_and_not_the_axes_smaller():
+    short, long = (curves.draw(curves.info(study(arms, 1))) for arms in (["a"], [str(i) * 40 for i in range(6)]))
+    heights = [figure.axes[0].get_position().height * figure.get_size_inches()[1] for figure in (short, long)]
+    assert heights == pytest.approx([layout.AXES_HEIGHT] * 2, rel=1e-9)  # inches through a fraction and back
+    assert long.get_size_inches()[1] > short.get_size_inches()[1]
