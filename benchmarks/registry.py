@@ -1,4 +1,4 @@
-"""The benchmarks. Each measures two ways of doing one thing in turn, A B A B …, and returns their times in seconds, pair by pair."""
+"""The benchmarks. Each measures two ways of doing one thing in turn, A B A B …, and yields their seconds."""
 
 from __future__ import annotations
 

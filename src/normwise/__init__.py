@@ -23,14 +23,18 @@ _HOME = {
     "surgery": "normwise",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605 - the table above is the one list of public names
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'normwise' has no attribute {name!r}; it has {', '.join(__all__)}")
     home = _HOME[name]
-    value = importlib.import_module(f"{home}.{name}") if home == "normwise" else getattr(importlib.import_module(home), name)
+    value = (
+        importlib.import_module(f"{home}.{name}")
+        if home == "normwise"
+        else getattr(importlib.import_module(home), name)
+    )
     globals()[name] = value
     return value
 

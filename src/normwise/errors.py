@@ -1,12 +1,12 @@
 """Every error that normwise raises on purpose.
 
     NormwiseError
-    ├── InvalidArgumentError (ValueError)   a layer, an operator or a surgery was asked for something that does not exist
-    ├── ShapeError (ValueError)             a tensor does not have the shape that the layer or operator needs
-    ├── SurgeryError (ValueError)           a network cannot be changed in the way that was asked
-    ├── RequestError (ValueError)           a command or study was asked for wrongly; the command line exits with 2
-    │   └── DataError                       a data set, or a file of one, is missing, truncated or does not fit
-    └── JobError (RuntimeError)             a job was asked for rightly and failed; the command line exits with 1
+    ├── InvalidArgumentError (ValueError)       a layer, an operator or a surgery was asked for what does not exist
+    ├── ShapeError (ValueError, RuntimeError)   a tensor does not have the shape that a layer or an operator needs
+    ├── SurgeryError (ValueError)               a network cannot be changed in the way that was asked
+    ├── RequestError (ValueError)               a command or a study was asked for wrongly; the command exits with 2
+    │   └── DataError                           a data set, or a file of one, is missing, truncated or does not fit
+    └── JobError (RuntimeError)                 a job was asked for rightly and failed; the command exits with 1
 
 Each also subclasses what torch, or Python, raises in that place, so code that caught the built-in error still does.
 """
@@ -25,7 +25,7 @@ class InvalidArgumentError(NormwiseError, ValueError):
     """A layer, an operator or a surgery was asked for something that does not exist."""
 
 
-class ShapeError(NormwiseError, ValueError):
+class ShapeError(NormwiseError, ValueError, RuntimeError):
     """A tensor does not have the shape that the layer or operator needs."""
 
 

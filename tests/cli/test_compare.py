@@ -6,7 +6,7 @@ import pytest
 from normwise import cli
 from normwise.lab.arms import KEYS
 
-MODELS = '''
+MODELS = """
 import torch
 from torch import nn
 
@@ -53,7 +53,7 @@ def ragged():
         def __getitem__(self, index):
             return torch.zeros(1, 8 + index, 8), index % 2
     return Images(), Images()
-'''
+"""
 
 
 @pytest.fixture
@@ -159,8 +159,22 @@ def test_json_is_one_object_with_the_promised_keys(normwise):
     assert [arm["name"] for arm in found["arms"]] == ["plain", "bn"]
     arm = found["arms"][1]
     assert list(arm) == ["name", "settings", "lr", "test_mean", "test_std", "steps_to_target", "never", "runs"]
-    assert list(arm["runs"][0]) == ["seed", "status", "steps", "best_step", "train", "validation", "test", "steps_to_target"]
-    assert (arm["settings"]["norm"], arm["lr"], arm["test_std"], arm["runs"][0]["status"]) == ("batch", 0.2, None, "finished")
+    assert list(arm["runs"][0]) == [
+        "seed",
+        "status",
+        "steps",
+        "best_step",
+        "train",
+        "validation",
+        "test",
+        "steps_to_target",
+    ]
+    assert (arm["settings"]["norm"], arm["lr"], arm["test_std"], arm["runs"][0]["status"]) == (
+        "batch",
+        0.2,
+        None,
+        "finished",
+    )
 
 
 def test_the_user_s_own_model_and_data(normwise):
@@ -198,7 +212,7 @@ def test_options_are_frozen():
     from normwise.cli.compare import compare
 
     assert list(inspect.signature(compare).parameters) == [
-        "context", "arm", "data", "data_dir", "model", "steps", "epochs", "seeds", "out", "eval_every", "workers", "device",
-        "lr", "norm", "place", "activation", "init", "schedule", "optimizer", "batch_size", "dropout", "weight_decay", "inputs",
-        "json", "open_report",
+        "context", "arm", "data", "data_dir", "model", "steps", "epochs", "seeds", "out", "eval_every", "workers",
+        "device", "lr", "norm", "place", "activation", "init", "schedule", "optimizer", "batch_size", "dropout",
+        "weight_decay", "inputs", "json", "open_report",
     ]  # fmt: skip

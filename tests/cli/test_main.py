@@ -7,13 +7,18 @@ import normwise
 
 
 def run(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "normwise", *arguments], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "normwise", *arguments], capture_output=True, text=True, timeout=120, **options
+    )
 
 
 def loaded(statement):
     """The names of the modules that a statement loads in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {name.partition(".")[0] for name in done.stdout.split()}
 
@@ -56,7 +61,11 @@ def test_every_help_has_a_runnable_example():
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["compre"], "Did you mean 'compare'"), (["compare", "--lrr", "1"], "--lr"), (["compare", "--steps", "ten"], "'ten'")],
+    [
+        (["compre"], "Did you mean 'compare'"),
+        (["compare", "--lrr", "1"], "--lr"),
+        (["compare", "--steps", "ten"], "'ten'"),
+    ],
 )
 def test_a_wrong_command_line_is_one_line(arguments, said):
     done = run(*arguments)

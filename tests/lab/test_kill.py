@@ -32,7 +32,9 @@ def test_killed_half_way_and_continued(tmp_path):
     study.send_signal(signal.SIGKILL)
     study.wait()
     time.sleep(0.5)  # the workers notice
-    assert not all(RunRecord.read(path.parent, arm="").done for path in killed.glob("*/metrics.jsonl")), "killed too late"
+    assert not all(RunRecord.read(path.parent, arm="").done for path in killed.glob("*/metrics.jsonl")), (
+        "killed too late"
+    )
     assert metrics(killed) != metrics(whole)
     subprocess.run(command(killed), check=True, capture_output=True, timeout=300)
     assert metrics(killed) == metrics(whole)

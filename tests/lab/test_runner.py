@@ -3,10 +3,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from lab.studies import small
 
+from lab.studies import small
 from normwise.errors import JobError
 from normwise.lab import runner
 from normwise.records import RunRecord
@@ -72,9 +73,8 @@ def workers(parent=None):
 
 
 def open_files(pid):
-    folder = f"/proc/{pid}/fd"
     try:
-        return " ".join(os.readlink(f"{folder}/{name}") for name in os.listdir(folder))
+        return " ".join(str(name.readlink()) for name in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return ""
 
@@ -118,8 +118,7 @@ def alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

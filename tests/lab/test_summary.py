@@ -74,7 +74,12 @@ def test_one_run_has_no_standard_deviation_and_none_has_no_mean():
 
 
 def test_the_best_rate_is_chosen_on_validation():
-    records = [record([0.5], lr=0.02), record([0.9], lr=0.2, seed=0), record([0.3], lr=0.2, seed=1), record([0.8], lr=2.0)]
+    records = [
+        record([0.5], lr=0.02),
+        record([0.9], lr=0.2, seed=0),
+        record([0.3], lr=0.2, seed=1),
+        record([0.8], lr=2.0),
+    ]
     assert best_rate(records) == 2.0
     assert best_rate([record([0.5], lr=0.02), record([0.5], lr=0.2)]) == 0.02
     assert best_rate([record([0.9], lr=0.02, status="failed"), record([0.5], lr=0.2)]) == 0.2

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from lab.studies import small
 from torch import nn
 
+from lab.studies import small
 from normwise.lab import checkpoint, networks
 from normwise.lab.train import train
 from normwise.records import RunRecord
@@ -13,7 +13,7 @@ from normwise.records.run import METRICS
 EVERY_KIND_OF_STATE = "bn, dropout=0.3, optimizer=momentum, lr=0.05, schedule=exponential:0.99"
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -25,9 +25,9 @@ def job(out, arm="bn", **options):
 def train_killed_at(step, run, data):
     def kill(made):
         if made >= step:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(run, data, kill)
 
 
@@ -61,7 +61,9 @@ def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path):
     train(run, data)
     network = networks.build(run.settings, data.example_shape, data.classes)
     tensors = checkpoint.load(run.directory)
-    network.load_state_dict({name.removeprefix("weights."): value for name, value in tensors.items() if "weights." in name})
+    network.load_state_dict(
+        {name.removeprefix("weights."): value for name, value in tensors.items() if "weights." in name}
+    )
     network.eval()
     outputs = network(torch.from_numpy(data.test.X).float() / 16)
     right = (outputs.argmax(1) == torch.from_numpy(data.test.y)).float().mean().item()

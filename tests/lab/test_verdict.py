@@ -7,8 +7,23 @@ from normwise.lab.verdict import gain, headline, helped, sentence, speed
 def arm(name, steps, tests, *, norm="none", planned=1000, statuses=None):
     """An arm whose runs reached the target after ``steps`` (None: never) and have the given test accuracies."""
     runs = [
-        RunSummary(seed, status, planned, 0, test, test, test, step, None, 1.0, 0.0, "out of memory" if status == "failed" else None)
-        for seed, (step, test, status) in enumerate(zip(steps, tests, statuses or ["finished"] * len(steps), strict=True))
+        RunSummary(
+            seed,
+            status,
+            planned,
+            0,
+            test,
+            test,
+            test,
+            step,
+            None,
+            1.0,
+            0.0,
+            "out of memory" if status == "failed" else None,
+        )
+        for seed, (step, test, status) in enumerate(
+            zip(steps, tests, statuses or ["finished"] * len(steps), strict=True)
+        )
     ]
     return summarize_arm(name, {"norm": norm, "steps": planned}, 0.2, runs)
 
@@ -39,8 +54,8 @@ def test_welch_s_interval_against_scipy():
 def test_the_verdict_names_ratio_range_and_gain():
     said = headline(PLAIN, [arm("bn", [90, 100, 200], [0.950, 0.955, 0.960], norm="batch")])
     assert said == (
-        "bn reached plain's best validation accuracy in 9 times fewer steps (median 100 against 900; 4 to 11 over pairs of seeds), "
-        "and its test accuracy was higher (+4.5 ± 2.1 points, 95 % confidence)."
+        "bn reached plain's best validation accuracy in 9 times fewer steps "
+        "(median 100 against 900; 4 to 11 over pairs of seeds), and its test accuracy was higher (+4.5 ± 2.1 points, 95 % confidence)."
     )
 
 
@@ -48,13 +63,17 @@ def test_it_says_so_when_batch_normalization_did_not_help():
     same = arm("bn", [850, 900, 950], [0.90, 0.91, 0.925], norm="batch")
     assert not helped(PLAIN, same)
     said = headline(PLAIN, [same])
-    assert said.startswith("Batch normalization did not help: bn reached plain's best validation accuracy no sooner and no later")
+    assert said.startswith(
+        "Batch normalization did not help: bn reached plain's best validation accuracy no sooner and no later"
+    )
     assert "no difference in test accuracy beyond seed noise" in said
 
 
 def test_it_says_so_when_batch_normalization_never_got_there():
     said = headline(PLAIN, [arm("bn", [None, None, 100], [0.5, 0.5, 0.9], norm="batch")])
-    assert said.startswith("Batch normalization did not help: bn did not reach plain's best validation accuracy in 2 of 3 runs")
+    assert said.startswith(
+        "Batch normalization did not help: bn did not reach plain's best validation accuracy in 2 of 3 runs"
+    )
 
 
 def test_slower_is_called_more_steps():
@@ -80,7 +99,8 @@ def test_failed_runs_give_no_verdict():
 
 def test_the_headline_is_about_batch_normalization_and_names_a_quicker_arm():
     said = headline(PLAIN, [arm("he", [10, 10, 10], [0.9] * 3), arm("bn", [100, 100, 100], [0.95] * 3, norm="batch")])
-    assert said.startswith("bn reached") and said.endswith("The fewest steps were those of he: median 10.")
+    assert said.startswith("bn reached")
+    assert said.endswith("The fewest steps were those of he: median 10.")
 
 
 def test_one_arm_alone():

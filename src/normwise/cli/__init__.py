@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -12,9 +12,8 @@ from normwise.cli.compare import compare
 from normwise.cli.console import fail
 from normwise.errors import JobError, NormwiseError
 
-UsageError = (
-    typer.BadParameter.__base__ or typer.BadParameter
-)  # typer carries click's exceptions, but not all their names
+# typer carries click's exceptions and names only some of them.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 

@@ -12,7 +12,7 @@ from typer import Option
 from normwise.cli import console
 
 if TYPE_CHECKING:
-    from normwise.lab import Comparison
+    from normwise.lab.comparison import Comparison
 
 KEYS = "Settings of every arm that does not set them itself"
 
@@ -47,15 +47,18 @@ def compare(
         ),
     ] = None,
     steps: Annotated[str | None, Option(metavar="N", help="Updates per run (10000 unless --epochs is given).")] = None,
-    epochs: Annotated[str | None, Option(metavar="N", help="Passes over the training data per run, instead of --steps.")
+    epochs: Annotated[
+        str | None, Option(metavar="N", help="Passes over the training data per run, instead of --steps.")
     ] = None,
     seeds: Annotated[str | None, Option(metavar="N", help="Runs per arm, with seeds 0 to N-1. By default 3.")] = None,
     out: Annotated[
         Path | None, Option(metavar="DIR", help="Directory of the study. By default runs/compare-DATA-MODEL.")
     ] = None,
-    eval_every: Annotated[str | None, Option(metavar="N", help="Steps between measurements. By default about 50, denser early.")
+    eval_every: Annotated[
+        str | None, Option(metavar="N", help="Steps between measurements. By default about 50, denser early.")
     ] = None,
-    workers: Annotated[str | None, Option(metavar="N", help="Runs at once. By default one per core on a CPU, one on a GPU.")
+    workers: Annotated[
+        str | None, Option(metavar="N", help="Runs at once. By default one per core on a CPU, one on a GPU.")
     ] = None,
     device: Annotated[str | None, Option(metavar="DEVICE", help="cpu (default), cuda, cuda:1, …")] = None,
     lr: Annotated[
@@ -86,9 +89,11 @@ def compare(
         str | None, Option(metavar="NAME", rich_help_panel=KEYS, help="sgd, momentum, adagrad or adam.")
     ] = None,
     batch_size: Annotated[str | None, Option(metavar="N", rich_help_panel=KEYS, help="Examples per step (60).")] = None,
-    dropout: Annotated[str | None, Option(metavar="P", rich_help_panel=KEYS, help="Share of hidden activations dropped.")
+    dropout: Annotated[
+        str | None, Option(metavar="P", rich_help_panel=KEYS, help="Share of hidden activations dropped.")
     ] = None,
-    weight_decay: Annotated[str | None, Option(metavar="λ", rich_help_panel=KEYS, help="Weight of the penalty ½·λ·‖w‖².")
+    weight_decay: Annotated[
+        str | None, Option(metavar="λ", rich_help_panel=KEYS, help="Weight of the penalty ½·λ·‖w‖².")
     ] = None,
     inputs: Annotated[
         str | None,

@@ -33,8 +33,8 @@ def progress() -> Iterator[Callable[[Status], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    shown = {"transient": True, "refresh_per_second": 4, "disable": not console.is_terminal}
-    with Progress(*columns, console=console, **shown) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=hidden) as bar:
         task = bar.add_task("loading", total=None)
 
         def update(status: Status) -> None:

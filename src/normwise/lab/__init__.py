@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from normwise.lab.compare import Comparison, compare
+from normwise.lab.compare import compare
+from normwise.lab.comparison import Comparison
 
 __all__ = ["Comparison", "compare"]

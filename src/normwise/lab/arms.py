@@ -1,8 +1,8 @@
 """Arms: the variants that a comparison trains side by side.
 
 An arm is written ``[name:] key=value, …``, for example ``bn``, ``activation=relu`` or ``he: activation=relu, init=he``.
-``plain`` stands for ``norm=none`` and ``bn`` for ``norm=batch``. A key that an arm leaves out takes the value given for all
-arms, else the default.
+``plain`` stands for ``norm=none`` and ``bn`` for ``norm=batch``. A key that an arm leaves out takes the value given for
+all arms, else the default.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ class Position(NamedTuple):
 class Batches:
     """Endless mini-batches of one size, in a new random order every epoch.
 
-    One permutation is drawn per epoch; the examples that do not fill a last batch sit that epoch out, so that every batch has
-    the same number of examples.
+    One permutation is drawn per epoch; the examples that do not fill a last batch sit that epoch out, so that every
+    batch has the same number of examples.
     """
 
     def __init__(self, X: Tensor, y: Tensor, size: int, seed: int) -> None:
@@ -31,7 +31,7 @@ class Batches:
         self._epoch_rng = self._generator.get_state()
         order = torch.randperm(len(self.y), generator=self._generator)
         whole = len(order) // self.size * self.size
-        self._left = list(order[:whole].to(self.X.device).split(self.size))[::-1]
+        self._left = list(torch.split(order[:whole].to(self.X.device), self.size))[::-1]
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The next mini-batch (X, y)."""

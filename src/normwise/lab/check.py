@@ -20,7 +20,8 @@ def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] 
     """Build one arm's network and send a few training examples through it.
 
     Raises:
-        RequestError: for a network that cannot be built, does not take the examples, or whose outputs do not fit the labels.
+        RequestError: for a network that cannot be built, does not take the examples, or whose outputs do not fit the
+            labels.
     """
     own = None if model is None else resolve(model, what="model")
     X = torch.from_numpy(Scaling.fit(settings["inputs"], data.train.X).apply(data.train.X[:EXAMPLES]))
@@ -45,7 +46,8 @@ def _outputs(settings: Mapping[str, Any], data: Data, own: Factory | None, X: Te
 
 
 def _check_outputs(outputs: Any, y: Tensor, data: Data, name: str) -> None:
-    expected = f"it must return a tensor of shape ({len(y)}, {data.classes}) or wider: {data.name} has labels 0 to {data.classes - 1}"
+    labels = f"{data.name} has labels 0 to {data.classes - 1}"
+    expected = f"it must return a tensor of shape ({len(y)}, {data.classes}) or wider: {labels}"
     if not isinstance(outputs, Tensor):
         raise RequestError(f"{name} returned a {type(outputs).__name__} for {len(y)} examples; {expected}")
     if outputs.ndim != 2 or len(outputs) != len(y) or outputs.shape[1] < data.classes:

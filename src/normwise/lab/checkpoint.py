@@ -1,8 +1,9 @@
 """Everything that a run needs to go on as if it had never stopped, in one safetensors file.
 
-Tensors: ``weights.<name>`` the network's state dict, ``optimizer.<parameter>.<name>`` the optimiser's state, ``rng`` torch's
-generator, ``rng.cuda`` the device's where there is one, ``epoch_rng`` the generator of the batches when the epoch began.
-Metadata: the step, the batches used in this epoch, the seconds spent, and the lengths of the files of lines.
+Tensors: ``weights.<name>`` the network's state dict, ``optimizer.<parameter>.<name>`` the optimiser's state, ``rng``
+torch's generator, ``rng.cuda`` the device's where there is one, ``epoch_rng`` the generator of the batches when the
+epoch began. Metadata: the step, the batches used in this epoch, the seconds spent, and the lengths of the files of
+lines.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def write(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
     tensors |= {"rng": torch.get_rng_state(), "epoch_rng": position.epoch_rng}
-    if torch.cuda.is_initialized():
+    if next(network.parameters()).is_cuda:
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     metadata = {"used": str(position.used), **{name: json.dumps(value) for name, value in progress._asdict().items()}}
     replace(

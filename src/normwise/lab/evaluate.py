@@ -15,7 +15,7 @@ def evaluate(network: nn.Module, X: Tensor, y: Tensor) -> dict[str, float]:
     network.eval()
     loss = right = 0.0
     try:
-        for inputs, labels in zip(X.split(CHUNK), y.split(CHUNK), strict=True):
+        for inputs, labels in zip(torch.split(X, CHUNK), torch.split(y, CHUNK), strict=True):
             outputs = network(inputs)
             loss += nn.functional.cross_entropy(outputs, labels, reduction="sum").item()
             right += (outputs.argmax(1) == labels).sum().item()

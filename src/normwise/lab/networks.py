@@ -14,7 +14,7 @@ from normwise.lab.factory import Factory, call
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.ops.activations import activation
-from normwise.surgery import batch_normalize
+from normwise.surgery import Surgery, batch_normalize
 
 Settings = Mapping[str, Any]
 Named = Iterator[tuple[str, nn.Module]]
@@ -30,11 +30,12 @@ def build(settings: Settings, example_shape: Sequence[int], classes: int, own: F
         own: the user's ``make_model``, for any other model than ``mlp`` and ``cnn``.
 
     Raises:
-        RequestError: for widths that do not fit the images or the groups, or a factory that raises or returns no module.
+        RequestError: for widths that do not fit the images or the groups, or a factory that raises or returns no
+            module.
         SurgeryError: for a user's network that normalization cannot be inserted into.
     """
     if own is not None:
-        network = _own(own, settings, example_shape)
+        network = normalized(own, settings, example_shape).model
     else:
         kind, widths = model(settings["model"])
         layers = {"mlp": _mlp, "cnn": _cnn}[kind]
@@ -115,24 +116,25 @@ def normalization(norm: str) -> Callable[[int, int], nn.Module]:
     return make
 
 
-def _own(own: Factory, settings: Settings, example_shape: Sequence[int]) -> nn.Module:
+def normalized(own: Factory, settings: Settings, example_shape: Sequence[int]) -> Surgery:
+    """The user's network with the arm's normalization inserted, and what that changed: nothing for ``norm=none``."""
     network = call(own)
     if not isinstance(network, nn.Module):
-        raise RequestError(
-            f"{own.name} returned a {type(network).__name__}; it must return a torch.nn.Module without normalization"
-        )
+        kind = type(network).__name__
+        raise RequestError(f"{own.name} returned a {kind}; it must return a torch.nn.Module without normalization")
     network.train()
     if settings["norm"] == "none":
-        return network
+        return Surgery(network, [])
     layer = normalization(settings["norm"])
-    return batch_normalize(network, place=settings["place"], example=torch.zeros(2, *example_shape), layer=layer).model
+    return batch_normalize(network, place=settings["place"], example=torch.zeros(2, *example_shape), layer=layer)
 
 
 def initialise(network: nn.Module, init: str) -> None:
     """Draw the weights of every linear map and convolution anew; their biases start at zero.
 
-    ``xavier`` is N(0, 2/(fan_in + fan_out)) (Glorot and Bengio 2010), ``he`` is N(0, 2/fan_in) (He et al. 2015), ``normal:s`` is
-    N(0, s²); ``default`` leaves what torch drew, the uniform distribution U(−1/√fan_in, 1/√fan_in) for weights and biases.
+    ``xavier`` is N(0, 2/(fan_in + fan_out)) (Glorot and Bengio 2010), ``he`` is N(0, 2/fan_in) (He et al. 2015),
+    ``normal:s`` is N(0, s²); ``default`` leaves what torch drew, the uniform distribution U(−1/√fan_in, 1/√fan_in) for
+    weights and biases.
     """
     if init == "default":
         return

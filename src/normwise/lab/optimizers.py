@@ -10,21 +10,23 @@ from torch import nn
 
 
 def optimizer(settings: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """``sgd``, ``momentum`` (0.9), ``adagrad`` or ``adam`` as torch implements them, with the run's rate and weight decay."""
-    make = {
-        "sgd": torch.optim.SGD,
-        "momentum": lambda *args, **options: torch.optim.SGD(*args, momentum=0.9, **options),
-        "adagrad": torch.optim.Adagrad,
-        "adam": torch.optim.Adam,
-    }[settings["optimizer"]]
-    return make(parameters, lr=settings["lr"], weight_decay=settings["weight_decay"])
+    """The optimiser that the settings name, as torch implements it: ``momentum`` is SGD with a momentum of 0.9."""
+    options = {"lr": settings["lr"], "weight_decay": settings["weight_decay"]}
+    match settings["optimizer"]:
+        case "momentum":
+            return torch.optim.SGD(parameters, momentum=0.9, **options)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, **options)
+        case "adam":
+            return torch.optim.Adam(parameters, **options)
+    return torch.optim.SGD(parameters, **options)
 
 
 def rate(settings: Mapping[str, Any]) -> Callable[[int], float]:
     """The learning rate as a function of the number of updates already made, t.
 
-    ``constant``: lr; ``step:k:f``: lr · f^⌊t/k⌋; ``exponential:f``: lr · f^t. A function of t alone, so that a run which goes on
-    from a checkpoint has nothing to restore.
+    ``constant``: lr; ``step:k:f``: lr · f^⌊t/k⌋; ``exponential:f``: lr · f^t. A function of t alone, so that a run
+    which goes on from a checkpoint has nothing to restore.
     """
     lr = settings["lr"]
     name, *parameters = settings["schedule"].split(":")

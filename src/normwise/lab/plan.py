@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from normwise.errors import RequestError, choice
 from normwise.lab import machine, values
@@ -13,40 +12,12 @@ from normwise.lab.arms import KEYS, Arm, resolve
 from normwise.lab.data import NAMES, Data, load
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job
+from normwise.lab.options import Options, Source, command, text
+from normwise.records import RunRecord
 from normwise.records.study import run_directory, slug
 
 DEFAULT_STEPS = 10_000  # on digits and MNIST both default arms have flattened by then
 DEFAULT_SEEDS = 3
-
-Source = str | Callable[[], Any]
-
-
-class Options(TypedDict, total=False):
-    """The options of a comparison besides its arms and data: those of ``normwise compare``, under the same names.
-
-    Every key of an arm is an option too, and holds for all arms that do not set it: see ``normwise.lab.arms.KEYS``.
-    """
-
-    model: Source | None
-    data_dir: str | Path | None
-    steps: int | str | None
-    epochs: int | str | None
-    seeds: int | str | None
-    out: str | Path | None
-    eval_every: int | str | None
-    workers: int | str | None
-    device: str | None
-    norm: str | None
-    place: str | None
-    activation: str | None
-    init: str | None
-    lr: float | str | Sequence[float] | None
-    schedule: str | None
-    optimizer: str | None
-    batch_size: int | str | None
-    dropout: float | str | None
-    weight_decay: float | str | None
-    inputs: str | None
 
 
 class PlannedRun(NamedTuple):
@@ -55,6 +26,10 @@ class PlannedRun(NamedTuple):
     arm: str
     lr: float
     job: Job
+
+    def record(self) -> RunRecord:
+        """What the run has left on disk so far."""
+        return RunRecord.read(self.job.directory, arm=self.arm)
 
 
 class Plan(NamedTuple):
@@ -93,7 +68,7 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
             raise RequestError(choice(name, Options.__annotations__, "option"))
     asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     model, model_name, model_hash = _model(asked.get("model", "mlp"))
-    shared = {key: KEYS[key].parse(_text(asked[key])) for key in KEYS if key in asked}
+    shared = {key: KEYS[key].parse(text(asked[key])) for key in KEYS if key in asked}
     if data not in NAMES:
         shared.setdefault("inputs", "raw")
     resolved = resolve(arms, shared, own_model=model is not None)
@@ -144,11 +119,6 @@ def _short(model: str) -> str:
     return next((kind for kind, widths in values.WIDTHS.items() if model == _long(kind, widths)), model)
 
 
-def _text(value: Any) -> str:
-    """An option's value as it would be written on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
 def _count(key: str, asked: Mapping[str, Any]) -> int | None:
     return values.count(key)(str(asked[key])) if key in asked else None
 
@@ -157,12 +127,10 @@ def _steps(arm: Arm, counts: Mapping[str, int | None], data: Data) -> int:
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
     examples, batch_size = len(data.train.y), arm.settings["batch_size"]
     if batch_size > examples:
-        raise RequestError(
-            f"arm {arm.name!r}: batch_size is {batch_size}; {data.name} has {examples} training examples: give at most that"
-        )
-    if counts["epochs"]:
-        return counts["epochs"] * (examples // batch_size)
-    return counts["steps"] or DEFAULT_STEPS
+        has = f"{data.name} has {examples} training examples"
+        raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
+    epochs, steps = counts["epochs"], counts["steps"]
+    return steps or DEFAULT_STEPS if epochs is None else epochs * (examples // batch_size)
 
 
 def _device(device: str) -> str:
@@ -181,14 +149,10 @@ def _device(device: str) -> str:
     return device
 
 
-def _workers(asked: int | None, device: str, runs: int) -> int:
+def _workers(asked: int | str | None, device: str, runs: int) -> int:
     """On a CPU one process per core; runs on another device share it, one after another."""
     if asked is not None:
-        return int(
-            values.number(
-                "workers", str(asked), "a whole number, 0 or more", lambda value: value >= 0 and value == int(value)
-            )
-        )
+        return values.count("workers", least=0)(str(asked))
     return min(runs, machine.cores()) if device == "cpu" else 1
 
 
@@ -199,20 +163,9 @@ def _study(arms: Sequence[str], data: str, model: str, options: Options) -> dict
         "model": model,
         "arms": list(arms),
         "options": {
-            key: _text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")
+            key: text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")
         },
         "command": command(arms, data, model, options),
         "versions": machine.versions(),
         "machine": machine.describe(),
     }
-
-
-def command(arms: Sequence[str], data: str, model: str, options: Options) -> str:
-    """The command line that asks the same."""
-    words = ["normwise", "compare", "--data", data]
-    for arm in arms:
-        words += ["--arm", arm]
-    for key, value in options.items():
-        if value is not None:
-            words += [f"--{key.replace('_', '-')}", model if key == "model" else _text(value)]
-    return shlex.join(words)

@@ -49,22 +49,19 @@ def run_all(jobs: Sequence[Job], data: Data, *, workers: int, on_progress: OnPro
         _run_here(jobs, data, on_progress)
         return
     waiting = deque(enumerate(jobs))
-    running: dict[Connection, _Running] = {}
+    running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                worker = _start(*waiting.popleft(), data)
-                running[worker.channel] = worker
-            for channel in wait(list(running)):
-                worker = running[channel]  # type: ignore[index] - wait returns what it was given
-                if not _listen(worker, on_progress):
-                    del running[worker.channel]
+                running.append(_start(*waiting.popleft(), data))
+            ready = wait([worker.channel for worker in running])
+            running = [worker for worker in running if worker.channel not in ready or _listen(worker, on_progress)]
     finally:
-        _stop([worker.process for worker in running.values()])
+        _stop([worker.process for worker in running])
 
 
 class _Running(NamedTuple):
-    index: int
+    number: int
     job: Job
     process: BaseProcess
     channel: Connection
@@ -88,7 +85,7 @@ def _listen(worker: _Running, on_progress: OnProgress) -> bool:
         _check_done(worker.job, worker.process.exitcode)
         return False
     _handle(message, worker.job)
-    on_progress(worker.index, message.step)
+    on_progress(worker.number, message.step)
     return True
 
 
@@ -136,7 +133,7 @@ def _run_here(jobs: Sequence[Job], data: Data, on_progress: OnProgress) -> None:
 
 
 def _method() -> str:
-    """A fork of a process that has loaded torch and nothing else starts in milliseconds; where there is no fork, a new process."""
+    """``forkserver`` where there is one: a fork of a process that has loaded torch and nothing else is quick."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 

@@ -15,10 +15,10 @@ Line = Mapping[str, Any]
 class RunSummary(NamedTuple):
     """One run in numbers.
 
-    ``train``, ``validation`` and ``test`` are accuracies at ``best_step``, the first evaluation with the highest validation
-    accuracy. ``steps_to_target`` is the first evaluation whose validation accuracy is at or above the target, None when there is
-    none. ``gradient_ratio`` is the first linear map's gradient norm over the last one's, before the first update. ``watched`` is
-    the share of ``seconds`` that went into evaluating, probing and recording.
+    ``train``, ``validation`` and ``test`` are accuracies at ``best_step``, the first evaluation with the highest
+    validation accuracy. ``steps_to_target`` is the first evaluation whose validation accuracy is at or above the
+    target, None when there is none. ``gradient_ratio`` is the first linear map's gradient norm over the last one's,
+    before the first update. ``watched`` is the share of ``seconds`` that went into evaluating, probing and recording.
     """
 
     seed: int
@@ -36,10 +36,10 @@ class RunSummary(NamedTuple):
 
 
 class ArmSummary(NamedTuple):
-    """One arm at one learning rate: its runs, and over those that did not fail, mean and standard deviation of the test accuracy.
+    """One arm at one learning rate: its runs, and the test accuracy over those that did not fail.
 
-    ``test_std`` is None below two runs. ``steps_to_target`` is the median over the runs, a run that never got there counting as
-    later than any that did; None when that median is such a run. ``never`` counts those runs.
+    ``test_std`` is None below two runs. ``steps_to_target`` is the median over the runs, a run that never got there
+    counting as later than any that did; None when that median is such a run. ``never`` counts those runs.
     """
 
     name: str
@@ -90,10 +90,10 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
         seed=record.settings["seed"],
         status=done["status"],
         steps=done["step"],
-        best_step=line and line["step"],
-        train=line and line["train"]["accuracy"],
-        validation=line and line["validation"]["accuracy"],
-        test=line and line["test"]["accuracy"],
+        best_step=None if line is None else line["step"],
+        train=None if line is None else line["train"]["accuracy"],
+        validation=None if line is None else line["validation"]["accuracy"],
+        test=None if line is None else line["test"]["accuracy"],
         steps_to_target=next(reached, None),
         gradient_ratio=_gradient_ratio(record.metrics[0]["gradients"]) if record.metrics else None,
         seconds=seconds,

@@ -29,7 +29,8 @@ OnProgress = Callable[[int], None]
 def train(job: Job, data: Data, on_progress: OnProgress = lambda step: None) -> None:
     """Train one run to its end, from its last checkpoint where there is one, and record it.
 
-    The run ends ``finished`` after the last step, or ``diverged`` at the first step whose loss, or whose weights, are not finite.
+    The run ends ``finished`` after the last step, or ``diverged`` at the first step whose loss, or whose weights, are
+    not finite.
 
     Args:
         job: what to train and where to record it.
@@ -100,7 +101,7 @@ class _Run:
         X, y = self.batches.next()
         loss = nn.functional.cross_entropy(self.network(X), y)
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         lr = self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -110,7 +111,7 @@ class _Run:
 
     def _record(self, batch_loss: float | None, updates: list[dict[str, Any]]) -> None:
         """Measure the network as it is now and add a line to the record."""
-        line = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
+        line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
         line |= {part: evaluate(self.network, *self.parts[name]) for part, name in EVALUATED.items()}
         self.clock.lap("evaluate")
         line |= probes.measure(self.network, *self.parts["probe"], nn.functional.cross_entropy)
@@ -167,7 +168,7 @@ def _tensors(data: Data, inputs: str, device: torch.device) -> dict[str, tuple[T
 
 
 def _first_broken(losses: Tensor, network: nn.Module) -> int | None:
-    """Which of the steps, counted from one, had the first loss that is not finite or left weights that are not; None if none."""
+    """The first step, counted from one, with a loss, or at the end with weights, that are not finite; None if none."""
     finite = losses.isfinite()
     if not finite.all():
         return int(finite.logical_not().nonzero()[0].item()) + 1

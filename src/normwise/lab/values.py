@@ -1,4 +1,4 @@
-"""Reading the value of an arm's key: each function takes what was written and returns what it means, or says what is allowed."""
+"""Reading values: each function takes what was written and returns what it means, or says what is allowed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ def non_negative(key: str) -> Callable[[str], float]:
     return lambda text: number(key, text, "a finite number, zero or more", lambda value: value >= 0)
 
 
-def count(key: str) -> Callable[[str], int]:
-    """A reader for a whole number of one or more."""
-    return lambda text: int(
-        number(key, text, "a whole number, 1 or more", lambda value: value >= 1 and value == int(value))
-    )
+def count(key: str, least: int = 1) -> Callable[[str], int]:
+    """A reader for a whole number of ``least`` or more."""
+    allowed = f"a whole number, {least} or more"
+    return lambda text: int(number(key, text, allowed, lambda value: value >= least and value == int(value)))
 
 
 def rates(text: str) -> tuple[float, ...]:

@@ -13,8 +13,9 @@ from normwise.lab.summary import ArmSummary
 class Speed(NamedTuple):
     """How many times fewer steps than the baseline an arm needed to the target.
 
-    ``low`` and ``high`` are the smallest and the largest ratio over all pairs of a baseline run and a run of the arm. A run that
-    never got there counts with all the steps it was given, so a ratio is a bound where it is ``at_least`` or ``at_most``.
+    ``low`` and ``high`` are the smallest and the largest ratio over all pairs of a baseline run and a run of the arm. A
+    run that never got there counts with all the steps it was given, so a ratio is a bound where it is ``at_least`` or
+    ``at_most``.
     """
 
     ratio: float
@@ -25,7 +26,7 @@ class Speed(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """Test accuracy of an arm minus the baseline's, and half the width of its 95 % confidence interval (Welch's), if there is one."""
+    """Test accuracy of an arm minus the baseline's, and half the width of Welch's 95 % confidence interval, if any."""
 
     difference: float
     margin: float | None
@@ -92,7 +93,8 @@ def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     if found is None:
         return f"Neither {arm.name} nor any single run of {baseline.name} reached {goal}"
     if found.at_most:
-        return f"{arm.name} did not reach {goal} in {arm.never} of {len(arm.finished)} runs of {arm.settings['steps']:,} steps"
+        runs = f"{arm.never} of {len(arm.finished)} runs of {arm.settings['steps']:,} steps"
+        return f"{arm.name} did not reach {goal} in {runs}"
     medians = f"median {arm.steps_to_target:,.0f} against {_baseline_steps(baseline)}"
     spread = (
         f"; {times(found.low)} to {times(found.high)} over pairs of seeds"
@@ -123,7 +125,8 @@ def _gain_words(baseline: ArmSummary, arm: ArmSummary) -> str:
         return "with no test accuracy to compare"
     points = f"{100 * abs(found.difference):.1f}"
     if found.margin is None:
-        return f"and its test accuracy was {points} points {'higher' if found.difference >= 0 else 'lower'} (one seed, so no uncertainty)"
+        which = "higher" if found.difference >= 0 else "lower"
+        return f"and its test accuracy was {points} points {which} (one seed, so no uncertainty)"
     interval = f"{100 * found.difference:+.1f} ± {100 * found.margin:.1f} points"
     if not found.clear:
         return f"with no difference in test accuracy beyond seed noise ({interval})"
@@ -148,13 +151,14 @@ def helped(baseline: ArmSummary, arm: ArmSummary) -> bool:
 
 
 def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
-    """The verdict: on batch normalization where an arm has it, else on the first other arm; and the quickest arm if it is another."""
+    """The verdict on the first arm with batch normalization, else on the first other; and which was quickest."""
     if not others:
-        tested = "no result" if baseline.test_mean is None else f"{100 * baseline.test_mean:.1f} % test accuracy"
-        return f"{baseline.name} alone: {tested}, nothing to compare it with."
+        result = "no result" if baseline.test_mean is None else f"{100 * baseline.test_mean:.1f} % test accuracy"
+        return f"{baseline.name} alone: {result}, nothing to compare it with."
     about = next((arm for arm in others if arm.settings["norm"] == "batch"), others[0])
     said = sentence(baseline, about)
-    if about.settings["norm"] == "batch" and about.finished and baseline.finished and not helped(baseline, about):
+    tested = about.settings["norm"] == "batch" != baseline.settings["norm"] and about.finished and baseline.finished
+    if tested and not helped(baseline, about):
         said = f"Batch normalization did not help: {said}"
     reached = [arm for arm in others if arm.steps_to_target is not None]
     quickest = min(reached, key=lambda arm: arm.steps_to_target or 0, default=about)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
-import torch._dynamo  # the first optimiser loads it, for a second, in every worker: it belongs in the process they are forked from
+import torch._dynamo  # the first optimiser would load it, for a second, in every worker instead of once before the fork
 
 from normwise.errors import NormwiseError
 from normwise.lab.data import Data
@@ -24,8 +24,8 @@ from normwise.records.run import METRICS, write_done
 def main(channel: Connection, job: Job, data: Data) -> None:
     """Train one run in this process, which has one compute thread and ends with it.
 
-    Ctrl-C is left to the parent, which ends its workers; a worker whose parent is gone ends at once, so that nobody writes to a
-    directory that another process may take over.
+    Ctrl-C is left to the parent, which ends its workers; a worker whose parent is gone ends at once, so that nobody
+    writes to a directory that another process may take over.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -2,7 +2,6 @@
 
 from normwise.probes.activation import histogram
 from normwise.probes.gradient import gradient_norms
-from normwise.probes.layers import is_linear_map, is_nonlinearity, linear_maps, nonlinearities
 from normwise.probes.measure import measure
 from normwise.probes.preactivation import preactivation
 from normwise.probes.saturation import saturated
@@ -14,12 +13,8 @@ __all__ = [
     "Schedule",
     "gradient_norms",
     "histogram",
-    "is_linear_map",
-    "is_nonlinearity",
-    "linear_maps",
     "measure",
     "no_trace",
-    "nonlinearities",
     "preactivation",
     "saturated",
     "snapshot",

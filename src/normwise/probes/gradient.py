@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normwise.probes.layers import linear_maps
+from normwise.nn.kinds import linear_maps
 
 
 def gradient_norms(model: nn.Module, loss: Tensor) -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normwise.nn.kinds import nonlinearities
 from normwise.probes.activation import histogram
 from normwise.probes.gradient import gradient_norms
-from normwise.probes.layers import nonlinearities
 from normwise.probes.preactivation import preactivation
 from normwise.probes.saturation import saturated
 from normwise.probes.trace import no_trace

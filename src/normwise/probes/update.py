@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normwise.probes.layers import linear_maps
+from normwise.nn.kinds import linear_maps
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:

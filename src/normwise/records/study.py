@@ -25,12 +25,12 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
     Args:
         directory: the study's directory.
         study: what was asked; written to ``study.json``.
-        question: the part of ``study`` by which a directory is recognised as belonging to the same question, so that arms and
-            seeds can be added to it.
+        question: the part of ``study`` by which a directory is recognised as belonging to the same question, so that
+            arms and seeds can be added to it.
 
     Raises:
-        RequestError: for a path that is a file or cannot be written, a directory in use, one that holds a study of another
-            question, or one that holds anything else.
+        RequestError: for a path that is a file or cannot be written, a directory in use, one that holds a study of
+            another question, or one that holds anything else.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -53,8 +53,8 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
 def disk_error(directory: Path, error: OSError) -> JobError:
     """The error for a disk that does not take what is written, or does not give what was."""
     return JobError(
-        f"cannot read or write {error.filename or directory}: {error.strerror or error}; what was recorded before is kept: "
-        "mend that and give the same command again"
+        f"cannot read or write {error.filename or directory}: {error.strerror or error}; "
+        "what was recorded before is kept: mend that and give the same command again"
     )
 
 
@@ -76,7 +76,8 @@ def _refuse_foreign(directory: Path, question: Mapping[str, Any]) -> None:
 def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:
     """Where a run belongs: ``<arm slug>-<seed>-<hash>``.
 
-    The hash is of the resolved settings, seed included, and not of the arm's name: an arm that was renamed finds its runs.
+    The hash is of the resolved settings, seed included, and not of the arm's name: an arm that was renamed finds its
+    runs.
     """
     digest = hashlib.sha256(dumps(dict(sorted(settings.items()))).encode()).hexdigest()[:12]
     ending = f"-{settings['seed']}-{digest}"

@@ -10,7 +10,7 @@ from torch import nn
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from normwise.probes.layers import linear_maps, nonlinearities
+from normwise.nn.kinds import linear_maps, nonlinearities
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.edit import apply
 from normwise.surgery.features import Plan, plan

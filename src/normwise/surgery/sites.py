@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from normwise.probes.layers import is_linear_map, is_nonlinearity
+from normwise.nn.kinds import is_linear_map, is_nonlinearity
 from normwise.surgery.walk import find, slots
 
 _KEEP_CHANNELS = {"torch.nn.modules.pooling", "torch.nn.modules.dropout"}

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from normwise.nn.kinds import is_linear_map, is_nonlinearity, linear_maps, nonlinearities
 from normwise.ops.activations import NAMES, activation
-from normwise.probes import is_linear_map, is_nonlinearity, linear_maps, nonlinearities
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""Which modules of a network the probes look at, and surgery works on."""
+"""Which modules of a network are linear maps and which are nonlinearities."""
 
 from __future__ import annotations
 
