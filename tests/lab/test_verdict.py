@@ -55,7 +55,8 @@ def test_the_verdict_names_ratio_range_and_gain():
     said = headline(PLAIN, [arm("bn", [90, 100, 200], [0.950, 0.955, 0.960], norm="batch")])
     assert said == (
         "bn reached plain's best validation accuracy in 9 times fewer steps "
-        "(median 100 against 900; 4 to 11 over pairs of seeds), and its test accuracy was higher (+4.5 ± 2.1 points, 95 % confidence)."
+        "(median 100 against 900; 4 to 11 over pairs of seeds), and its test accuracy was higher "
+        "(+4.5 ± 2.1 points, 95 % confidence)."
     )
 
 

@@ -25,7 +25,7 @@ def test_has_about_fifty_points_by_default(steps):
 
 @given(st.integers(1, 100_000))
 def test_has_every_multiple_of_a_thirtieth(steps):
-    distance = -(-steps // 30)
+    distance = -(-steps // 25)
     assert set(range(0, steps, distance)) <= set(Schedule(steps).at)
 
 
@@ -33,7 +33,7 @@ def test_has_every_multiple_of_a_thirtieth(steps):
 def test_looks_early(steps):
     at = Schedule(steps).at
     assert at[1] == round(steps / 500)
-    early = [step for step in at if 0 < step <= steps // 30]
+    early = [step for step in at if 0 < step <= steps // 25]
     assert len(early) >= 8
     # the ratio is 1.25 and each end is rounded by up to a half: from 4 on that is 1.25·(4 + ½)/4 < 1.5 at most
     assert all(b / a <= 1.5 for a, b in pairwise(early) if a >= 4)
@@ -52,7 +52,7 @@ def test_every_gives_its_multiples_and_the_end():
 
 def test_default_points_are_pinned():
     assert Schedule(1000).at[:14] == (0, 2, 3, 4, 5, 6, 8, 10, 12, 15, 19, 23, 29, 34)
-    assert len(Schedule(10_000).at) == 50
+    assert len(Schedule(10_000).at) == 45
 
 
 @given(st.integers(1, 3_000), st.none() | st.integers(1, 100))

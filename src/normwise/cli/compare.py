@@ -46,7 +46,7 @@ def compare(
             metavar="MODEL", help="mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME."
         ),
     ] = None,
-    steps: Annotated[str | None, Option(metavar="N", help="Updates per run (10000 unless --epochs is given).")] = None,
+    steps: Annotated[str | None, Option(metavar="N", help="Updates per run. By default 10000; 20000 on MNIST, Fashion-MNIST and CIFAR-10.")] = None,
     epochs: Annotated[
         str | None, Option(metavar="N", help="Passes over the training data per run, instead of --steps.")
     ] = None,
@@ -55,7 +55,7 @@ def compare(
         Path | None, Option(metavar="DIR", help="Directory of the study. By default runs/compare-DATA-MODEL.")
     ] = None,
     eval_every: Annotated[
-        str | None, Option(metavar="N", help="Steps between measurements. By default about 50, denser early.")
+        str | None, Option(metavar="N", help="Steps between measurements. By default about 45 in all, denser early.")
     ] = None,
     workers: Annotated[
         str | None, Option(metavar="N", help="Runs at once. By default one per core on a CPU, one on a GPU.")

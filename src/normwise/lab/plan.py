@@ -16,7 +16,8 @@ from normwise.lab.options import Options, Source, command, text
 from normwise.records import RunRecord
 from normwise.records.study import run_directory, slug
 
-DEFAULT_STEPS = 10_000  # on digits and MNIST both default arms have flattened by then
+DEFAULT_STEPS = {"mnist": 20_000, "fashion-mnist": 20_000, "cifar10": 20_000}
+OTHER_STEPS = 10_000  # on the digits both default arms have flattened by then, or nearly
 DEFAULT_SEEDS = 3
 
 
@@ -130,7 +131,7 @@ def _steps(arm: Arm, counts: Mapping[str, int | None], data: Data) -> int:
         has = f"{data.name} has {examples} training examples"
         raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
     epochs, steps = counts["epochs"], counts["steps"]
-    return steps or DEFAULT_STEPS if epochs is None else epochs * (examples // batch_size)
+    return steps or DEFAULT_STEPS.get(data.name, OTHER_STEPS) if epochs is None else epochs * (examples // batch_size)
 
 
 def _device(device: str) -> str:

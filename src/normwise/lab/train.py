@@ -20,8 +20,8 @@ from normwise.lab.job import Job
 from normwise.records.files import write_json
 from normwise.records.run import DONE, METRICS, SETTINGS, TIMING, RunWriter, write_done
 
-TRAIN_PART = 2000  # training examples on which training loss and accuracy are evaluated
-PROBE_PART = 128  # training examples on which activations and gradients are measured
+TRAIN_PART = 1000  # training examples on which training loss and accuracy are evaluated
+PROBE_PART = 100  # training examples on which activations and gradients are measured
 
 OnProgress = Callable[[int], None]
 
@@ -57,11 +57,13 @@ class _Run:
         self.job, self.settings = job, settings
         self.device = torch.device(settings["device"])
         own = None if job.own is None else resolve(job.own, what="model")
-        self.parts = _tensors(data, settings["inputs"], self.device)
+        parts = _tensors(data, settings["inputs"], self.device)
         self.network = networks.build(settings, data.example_shape, data.classes, own).to(self.device)
         self.optimizer = optimizers.optimizer(settings, self.network.parameters())
         self.rate = optimizers.rate(settings)
-        self.batches = Batches(*self.parts["train"], settings["batch_size"], settings["seed"])
+        self.probe = _sample(parts["train"], PROBE_PART)
+        self.parts = parts | {"train": _sample(parts["train"], TRAIN_PART)}
+        self.batches = Batches(*parts["train"], settings["batch_size"], settings["seed"])
         self.schedule = probes.Schedule(settings["steps"], settings["eval_every"])
         self.step, self.seconds, lengths = checkpoint.read(job.directory, self.network, self.optimizer, self.batches)
         self.writer = RunWriter(job.directory, lengths)
@@ -112,9 +114,9 @@ class _Run:
     def _record(self, batch_loss: float | None, updates: list[dict[str, Any]]) -> None:
         """Measure the network as it is now and add a line to the record."""
         line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
-        line |= {part: evaluate(self.network, *self.parts[name]) for part, name in EVALUATED.items()}
+        line |= evaluate(self.network, self.parts)
         self.clock.lap("evaluate")
-        line |= probes.measure(self.network, *self.parts["probe"], nn.functional.cross_entropy)
+        line |= probes.measure(self.network, *self.probe, nn.functional.cross_entropy)
         self.clock.lap("probe")
         self.writer.append(METRICS, line | {"updates": updates})
         self.clock.lap("record")
@@ -129,9 +131,6 @@ class _Run:
         checkpoint.write(self.job.directory, self.network, self.optimizer, self.batches, progress)
         self.saved = time.perf_counter()
         self.clock.lap("record")
-
-
-EVALUATED = {"train": "train_part", "validation": "validation", "test": "test"}
 
 
 class _Clock:
@@ -153,18 +152,24 @@ class _Clock:
         return laps
 
 
-def _tensors(data: Data, inputs: str, device: torch.device) -> dict[str, tuple[Tensor, Tensor]]:
-    """The parts of the data, scaled, on the device; with the training examples that are evaluated and probed."""
+Part = tuple[Tensor, Tensor]
+
+
+def _tensors(data: Data, inputs: str, device: torch.device) -> dict[str, Part]:
+    """The parts of the data, scaled as the training part asks, on the device."""
     scaling = Scaling.fit(inputs, data.train.X)
-    parts = {
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
         name: (torch.from_numpy(scaling.apply(part.X)).to(device), torch.from_numpy(part.y).to(device))
-        for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test))
+        for name, part in parts.items()
     }
-    X, y = parts["train"]
-    chosen = torch.from_numpy(np.random.default_rng(0).permutation(len(y))[:TRAIN_PART]).to(device)
-    parts["train_part"] = (X[chosen], y[chosen])
-    parts["probe"] = (X[chosen[:PROBE_PART]], y[chosen[:PROBE_PART]])
-    return parts
+
+
+def _sample(part: Part, size: int) -> Part:
+    """The same random examples of a part every time, at most ``size``."""
+    X, y = part
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(y))[:size]).to(y.device)
+    return X[rows], y[rows]
 
 
 def _first_broken(losses: Tensor, network: nn.Module) -> int | None:

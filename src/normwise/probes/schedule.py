@@ -7,7 +7,7 @@ from functools import cached_property
 
 from normwise.errors import InvalidArgumentError
 
-REGULAR = 30  # at most so many measurements at equal distances
+REGULAR = 25  # at most so many measurements at equal distances
 FIRST = 500  # the first measurement after the start is at steps / FIRST
 GROWTH = 1.25  # each early measurement is at so many times the step of the one before it
 
@@ -16,7 +16,7 @@ GROWTH = 1.25  # each early measurement is at so many times the step of the one 
 class Schedule:
     """The steps at which a run is measured: the start, the end, and some between.
 
-    With ``every`` they are its multiples. Without it they are about 50: the multiples of d = ⌈steps / 30⌉ and, because
+    With ``every`` they are its multiples. Without it they are about 45: the multiples of d = ⌈steps / 25⌉ and, because
     most happens early, geometric points from steps / 500 on, each 1.25 times the one before it, as long as they lie
     closer together than d. The same arguments always give the same steps.
 
