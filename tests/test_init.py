@@ -27,7 +27,9 @@ def test_every_public_name_exists_and_is_listed():
     assert set(normwise.__all__) <= set(dir(normwise))
 
 
-@pytest.mark.parametrize("package", ["figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"])
+@pytest.mark.parametrize(
+    "package", ["figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"]
+)
 def test_every_package_exports_what_it_has(package):
     module = importlib.import_module(f"normwise.{package}")
     assert len(set(module.__all__)) == len(module.__all__) > 0

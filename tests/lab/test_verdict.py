@@ -65,7 +65,7 @@ def test_it_says_so_when_batch_normalization_did_not_help():
     assert not helped(PLAIN, same)
     said = headline(PLAIN, [same])
     assert said.startswith(
-        "Batch normalization did not help: bn reached plain's best validation accuracy no sooner and no later"
+        "Batch normalization did not help: bn reached plain's best validation accuracy with no difference in steps"
     )
     assert "no difference in test accuracy beyond seed noise" in said
 

@@ -46,7 +46,10 @@ def compare(
             metavar="MODEL", help="mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME."
         ),
     ] = None,
-    steps: Annotated[str | None, Option(metavar="N", help="Updates per run. By default 10000; 20000 on MNIST, Fashion-MNIST and CIFAR-10.")] = None,
+    steps: Annotated[
+        str | None,
+        Option(metavar="N", help="Updates per run. By default 10000; 20000 on MNIST, Fashion-MNIST and CIFAR-10."),
+    ] = None,
     epochs: Annotated[
         str | None, Option(metavar="N", help="Passes over the training data per run, instead of --steps.")
     ] = None,
@@ -128,5 +131,7 @@ def compare(
 def show(result: Comparison) -> None:
     """Print the table, the verdict and where the report is."""
     console.print_table(*result.table)
+    for note in result.notes:
+        console.print_text(note)
     console.print_text(result.verdict)
     console.print_text(f"Report: {result.report}")

@@ -16,8 +16,12 @@ from normwise.lab.factory import Factory, resolve
 EXAMPLES = 4
 
 
-def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] | None, data: Data) -> None:
+def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] | None, data: Data) -> list[str]:
     """Build one arm's network and send a few training examples through it.
+
+    Returns:
+        What a reader of the comparison has to know: the places of a user's network that were not normalized, with the
+        reason.
 
     Raises:
         RequestError: for a network that cannot be built, does not take the examples, or whose outputs do not fit the
@@ -32,6 +36,13 @@ def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] 
         except NormwiseError as error:
             raise RequestError(f"arm {arm!r}: {error}") from error
     _check_outputs(outputs, y, data, "the network" if own is None else own.name)
+    return [] if own is None else _left_alone(arm, own, settings, data)
+
+
+def _left_alone(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) -> list[str]:
+    with torch.random.fork_rng(devices=[]):
+        changes = networks.normalized(own, settings, data.example_shape).changes
+    return [f"arm {arm}: {change.name} {change.why}" for change in changes if change.before == change.after]
 
 
 def _outputs(settings: Mapping[str, Any], data: Data, own: Factory | None, X: Tensor) -> Any:

@@ -72,11 +72,11 @@ def compare(
 
 
 def _check(planned: Plan) -> None:
-    """Try one network of every arm on a few examples."""
+    """Try one network of every arm on a few examples; what is to be known about it goes into the study."""
     from normwise.lab.check import check  # torch is loaded here, while the workers' process loads it too
 
     for run in {run.arm: run for run in planned.runs}.values():
-        check(run.arm, run.job.settings, run.job.own, planned.data)
+        planned.study["notes"] += check(run.arm, run.job.settings, run.job.own, planned.data)
 
 
 def _train(planned: Plan, on_progress: OnProgress) -> None:

@@ -122,6 +122,17 @@ class Comparison:
         return self._plan.study
 
     @property
+    def notes(self) -> list[str]:
+        """What a reader has to know: places that were not normalized, runs that diverged or failed."""
+        ended = [
+            f"{arm.name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
+            for arm in self.arms
+            for run in arm.runs
+            if run.status != "finished"
+        ]
+        return [*self.study["notes"], *ended]
+
+    @property
     def table(self) -> tuple[list[str], list[list[str]]]:
         """The columns, and a row per arm at its best learning rate."""
         from normwise.lab.page import table

@@ -109,16 +109,12 @@ def _settings(result: Comparison) -> list[tuple[str, str]]:
 
 
 def _notes(result: Comparison) -> list[str]:
-    """What the table's words mean, and what went wrong."""
+    """What went wrong, and what the table's words mean."""
     target = "–" if result.target is None else f"{100 * result.target:.1f} %"
-    notes = [
+    return [
+        *result.notes,
         f"The target is {target}, the best mean validation accuracy of {result.baseline.name}; steps to target: the "
         "first evaluation at or above it, median over the seeds; never: runs that did not get there.",
         "Test: accuracy at the step of the best validation accuracy; gap: training minus test accuracy there, in "
         "points; gradient: norm in the first layer over norm in the last, before training; seconds: per run.",
     ]
-    for arm in result.arms:
-        for run in arm.runs:
-            if run.status != "finished":
-                notes.append(f"{arm.name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}.")
-    return notes

@@ -167,6 +167,7 @@ def _study(arms: Sequence[str], data: str, model: str, options: Options) -> dict
             key: text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")
         },
         "command": command(arms, data, model, options),
+        "notes": [],
         "versions": machine.versions(),
         "machine": machine.describe(),
     }

@@ -102,7 +102,7 @@ def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
         else "; one seed, so no uncertainty"
     )
     if found.low <= 1 <= found.high and len(baseline.finished) > 1:
-        return f"{arm.name} reached {goal} no sooner and no later than seed noise allows ({medians}{spread})"
+        return f"{arm.name} reached {goal} with no difference in steps beyond seed noise ({medians}{spread})"
     bound = "at least " if found.at_least else ""
     how = f"{times(found.ratio)} times fewer" if found.ratio >= 1 else f"{times(1 / found.ratio)} times more"
     return f"{arm.name} reached {goal} in {bound}{how} steps ({medians}{spread})"

@@ -1,0 +1,189 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from normwise.errors import RequestError
+from normwise.lab import compare
+from normwise.records import RunRecord
+
+SMALL = {"steps": 40, "seeds": 2, "eval_every": 10}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return compare(out=tmp_path_factory.mktemp("study"), lr=(0.2, 0.5), **SMALL)
+
+
+def test_every_arm_rate_and_seed_is_a_run(result):
+    found = [(record.settings["arm"], record.settings["lr"], record.settings["seed"]) for record in result.records]
+    assert found == [(arm, lr, seed) for arm in ("plain", "bn") for lr in (0.2, 0.5) for seed in (0, 1)]
+    assert all(record.done["status"] == "finished" for record in result.records)
+
+
+def test_numbers_come_from_the_records(result):
+    bn = result.arms[1]
+    records = [record for record in result.records if record.settings["arm"] == "bn" and record.settings["lr"] == bn.lr]
+    best = [max(record.metrics, key=lambda line: line["validation"]["accuracy"]) for record in records]
+    assert bn.test_mean == pytest.approx(np.mean([line["test"]["accuracy"] for line in best]))
+    assert bn.test_std == pytest.approx(np.std([line["test"]["accuracy"] for line in best], ddof=1))
+    assert [run.best_step for run in bn.runs] == [line["step"] for line in best]
+
+
+def test_the_rate_is_chosen_on_validation_and_both_comparisons_are_told(result):
+    for arm in result.arms:
+        scores = {
+            lr: np.mean([
+                max(line["validation"]["accuracy"] for line in record.metrics)
+                for record in result.records
+                if record.settings["arm"] == arm.name and record.settings["lr"] == lr
+            ])
+            for lr in (0.2, 0.5)
+        }  # fmt: skip
+        assert scores[arm.lr] == max(scores.values())
+    assert result.verdict.startswith(f"Each arm at its best learning rate (plain {result.arms[0].lr:g}, bn 0.5): ")
+    assert ("At the shared rate of 0.2" in result.verdict) == (result.arms[0].lr == 0.2)
+
+
+def test_figures_are_matplotlib_figures_and_files(result):
+    from matplotlib.figure import Figure
+
+    names = {"accuracy", "loss", "learning-rate"}
+    names |= {f"{kind}-{arm}" for kind in ("preactivations", "gradients", "activations") for arm in ("plain", "bn")}
+    assert set(result.figures) == names
+    assert all(isinstance(figure, Figure) for figure in result.figures.values())
+    files = {path.name for path in (result.directory / "figures").iterdir()}
+    assert files == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+
+
+def test_the_report_shows_verdict_table_figures_and_command(result):
+    page = result.report.read_text(encoding="utf-8")
+    assert result.verdict.replace("'", "&#39;") in page
+    assert page.count("<figure") == len(result.figures)
+    assert "normwise compare --data digits --arm plain --arm bn" in re.sub("<[^>]*>", "", page)
+    for name in ("normwise", "torch", "numpy"):
+        assert f">{name}<" in page
+
+
+def test_the_study_says_what_was_asked(result):
+    study = json.loads((result.directory / "study.json").read_text())
+    assert (study["study"], study["data"], study["model"]) == ("compare", "digits", "mlp:100,100,100")
+    assert study["arms"] == ["plain", "bn"]
+    assert study["options"] == {"lr": "0.2,0.5", "steps": "40", "seeds": "2", "eval_every": "10"}
+    assert set(study["machine"]) == {"system", "processor", "cores", "python"}
+
+
+def times(directory):
+    return {path.parent.name: path.stat().st_mtime_ns for path in Path(directory).glob("*/done.json")}
+
+
+def test_an_arm_and_a_seed_are_added_without_training_the_rest_again(tmp_path):
+    compare(["plain"], out=tmp_path, **SMALL | {"seeds": 1})
+    first = times(tmp_path)
+    more = compare(["same: norm=none", "bn"], out=tmp_path, **SMALL)
+    assert len(more.records) == 4
+    assert times(tmp_path).items() >= first.items()
+    assert [arm.name for arm in more.arms] == ["same", "bn"]
+    assert more.as_dict()["baseline"] == "same"
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path):
+    found = [compare(["bn, dropout=0.2"], out=tmp_path / name, **SMALL) for name in ("a", "b")]
+    a, b = ([(record.directory / "metrics.jsonl").read_bytes() for record in one.records] for one in found)
+    assert a == b
+
+
+def make_data():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 6)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    return (X[:150], y[:150]), (X[150:], y[150:])
+
+
+def make_model():
+    return nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 2))
+
+
+def test_functions_may_be_given_instead_of_names(tmp_path):
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    found = compare(data=make_data, model=make_model, out=tmp_path, batch_size=20, **SMALL)
+    assert [run.status for arm in found.arms for run in arm.runs] == ["finished"] * 4
+    assert [entry["layer"] for entry in found.records[0].metrics[0]["gradients"]] == ["0", "2"]
+    assert [entry["layer"] for entry in found.records[-1].metrics[0]["gradients"]] == ["0", "3"]
+    assert found.records[0].settings["inputs"] == "raw"
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_epochs_are_counted_in_whole_batches(tmp_path):
+    found = compare(["bn", "big: bn, batch_size=100"], out=tmp_path, epochs=2, seeds=1)
+    assert [run.steps for arm in found.arms for run in arm.runs] == [2 * (1198 // 60), 2 * (1198 // 100)]
+
+
+def test_a_run_that_diverges_is_told_and_does_not_end_the_others(tmp_path):
+    found = compare(["plain", "wild: bn, activation=relu, lr=1e30, inputs=raw"], out=tmp_path, **SMALL)
+    assert {run.status for run in found.arms[1].runs} == {"diverged"}
+    assert "2 of 2 runs of wild diverged" in found.verdict
+    assert "diverged" in found.table[0]
+    assert "seed 0: diverged at step" in found.report.read_text(encoding="utf-8")
+
+
+def test_a_run_that_fails_is_tried_again_and_told(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("normwise.lab.train.evaluate", broken)
+        found = compare(data=make_data, model=make_model, out=tmp_path, batch_size=20, **SMALL)
+    assert {run.status for arm in found.arms for run in arm.runs} == {"failed"}
+    assert found.verdict.startswith("No verdict on bn")
+    assert "MemoryError: out of memory" in found.report.read_text(encoding="utf-8")
+    again = compare(data=make_data, model=make_model, out=tmp_path, batch_size=20, **SMALL)
+    assert {run.status for arm in again.arms for run in arm.runs} == {"finished"}
+
+
+def test_names_from_a_user_are_escaped(tmp_path):
+    found = compare(['<script>alert("x")</script>: bn'], out=tmp_path, steps=20, seeds=1, eval_every=10)
+    page = found.report.read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(RequestError, match="unknown option 'batchsize'; did you mean 'batch_size'"):
+        compare(batchsize=20)
+
+
+@pytest.mark.parametrize("arm", ["plain", "bn", "norm=layer", "norm=group:4", "bn, place=after", "bn, dropout=0.2"])
+@pytest.mark.parametrize("model", ["mlp:16,8", "cnn:8,8"])
+def test_every_kind_of_network_trains(tmp_path, arm, model, monkeypatch):
+    found = compare([arm], model=model, out=tmp_path, workers=0, steps=60, seeds=1, eval_every=60, lr=0.5)
+    before, after = (line["train"]["loss"] for line in found.records[0].metrics)
+    assert after < before
+
+
+def test_networks_in_the_user_s_script_are_not_half_normalised_in_silence(tmp_path):
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Sequential(nn.Linear(6, 12), nn.Tanh())
+            self.act = nn.ReLU()
+            self.tail = nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.tail(self.act(self.head(x)))
+
+    found = compare(data=make_data, model=Half, out=tmp_path, batch_size=20, **SMALL)
+    assert "arm bn: act left alone: it is not a child of a Sequential" in found.report.read_text(encoding="utf-8")
+
+
+def test_mnist_shows_batch_normalization_ahead(tmp_path, data_dir):
+    found = compare(data="mnist", data_dir=data_dir, out=tmp_path, steps=600, seeds=2, eval_every=200)
+    plain, bn = found.arms
+    assert bn.test_mean > plain.test_mean + 0.2  # plain is still on its plateau
+    assert "its test accuracy was higher" in found.verdict
+    assert RunRecord.read(found.records[0].directory, arm="plain").settings["data"] == "mnist"
