@@ -87,7 +87,8 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
         "device": device,
         "versions": machine.versions("normwise", "torch"),
     }
-    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(loaded.name)}-{slug(_short(model_name))}")
+    name = f"compare-{slug(_short(loaded.name))}-{slug(_short(model_name))}"
+    out = Path(asked.get("out") or Path("runs") / name)
     runs = [
         PlannedRun(arm.name, lr, Job(run_directory(out, arm.name, settings), settings, model))
         for arm in resolved
@@ -115,9 +116,10 @@ def _long(kind: str, widths: Sequence[int]) -> str:
     return f"{kind}:{','.join(map(str, widths))}"
 
 
-def _short(model: str) -> str:
-    """A model's name without the widths that it has by default."""
-    return next((kind for kind, widths in values.WIDTHS.items() if model == _long(kind, widths)), model)
+def _short(name: str) -> str:
+    """A name without the widths that a network has by default, or without the folders of a file."""
+    builtin = (kind for kind, widths in values.WIDTHS.items() if name == _long(kind, widths))
+    return next(builtin, Path(name).name)
 
 
 def _count(key: str, asked: Mapping[str, Any]) -> int | None:
