@@ -41,3 +41,4 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         replace(path, b"half")
     assert read_json(path) == {"status": "finished"}
+    assert [file.name for file in tmp_path.iterdir()] == ["done.json"]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from normwise.lab.data import Data
 
 
 class Job(NamedTuple):
@@ -36,10 +33,3 @@ class Message(NamedTuple):
 
     step: int = 0
     disk: str | None = None
-
-
-def start(channel: Connection, job: Job, data: Data) -> None:
-    """The first function of a run's process: it loads torch there, which the study's own process may do without."""
-    from normwise.lab import worker
-
-    worker.main(channel, job, data)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from normwise import figures
-from normwise.lab.panels import Panel, panels
+from normwise.lab.findings import Findings
+from normwise.lab.panels import Panel
 from normwise.lab.summary import ArmSummary, RunSummary
 from normwise.report import Page, PageFigure, Section, Table
 from normwise.report import write as write_page
 
-if TYPE_CHECKING:
-    from normwise.lab.comparison import Comparison
-
-
 Column = tuple[str, Callable[[ArmSummary], str]]
 
 
-def table(result: Comparison) -> tuple[list[str], list[list[str]]]:
+def table(result: Findings) -> tuple[list[str], list[list[str]]]:
     """The table of a comparison: its columns, and a row per arm."""
     columns: list[Column] = [
         ("arm", lambda arm: arm.name),
-        ("lr", lambda arm: f"{arm.lr:g}"),
         ("test, %", _accuracy),
         ("steps to target", _steps),
         ("never", lambda arm: f"{arm.never} of {len(arm.finished)}"),
@@ -30,6 +25,8 @@ def table(result: Comparison) -> tuple[list[str], list[list[str]]]:
         ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
         ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),
     ]
+    if len({arm.lr for arm in result.arms}) > 1:
+        columns.insert(1, ("lr", lambda arm: f"{arm.lr:g}"))
     ended = sorted({run.status for arm in result.arms for run in arm.runs} - {"finished"})
     columns += [(status, _counter(status)) for status in ended]
     return [name for name, _ in columns], [[shown(arm) for _, shown in columns] for arm in result.arms]
@@ -60,17 +57,16 @@ def _shown(value: float | None, form: str, scale: float = 1) -> str:
     return "–" if value is None else form.format(scale * value)
 
 
-def write(result: Comparison) -> None:
+def write(result: Findings, panels: Sequence[Panel]) -> None:
     """Write ``report.html`` and ``figures/`` into the study's directory."""
-    drawn = panels(result)
     folder = result.directory / "figures"
     folder.mkdir(exist_ok=True)
-    for panel in drawn:
+    for panel in panels:
         figures.save(panel.figure, folder, panel.name, panel.alt)
-    write_page(page(result, drawn), result.report)
+    write_page(page(result, panels), result.report)
 
 
-def page(result: Comparison, drawn: Sequence[Panel]) -> Page:
+def page(result: Findings, panels: Sequence[Panel]) -> Page:
     """The report as plain data."""
     study = result.study
     columns, rows = table(result)
@@ -78,9 +74,9 @@ def page(result: Comparison, drawn: Sequence[Panel]) -> Page:
         title=f"{' against '.join(arm.name for arm in result.arms)} on {study['data']}",
         verdict=result.verdict,
         subtitle=_subtitle(result),
-        notes=_notes(result),
-        tables=[Table("Each arm at its best learning rate, mean ± standard deviation over the seeds", columns, rows)],
-        figures=[PageFigure(p.name, p.title, p.caption, p.alt, figures.svg(p.figure, p.name), p.group) for p in drawn],
+        notes=result.notes,
+        tables=[Table(_caption(result), columns, rows)],
+        figures=[PageFigure(p.name, p.title, p.caption, p.alt, figures.svg(p.figure, p.name), p.group) for p in panels],
         facts=[
             Section("Settings", [("data", study["data"]), ("network", study["model"]), *_settings(result)]),
             Section("Versions", list(study["versions"].items())),
@@ -90,14 +86,14 @@ def page(result: Comparison, drawn: Sequence[Panel]) -> Page:
     )
 
 
-def _subtitle(result: Comparison) -> str:
+def _subtitle(result: Findings) -> str:
     runs = len(result.arms[0].runs)
     steps = sorted({arm.settings["steps"] for arm in result.arms})
     lengths = " or ".join(f"{count:,}" for count in steps)
     return f"{runs} seed{'s' * (runs > 1)} of {lengths} steps each, {result.study['model']}"
 
 
-def _settings(result: Comparison) -> list[tuple[str, str]]:
+def _settings(result: Findings) -> list[tuple[str, str]]:
     """What all arms share, a line per setting; then per arm what it has to itself."""
     every = [{**arm.settings, "lr": arm.lr} for arm in result.arms]
     shared = {key: value for key, value in every[0].items() if all(settings[key] == value for settings in every)}
@@ -108,13 +104,13 @@ def _settings(result: Comparison) -> list[tuple[str, str]]:
     return lines
 
 
-def _notes(result: Comparison) -> list[str]:
-    """What went wrong, and what the table's words mean."""
+def _caption(result: Findings) -> str:
+    """What the table's words mean."""
     target = "–" if result.target is None else f"{100 * result.target:.1f} %"
-    return [
-        *result.notes,
-        f"The target is {target}, the best mean validation accuracy of {result.baseline.name}; steps to target: the "
-        "first evaluation at or above it, median over the seeds; never: runs that did not get there.",
-        "Test: accuracy at the step of the best validation accuracy; gap: training minus test accuracy there, in "
-        "points; gradient: norm in the first layer over norm in the last, before training; seconds: per run.",
-    ]
+    return (
+        "Test: accuracy at the step of the best validation accuracy, mean ± standard deviation over the seeds. Steps "
+        f"to target: the first evaluation at or above {target}, the best mean validation accuracy of "
+        f"{result.baseline.name}; median over the seeds. Never: runs that did not get there. Gap: training minus "
+        "test accuracy, in points. Gradient: norm in the first layer over norm in the last, before training. Seconds: "
+        "per run."
+    )

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from normwise.lab.data import Data
-from normwise.lab.job import Job, Message, start
+from normwise.lab.job import Job, Message
 from normwise.records.run import DONE, write_done
 from normwise.records.study import disk_error
 
@@ -67,10 +67,17 @@ class _Running(NamedTuple):
     channel: Connection
 
 
+def _work(channel: Connection, job: Job, data: Data) -> None:
+    """The first function of a run's process, which loads torch; the study's own process need not."""
+    from normwise.lab import worker
+
+    worker.main(channel, job, data)
+
+
 def _start(index: int, job: Job, data: Data) -> _Running:
     channel, theirs = multiprocessing.Pipe(duplex=False)
     with _without_main(), theirs:
-        process = _context().Process(target=start, args=(theirs, job, data), daemon=True)
+        process = _context().Process(target=_work, args=(theirs, job, data), daemon=True)
         process.start()
     return _Running(index, job, process, channel)
 
