@@ -89,3 +89,10 @@ def test_a_network_of_the_user_s_own_keeps_its_activation():
     assert arm.settings["activation"] is None
     with pytest.raises(RequestError, match="your own network decides"):
         resolve(["bn, activation=relu"], {}, own_model=True)
+
+
+def test_equal_settings_at_a_shared_rate_are_one_arm():
+    with pytest.raises(RequestError, match="have the same settings"):
+        resolve(["plain", "x: norm=none, lr=0.2"], {"lr": (0.2, 0.5)})
+    apart = resolve(["plain", "x: norm=none, lr=0.1"], {"lr": (0.2, 0.5)})
+    assert [arm.rates for arm in apart] == [(0.2, 0.5), (0.1,)]

@@ -45,8 +45,9 @@ def test_the_rate_is_chosen_on_validation_and_both_comparisons_are_told(result):
             for lr in (0.2, 0.5)
         }  # fmt: skip
         assert scores[arm.lr] == max(scores.values())
-    assert result.verdict.startswith(f"Each arm at its best learning rate (plain {result.arms[0].lr:g}, bn 0.5): ")
-    assert ("At the shared rate of 0.2" in result.verdict) == (result.arms[0].lr == 0.2)
+    plain, bn = result.arms
+    assert result.verdict.startswith(f"Each arm at its best learning rate (plain {plain.lr:g}, bn {bn.lr:g}): ")
+    assert (f"At the shared rate of {plain.lr:g}" in result.verdict) == (plain.lr != bn.lr)
 
 
 def test_figures_are_matplotlib_figures_and_files(result):
@@ -117,6 +118,37 @@ def test_functions_may_be_given_instead_of_names(tmp_path):
     assert found.records[0].settings["inputs"] == "raw"
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_two_functions_of_one_name_are_two_networks(tmp_path):
+    def of_width(width):
+        return lambda: nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Linear(width, 2))
+
+    options = {"data": make_data, "out": tmp_path, "batch_size": 20, **SMALL}
+    narrow, wide = (compare("plain", model=of_width(width), **options) for width in (4, 40))
+    again = compare("plain", model=of_width(4), **options)
+    assert narrow.records[0].directory == again.records[0].directory != wide.records[0].directory
+    assert narrow.records[0].metrics != wide.records[0].metrics
+
+
+def unseeded():
+    X = torch.randn(100, 6)
+    return (X[:60], X[:60, 0] > 0), (X[60:], X[60:, 0] > 0)
+
+
+def test_a_function_that_draws_gives_the_same_data_every_time(tmp_path):
+    options = {"data": unseeded, "model": make_model, "out": tmp_path, "batch_size": 20, **SMALL}
+    first, second = (compare("plain", **options) for _ in range(2))
+    assert [run.directory for run in first.records] == [run.directory for run in second.records]
+
+
+def test_functions_do_not_leave_this_process():
+    with pytest.raises(RequestError, match="functions run in this process"):
+        compare(data=make_data, model=make_model, workers=2)
+
+
+def test_one_arm_may_be_given_as_it_is(tmp_path):
+    assert [arm.name for arm in compare("bn", out=tmp_path, **SMALL).arms] == ["bn"]
 
 
 def test_epochs_are_counted_in_whole_batches(tmp_path):

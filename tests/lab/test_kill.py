@@ -10,12 +10,12 @@ import pytest
 
 from normwise.records import RunRecord
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals to processes")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sends SIGKILL")
 
 
 def command(out):
     arms = ["--arm", "plain", "--arm", "noisy: bn, dropout=0.2, optimizer=momentum"]
-    return [sys.executable, "-m", "normwise", "compare", *arms, "--steps", "6000", "--seeds", "1", "--out", out]
+    return [sys.executable, "-m", "normwise", "compare", *arms, "--steps", "12000", "--seeds", "1", "--out", out]
 
 
 def metrics(out):

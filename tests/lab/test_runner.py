@@ -13,7 +13,7 @@ from normwise.lab import runner
 from normwise.records import RunRecord
 from normwise.records.run import METRICS
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals to processes")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 def ignore(index, step):
@@ -36,7 +36,8 @@ def test_progress_names_the_run_and_its_steps(tmp_path):
     planned = small(tmp_path)
     seen = []
     runner.run_all([run.job for run in planned.runs], planned.data, workers=2, on_progress=lambda *at: seen.append(at))
-    assert sorted(seen) == [(index, step) for index in range(2) for step in (10, 20, 30, 40)]
+    assert [step for index, step in seen if index == 0] == [10, 20, 30, 40, None]
+    assert [step for index, step in seen if index == 1] == [10, 20, 30, 40, None]
 
 
 def test_a_worker_that_is_killed_fails_its_run_and_not_the_others(tmp_path):
@@ -60,11 +61,13 @@ def test_a_worker_that_is_killed_fails_its_run_and_not_the_others(tmp_path):
 
 def workers(parent=None):
     """Every process below this one."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split("\n")
     children = {}
-    for line in filter(None, found):
-        pid, above = map(int, line.split())
-        children.setdefault(above, []).append(pid)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            above = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it ended meanwhile
+        children.setdefault(above, []).append(int(process.name))
     below, waiting = [], [parent or os.getpid()]
     while waiting:
         waiting += (new := children.get(waiting.pop(), []))
@@ -79,6 +82,18 @@ def open_files(pid):
         return ""
 
 
+def test_a_user_s_own_missing_file_is_not_a_full_disk(tmp_path, monkeypatch):
+    def missing(*arguments):
+        Path("no such file").read_text()
+
+    monkeypatch.setattr("normwise.lab.train.evaluate", missing)
+    planned = small(tmp_path / "study")
+    runner.run_all([planned.runs[0].job], planned.data, workers=0, on_progress=ignore)
+    done = planned.runs[0].record().done
+    assert done["status"] == "failed"
+    assert "FileNotFoundError" in done["reason"]
+
+
 def test_an_exception_in_a_run_is_its_result(tmp_path):
     planned = small(tmp_path)
     bad = planned.runs[0].job._replace(settings={**planned.runs[0].job.settings, "activation": "no such thing"})
@@ -87,6 +102,22 @@ def test_an_exception_in_a_run_is_its_result(tmp_path):
     assert first.done["status"] == "failed"
     assert "no such thing" in first.done["reason"]
     assert second.done["status"] == "finished"
+
+
+def test_a_worker_that_dies_before_it_wrote_anything_fails_its_run(tmp_path):
+    planned = small(tmp_path)
+    bad = planned.runs[0].job._replace(settings=Unpicklable())
+    runner.run_all([bad, planned.runs[1].job], planned.data, workers=2, on_progress=ignore)
+    first, second = (run.record() for run in planned.runs)
+    assert (first.done["status"], first.settings["lr"]) == ("failed", 0.2)
+    assert second.done["status"] == "finished"
+
+
+class Unpicklable:
+    """Ends the process that unpickles it, as running out of memory there would."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
 
 
 def test_a_disk_that_takes_no_more_ends_the_study_and_keeps_the_records(tmp_path):
@@ -121,7 +152,13 @@ def alive(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def gone(processes, seconds):
+    deadline = time.monotonic() + seconds
+    while any(map(alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(map(alive, processes))
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_worker_outlives_the_study(tmp_path, ending):
     command = [sys.executable, "-m", "normwise", "compare", "--steps", "500000", "--out", tmp_path / "out"]
@@ -131,16 +168,15 @@ def test_no_worker_outlives_the_study(tmp_path, ending):
         while not list(tmp_path.glob("out/*/metrics.jsonl")) and time.monotonic() < deadline:
             time.sleep(0.1)
         below = workers(study.pid)
-        assert below, "no worker started"
+        training = [pid for pid in below if METRICS in open_files(pid)]
+        assert training, "no worker started"
         if ending == signal.SIGINT:
             os.killpg(study.pid, ending)  # what a terminal does on Ctrl-C
         else:
             study.send_signal(ending)
+        assert gone(training, seconds=2)
+        assert gone(below, seconds=20)  # the process that they were forked from takes its time to end
         said = study.communicate(timeout=20)[1]
-        deadline = time.monotonic() + 10
-        while any(map(alive, below)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not any(map(alive, below))
     finally:
         study.kill()
     if ending == signal.SIGINT:

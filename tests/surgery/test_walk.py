@@ -24,48 +24,6 @@ def test_slots_of_a_shared_module():
     assert net not in walk.slots(net)
 
 
-def test_replace_asks_once_and_keeps_sharing():
-    net = network()
-    relu = net[0][1]
-    asked = []
-
-    def policy(name, module):
-        asked.append(name)
-        return nn.Sigmoid() if isinstance(module, nn.ReLU) else None
-
-    model, done = walk.replace(net, policy)
-    assert model is net
-    assert asked == ["", "0", "0.0", "0.1", "1", "2", "2.1"]
-    assert list(done) == ["0.1", "2.1"]
-    assert done["0.1"][0] is relu
-    assert net[0] is net[2][0]
-    assert net[0][1] is done["0.1"][1]
-    assert isinstance(net[2][1], nn.Sigmoid)
-
-
-def test_replace_fills_every_slot_of_a_shared_module():
-    act = nn.ReLU()
-    net = nn.ModuleDict({"one": act, "two": nn.Sequential(act), "three": nn.Tanh()})
-    walk.replace(net, lambda name, module: nn.Sigmoid() if module is act else None)
-    assert isinstance(net["one"], nn.Sigmoid)
-    assert net["one"] is net["two"][0]
-    assert list(net) == ["one", "two", "three"]
-
-
-def test_replace_does_not_enter_what_it_replaced():
-    net = network()
-    _, done = walk.replace(net, lambda name, module: nn.Identity() if name in ("0", "0.1") else None)
-    assert list(done) == ["0"]
-
-
-def test_replace_the_root():
-    net = network()
-    new = nn.Identity()
-    model, done = walk.replace(net, lambda name, module: new if module is net else None)
-    assert model is new
-    assert list(done) == [""]
-
-
 def test_insert_numbers_anew():
     net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Tanh())
     old = list(net)

@@ -124,7 +124,7 @@ def compare(
         show(result)
     if open_report:
         webbrowser.open(result.report.resolve().as_uri())
-    if not any(summary.finished for summary in result.arms):
+    if not any(summary.counted for summary in result.arms):
         raise typer.Exit(1)
 
 

@@ -22,7 +22,10 @@ def fail(message: str, *, code: int) -> NoReturn:
 
 @contextmanager
 def progress() -> Iterator[Callable[[Status], None]]:
-    """A progress bar over the steps of all runs, gone when they are done; none where stderr is not a terminal."""
+    """A progress bar over the steps of all runs, gone when they are done; none where stderr is not a terminal.
+
+    It appears with the first news, so that it does not write over the bar of a download.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -34,14 +37,18 @@ def progress() -> Iterator[Callable[[Status], None]]:
     )
     console = Console(stderr=True)
     hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=hidden) as bar:
-        task = bar.add_task("loading", total=None)
+    bar = Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=hidden)
+    task = bar.add_task("starting", total=None)
 
-        def update(status: Status) -> None:
-            described = f"run {min(status.runs_done + 1, status.runs)} of {status.runs}"
-            bar.update(task, description=described, completed=status.steps_done, total=status.steps)
+    def update(status: Status) -> None:
+        bar.start()
+        described = f"{status.runs_done} of {status.runs} runs done"
+        bar.update(task, description=described, completed=status.steps_done, total=status.steps)
 
+    try:
         yield update
+    finally:
+        bar.stop()
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -21,31 +21,24 @@ DEFAULT_RATES = {"sgd": 0.2, "momentum": 0.02, "adagrad": 0.01, "adam": 0.001}
 
 
 class Key(NamedTuple):
-    """One thing that an arm can set."""
+    """One thing that an arm can set: how its value is read, and what it is where it is left out."""
 
     parse: Callable[[str], Any]
     default: Any
-    help: str
 
 
 KEYS: dict[str, Key] = {
-    "norm": Key(values.norm, "none", "normalization: none, batch, layer or group:GROUPS"),
-    "place": Key(values.one_of("place", "before", "after"), "before", "normalize before or after the activation"),
-    "activation": Key(values.activation, "sigmoid", "sigmoid, relu, tanh, leaky_relu, …"),
-    "init": Key(values.init, "default", "initial weights: default (torch's), xavier, he or normal:STD"),
-    "lr": Key(values.rates, None, "learning rate, or several to try: 0.02,0.2,2"),
-    "schedule": Key(
-        values.schedule, "constant", "constant, step:EVERY[:FACTOR], or exponential:FACTOR, the rate's factor per step"
-    ),
-    "optimizer": Key(values.one_of("optimizer", *DEFAULT_RATES), "sgd", "sgd, momentum (0.9), adagrad or adam"),
-    "batch_size": Key(values.count("batch_size"), 60, "examples in a mini-batch"),
-    "dropout": Key(values.fraction("dropout"), 0.0, "share of hidden activations that is dropped, 0 to 1"),
-    "weight_decay": Key(values.non_negative("weight_decay"), 0.0, "λ of the penalty ½·λ·‖w‖²"),
-    "inputs": Key(
-        values.one_of("inputs", "raw", "minmax", "standard"),
-        "minmax",
-        "input scaling: raw, minmax (0 to 1) or standard (mean 0, standard deviation 1)",
-    ),
+    "norm": Key(values.norm, "none"),
+    "place": Key(values.one_of("place", "before", "after"), "before"),
+    "activation": Key(values.activation, "sigmoid"),
+    "init": Key(values.init, "default"),
+    "lr": Key(values.rates, None),
+    "schedule": Key(values.schedule, "constant"),
+    "optimizer": Key(values.one_of("optimizer", *DEFAULT_RATES), "sgd"),
+    "batch_size": Key(values.count("batch_size"), 60),
+    "dropout": Key(values.fraction("dropout"), 0.0),
+    "weight_decay": Key(values.non_negative("weight_decay"), 0.0),
+    "inputs": Key(values.one_of("inputs", "raw", "minmax", "standard"), "minmax"),
 }
 
 OWN_MODEL = {"activation": None, "dropout": None}
@@ -127,7 +120,7 @@ def resolve(texts: Sequence[str], shared: Mapping[str, Any], *, own_model: bool 
         for earlier in arms[:index]:
             if arm.name == earlier.name:
                 raise RequestError(f"two arms are called {arm.name!r}; give one of them another name: 'NAME: …'")
-            if (arm.settings, arm.rates) == (earlier.settings, earlier.rates):
+            if arm.settings == earlier.settings and set(arm.rates) & set(earlier.rates):
                 raise RequestError(
                     f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out"
                 )

@@ -40,8 +40,9 @@ def write(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
     tensors |= {"rng": torch.get_rng_state(), "epoch_rng": position.epoch_rng}
-    if next(network.parameters()).is_cuda:
-        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    device = next(network.parameters()).device
+    if device.type == "cuda":
+        tensors["rng.cuda"] = torch.cuda.get_rng_state(device)
     metadata = {"used": str(position.used), **{name: json.dumps(value) for name, value in progress._asdict().items()}}
     replace(
         directory / NAME, save({name: value.detach().clone().contiguous() for name, value in tensors.items()}, metadata)
@@ -74,7 +75,7 @@ def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
     batches.seek(Position(tensors["epoch_rng"], int(metadata["used"])))
     torch.set_rng_state(tensors["rng"])
     if "rng.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
+        torch.cuda.set_rng_state(tensors["rng.cuda"], next(network.parameters()).device)
     return progress
 
 

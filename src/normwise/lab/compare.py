@@ -26,7 +26,7 @@ OnProgress = Callable[[Status], None]
 
 
 def compare(
-    arms: Sequence[str] = ("plain", "bn"),
+    arms: str | Sequence[str] = ("plain", "bn"),
     data: Source = "digits",
     *,
     on_progress: OnProgress = lambda status: None,
@@ -59,38 +59,39 @@ def compare(
         >>> print(result.verdict)  # doctest: +SKIP
     """
     runner.prepare()
-    planned = plan(arms, data, options)
-    _check(planned)
+    planned = plan((arms,) if isinstance(arms, str) else arms, data, options)
+    planned = planned._replace(study={**planned.study, "notes": _check(planned)})
     with opened(planned.out, planned.study, planned.question):
         try:
             _train(planned, on_progress)
             result = Comparison(planned)
             result.write()
         except OSError as error:
-            raise disk_error(planned.out, error) from error
+            raise disk_error(f"{error.filename or planned.out}: {error.strerror or error}") from error
     return result
 
 
-def _check(planned: Plan) -> None:
-    """Try one network of every arm on a few examples; what is to be known about it goes into the study."""
+def _check(planned: Plan) -> list[str]:
+    """Try one network of every arm on a few examples; what is to be known about them."""
     from normwise.lab.check import check  # torch is loaded here, while the workers' process loads it too
 
-    for run in {run.arm: run for run in planned.runs}.values():
-        planned.study["notes"] += check(run.arm, run.job.settings, run.job.own, planned.data)
+    runs = {run.arm: run for run in planned.runs}.values()
+    return [note for run in runs for note in check(run.arm, run.job.settings, run.job.own, planned.data)]
 
 
 def _train(planned: Plan, on_progress: OnProgress) -> None:
     """Train every run that has not ended yet."""
-    jobs = [run.job for run in planned.runs if not _ended(run.record())]
-    steps = {run.job.directory: run.job.settings["steps"] for run in planned.runs}
-    made = dict(steps) | {job.directory: 0 for job in jobs}
+    left = [run for run in planned.runs if not _ended(run.record())]
+    steps = [run.job.settings["steps"] for run in left]
+    made, ended = [0] * len(left), [False] * len(left)
+    before = sum(run.job.settings["steps"] for run in planned.runs) - sum(steps)
 
-    def tell(index: int, step: int) -> None:
-        made[jobs[index].directory] = step
-        ended = sum(made[name] >= total for name, total in steps.items())
-        on_progress(Status(ended, len(steps), sum(made.values()), sum(steps.values())))
+    def tell(number: int, step: int | None) -> None:
+        made[number], ended[number] = (steps[number], True) if step is None else (step, False)
+        done = len(planned.runs) - len(left) + sum(ended)
+        on_progress(Status(done, len(planned.runs), before + sum(made), before + sum(steps)))
 
-    runner.run_all(jobs, planned.data, workers=planned.workers, on_progress=tell)
+    runner.run_all([run.job for run in left], planned.data, workers=planned.workers, on_progress=tell)
 
 
 def _ended(record: RunRecord) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 CHUNK = 1000  # examples at a time: larger ones fall out of the cache
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(network: nn.Module, parts: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, dict[str, float]]:
     """Mean cross-entropy and share of right answers on each part, in evaluation mode; the modes are put back."""
     modes = [(module, module.training) for module in network.modules()]

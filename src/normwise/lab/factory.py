@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -73,15 +74,18 @@ def resolve(source: str | Callable[[], Any], *, what: str) -> Factory:
     return Factory(function, source, _hash_file(module.__dict__.get("__file__"), source), folder)
 
 
-def call(factory: Factory) -> Any:
+def call(factory: Factory, *, seed: int = 0) -> Any:
     """Calls the function, its folder on ``sys.path``, and returns what it returns.
+
+    The generators of ``random``, NumPy and torch are seeded for the call and put back, so that a function which draws
+    gives the same every time.
 
     Raises:
         RequestError: it raised; the error names the function, the exception and the line of the user's that led to it,
             and has the exception as its cause.
     """
     try:
-        with _on_path(factory.folder):
+        with _on_path(factory.folder), _seeded(seed):
             return factory.callable()
     except (Exception, SystemExit) as error:
         raise RequestError(f"{factory.name} raised {_described(error, factory.folder)}") from error
@@ -133,7 +137,7 @@ def _load_file(path: Path, source: str, what: str) -> ModuleType:
         module.__file__ = file
         sys.modules[name] = module
         try:
-            exec(compile(content, file, "exec"), module.__dict__)
+            exec(compile(content, file, "exec", dont_inherit=True), module.__dict__)
         except BaseException as error:
             del sys.modules[name]
             _reraise(error, path.resolve().parent, source, what)
@@ -192,6 +196,24 @@ def _described(error: BaseException, folder: Path) -> str:
 
 def _is_in(file: str, folder: Path) -> bool:
     return Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The random generators of the process as a function of ``seed``, for as long as this lasts."""
+    import numpy as np
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the generator that the user's own code draws from
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ class Findings:
         self.directory = planned.out
         self.records = [run.record() for run in planned.runs]
         self._steps = {run.arm: run.job.settings["steps"] for run in planned.runs}
-        self.best_rates = {arm.name: summary.best_rate(self.of(arm.name)) for arm in planned.arms}
+        self.best_rates = {arm.name: summary.best_rate(self.of(arm.name)) or arm.rates[0] for arm in planned.arms}
         names = [arm.name for arm in planned.arms]
         self._baseline = "plain" if "plain" in names else names[0]
         self.target = summary.target(self.of(self._baseline, self.best_rates[self._baseline]))
@@ -51,15 +51,16 @@ class Findings:
         return {arm.name: arm.rates for arm in self._plan.arms}
 
     def of(self, arm: str, lr: float | None = None) -> list[RunRecord]:
-        """The records of one arm, at one learning rate or at all."""
-        return [
-            record for record in self.records if record.settings["arm"] == arm and lr in (None, record.settings["lr"])
-        ]
+        """The records of one arm, at one learning rate or at all, without the runs that failed."""
+        return [record for record in self._every(arm, lr) if not summary.failed(record)]
+
+    def _every(self, arm: str, lr: float | None) -> list[RunRecord]:
+        return [one for one in self.records if one.settings["arm"] == arm and lr in (None, one.settings["lr"])]
 
     def at(self, arm: str, lr: float) -> ArmSummary:
         """An arm's summary at one of its learning rates."""
         settings = next(known.settings for known in self._plan.arms if known.name == arm)
-        runs = [summary.summarize(record, self.target) for record in self.of(arm, lr)]
+        runs = [summary.summarize(record, self.target) for record in self._every(arm, lr)]
         return summary.summarize_arm(arm, {**settings, "steps": self._steps[arm]}, lr, runs)
 
     @property
@@ -78,8 +79,8 @@ class Findings:
     def _at_shared_rate(self) -> str:
         lr = self.shared_rate
         shared = [self.at(arm.name, lr) for arm in self.arms if lr in self.rates[arm.name]]
-        if [arm.lr for arm in shared] == [arm.lr for arm in self.arms] or len(shared) < 2:
-            return " That is the same rate for all." if len(shared) == len(self.arms) else ""
+        if len(shared) < 2 or all(arm.lr == lr for arm in self.arms):
+            return ""
         others = [arm for arm in shared if arm.name != self._baseline]
         return f" At the shared rate of {lr:g}: {verdict.headline(self.baseline, others)}"
 

@@ -116,13 +116,22 @@ def normalization(norm: str) -> Callable[[int, int], nn.Module]:
     return make
 
 
-def normalized(own: Factory, settings: Settings, example_shape: Sequence[int]) -> Surgery:
-    """The user's network with the arm's normalization inserted, and what that changed: nothing for ``norm=none``."""
-    network = call(own)
+def make(own: Factory, seed: int) -> nn.Module:
+    """The user's network, in training mode, made with the generators seeded.
+
+    Raises:
+        RequestError: the function raises, or returns something else than a module.
+    """
+    network = call(own, seed=seed)
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
         raise RequestError(f"{own.name} returned a {kind}; it must return a torch.nn.Module without normalization")
-    network.train()
+    return network.train()
+
+
+def normalized(own: Factory, settings: Settings, example_shape: Sequence[int]) -> Surgery:
+    """The user's network with the arm's normalization inserted, and what that changed: nothing for ``norm=none``."""
+    network = make(own, settings["seed"])
     if settings["norm"] == "none":
         return Surgery(network, [])
     layer = normalization(settings["norm"])

@@ -20,7 +20,7 @@ def table(result: Findings) -> tuple[list[str], list[list[str]]]:
         ("arm", lambda arm: arm.name),
         ("test, %", _accuracy),
         ("steps to target", _steps),
-        ("never", lambda arm: f"{arm.never} of {len(arm.finished)}"),
+        ("never", lambda arm: f"{arm.never} of {len(arm.counted)}"),
         ("gap", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
         ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
         ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),

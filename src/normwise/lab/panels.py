@@ -19,8 +19,8 @@ CURVES: dict[Literal["accuracy", "loss"], str] = {
 }
 RATES = "Best validation accuracy at each learning rate: mean over the seeds, and the range from worst to best."
 PREACTIVATIONS = (
-    "What the last hidden layer's nonlinearity receives: 15th, 50th and 85th percentile over units and examples, "
-    "as in Figure 1 (b, c) of Ioffe and Szegedy 2015."
+    "What the last hidden layer's nonlinearity receives: 15th, 50th and 85th percentile over units and examples. "
+    "Figure 1 (b, c) of Ioffe and Szegedy 2015 shows the same of a single unit."
 )
 GRADIENTS = (
     "Norm of the loss gradient with respect to each layer's weights. Layers far apart learn at different speeds."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from normwise.errors import RequestError, choice
 from normwise.lab import machine, values
 from normwise.lab.arms import KEYS, Arm, resolve
 from normwise.lab.data import NAMES, Data, load
+from normwise.lab.factory import FORMS
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source, command, text
@@ -30,7 +32,8 @@ class PlannedRun(NamedTuple):
 
     def record(self) -> RunRecord:
         """What the run has left on disk so far."""
-        return RunRecord.read(self.job.directory, arm=self.arm)
+        settings = {"arm": self.arm, **self.job.settings}
+        return replace(RunRecord.read(self.job.directory, arm=self.arm), settings=settings)
 
 
 class Plan(NamedTuple):
@@ -68,7 +71,7 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
         if name not in Options.__annotations__:
             raise RequestError(choice(name, Options.__annotations__, "option"))
     asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    model, model_name, model_hash = _model(asked.get("model", "mlp"))
+    model, model_name, identity = _model(asked.get("model", "mlp"))
     shared = {key: KEYS[key].parse(text(asked[key])) for key in KEYS if key in asked}
     if data not in NAMES:
         shared.setdefault("inputs", "raw")
@@ -82,10 +85,10 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
         "data": loaded.name,
         "fingerprint": loaded.fingerprint,
         "model": model_name,
-        "model_source": model_hash,
+        "own_model": identity,
         "eval_every": counts["eval_every"],
         "device": device,
-        "versions": machine.versions("normwise", "torch"),
+        "versions": machine.versions("normwise", "torch", "numpy"),
     }
     name = f"compare-{slug(_short(loaded.name))}-{slug(_short(model_name))}"
     out = Path(asked.get("out") or Path("runs") / name)
@@ -96,20 +99,22 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
         for seed in range(counts["seeds"] or DEFAULT_SEEDS)
         for settings in [{**arm.settings, "lr": lr, "seed": seed, **common, "steps": _steps(arm, counts, loaded)}]
     ]
-    in_process = not all(isinstance(source, str) for source in (model or "", data))
-    workers = 0 if in_process else _workers(asked.get("workers"), device, len(runs))
-    return Plan(out, resolved, runs, loaded, workers, _study(arms, loaded.name, model_name, options))
+    named = all(isinstance(source, str) for source in (model or "", data))
+    workers = _workers(asked.get("workers"), device, len(runs), named=named)
+    return Plan(out, resolved, runs, loaded, workers, _study(arms, loaded.name, model_name, options, named=named))
 
 
-def _model(source: Source) -> tuple[Source | None, str, str | None]:
-    """The user's factory (None for a built-in network), the name to show, and the hash of the factory's source."""
+def _model(source: Source) -> tuple[Source | None, str, dict[str, str] | None]:
+    """The user's factory (None for a built-in network), the name to show, and what identifies the factory's network."""
     if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
         kind, widths = values.model(source)
         return None, _long(kind, widths), None
     if isinstance(source, str) and ":" not in source:
         values.model(source)
+    from normwise.lab.identity import digest  # loads torch, which a built-in network does not need yet
+
     factory = resolve_factory(source, what="model")
-    return source, factory.name, factory.source_hash
+    return source, factory.name, {"source": factory.source_hash, "network": digest(factory)}
 
 
 def _long(kind: str, widths: Sequence[int]) -> str:
@@ -152,24 +157,32 @@ def _device(device: str) -> str:
     return device
 
 
-def _workers(asked: int | str | None, device: str, runs: int) -> int:
-    """On a CPU one process per core; runs on another device share it, one after another."""
-    if asked is not None:
-        return values.count("workers", least=0)(str(asked))
+def _workers(asked: int | str | None, device: str, runs: int, *, named: bool) -> int:
+    """On a CPU one process per core; runs on another device share it, one after another.
+
+    A function that was handed over, and not named, may exist in this process alone: so its runs train here.
+    """
+    given = None if asked is None else values.count("workers", least=0)(str(asked))
+    if not named and given:
+        raise RequestError(f"workers is {given}, but functions run in this process; name them, {FORMS}, or give 0")
+    if not named or given is not None:
+        return given or 0
     return min(runs, machine.cores()) if device == "cpu" else 1
 
 
-def _study(arms: Sequence[str], data: str, model: str, options: Options) -> dict[str, Any]:
+def _study(arms: Sequence[str], data: str, model: str, options: Options, *, named: bool) -> dict[str, Any]:
+    """What ``study.json`` holds; a function that was handed over has no name to give on a command line."""
     return {
         "study": "compare",
         "data": data,
         "model": model,
         "arms": list(arms),
         "options": {
-            key: text(value) for key, value in options.items() if value is not None and key not in ("out", "workers")
+            key: model if key == "model" else text(value)
+            for key, value in options.items()
+            if value is not None and key not in ("out", "workers")
         },
-        "command": command(arms, data, model, options),
-        "notes": [],
+        "command": command(arms, data, model, options) if named else "",
         "versions": machine.versions(),
         "machine": machine.describe(),
     }

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from normwise.lab.data import Data
 from normwise.lab.job import Job, Message
-from normwise.records.run import DONE, write_done
+from normwise.records.run import DONE, write_failed
 from normwise.records.study import disk_error
 
-OnProgress = Callable[[int, int], None]
-"""Called with the index of a job and the number of steps that it has made."""
+OnProgress = Callable[[int, int | None], None]
+"""Called with the index of a job and the number of steps that it has made, None when it has ended."""
 
 
 def prepare() -> None:
@@ -53,7 +53,7 @@ def run_all(jobs: Sequence[Job], data: Data, *, workers: int, on_progress: OnPro
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running.append(_start(*waiting.popleft(), data))
+                running += _start(*waiting.popleft(), data, on_progress)
             ready = wait([worker.channel for worker in running])
             running = [worker for worker in running if worker.channel not in ready or _listen(worker, on_progress)]
     finally:
@@ -74,12 +74,19 @@ def _work(channel: Connection, job: Job, data: Data) -> None:
     worker.main(channel, job, data)
 
 
-def _start(index: int, job: Job, data: Data) -> _Running:
+def _start(number: int, job: Job, data: Data, on_progress: OnProgress) -> list[_Running]:
+    """Start the process of one run; none where it died before it had taken its data."""
     channel, theirs = multiprocessing.Pipe(duplex=False)
     with _without_main(), theirs:
         process = _context().Process(target=_work, args=(theirs, job, data), daemon=True)
-        process.start()
-    return _Running(index, job, process, channel)
+        try:
+            process.start()
+        except BrokenPipeError:
+            channel.close()
+            _fail(job, "while it was starting (out of memory?)")
+            on_progress(number, None)
+            return []
+    return [_Running(number, job, process, channel)]
 
 
 def _listen(worker: _Running, on_progress: OnProgress) -> bool:
@@ -90,6 +97,7 @@ def _listen(worker: _Running, on_progress: OnProgress) -> bool:
         worker.process.join()
         worker.channel.close()
         _check_done(worker.job, worker.process.exitcode)
+        on_progress(worker.number, None)
         return False
     _handle(message, worker.job)
     on_progress(worker.number, message.step)
@@ -98,7 +106,7 @@ def _listen(worker: _Running, on_progress: OnProgress) -> bool:
 
 def _handle(message: Message, job: Job) -> None:
     if message.disk is not None:
-        raise disk_error(job.directory, OSError(message.disk))
+        raise disk_error(message.disk)
 
 
 def _check_done(job: Job, exitcode: int | None) -> None:
@@ -108,23 +116,22 @@ def _check_done(job: Job, exitcode: int | None) -> None:
     how = f"with exit code {exitcode}"
     if exitcode is not None and exitcode < 0:
         how = f"by {signal.Signals(-exitcode).name}" + (" (out of memory?)" if -exitcode == signal.SIGKILL else "")
+    _fail(job, how)
+
+
+def _fail(job: Job, how: str) -> None:
     try:
-        job.directory.mkdir(parents=True, exist_ok=True)
-        write_done(
-            job.directory, "failed", 0, f"its process was ended {how}; give the same command again to continue it"
-        )
+        write_failed(job.directory, f"its process was ended {how}; give the same command again to continue it")
     except OSError as error:
-        raise disk_error(job.directory, error) from None
+        raise disk_error(f"{job.directory}: {error.strerror}") from None
 
 
 def _stop(processes: Sequence[BaseProcess]) -> None:
-    """End the processes, within two seconds."""
+    """End the processes at once: what they write is whole at any moment."""
     for process in processes:
-        process.terminate()
+        process.kill()
     for process in processes:
-        process.join(timeout=1)
-        if process.is_alive():
-            process.kill()
+        process.join()
 
 
 def _run_here(jobs: Sequence[Job], data: Data, on_progress: OnProgress) -> None:
@@ -137,6 +144,7 @@ def _run_here(jobs: Sequence[Job], data: Data, on_progress: OnProgress) -> None:
             on_progress(index, message.step)
 
         worker.run(job, data, tell)
+        on_progress(index, None)
 
 
 def _method() -> str:

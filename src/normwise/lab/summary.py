@@ -18,7 +18,7 @@ class RunSummary(NamedTuple):
     ``train``, ``validation`` and ``test`` are accuracies at ``best_step``, the first evaluation with the highest
     validation accuracy. ``steps_to_target`` is the first evaluation whose validation accuracy is at or above the
     target, None when there is none. ``gradient_ratio`` is the first linear map's gradient norm over the last one's,
-    before the first update. ``watched`` is the share of ``seconds`` that went into evaluating, probing and recording.
+    before the first update.
     """
 
     seed: int
@@ -31,7 +31,6 @@ class RunSummary(NamedTuple):
     steps_to_target: int | None
     gradient_ratio: float | None
     seconds: float
-    watched: float
     reason: str | None
 
 
@@ -52,13 +51,13 @@ class ArmSummary(NamedTuple):
     never: int
 
     @property
-    def finished(self) -> list[RunSummary]:
-        """The runs that have a result: all but the failed ones."""
+    def counted(self) -> list[RunSummary]:
+        """The runs that have a result: those that finished or diverged, not those that failed."""
         return [run for run in self.runs if run.status != "failed"]
 
     def mean(self, value: Callable[[RunSummary], float | None]) -> float | None:
         """The mean of a value over the runs that have it."""
-        found = [number for run in self.finished if (number := value(run)) is not None]
+        found = [number for run in self.counted if (number := value(run)) is not None]
         return fmean(found) if found else None
 
 
@@ -68,12 +67,15 @@ def best(record: RunRecord) -> Line | None:
 
 
 def target(records: Sequence[RunRecord]) -> float | None:
-    """The highest validation accuracy, at any one step, of the mean over the runs that reached that step."""
+    """The highest validation accuracy, at any one step, of the mean over the runs that reached that step.
+
+    A mean is never above its largest value, also in floating point: equal runs all reach their own target.
+    """
     by_step: dict[int, list[float]] = {}
     for record in records:
         for line in record.metrics:
             by_step.setdefault(line["step"], []).append(line["validation"]["accuracy"])
-    return max(map(fmean, by_step.values()), default=None)
+    return max((min(fmean(values), max(values)) for values in by_step.values()), default=None)
 
 
 def summarize(record: RunRecord, goal: float | None) -> RunSummary:
@@ -85,7 +87,6 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
     )
     timing = record.timing
     seconds = timing[-1]["seconds"] if timing else 0.0
-    training = math.fsum(entry.get("train", 0.0) for entry in timing)
     return RunSummary(
         seed=record.settings["seed"],
         status=done["status"],
@@ -97,7 +98,6 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
         steps_to_target=next(reached, None),
         gradient_ratio=_gradient_ratio(record.metrics[0]["gradients"]) if record.metrics else None,
         seconds=seconds,
-        watched=1 - training / seconds if seconds else 0.0,
         reason=done["reason"],
     )
 
@@ -127,16 +127,19 @@ def summarize_arm(name: str, settings: Mapping[str, Any], lr: float, runs: Seque
     )
 
 
-def best_rate(records: Sequence[RunRecord]) -> float:
+def failed(record: RunRecord) -> bool:
+    """Whether a run has no result: it failed, or did not end."""
+    return record.done is None or record.done["status"] == "failed"
+
+
+def best_rate(records: Sequence[RunRecord]) -> float | None:
     """The learning rate whose runs have the highest mean best validation accuracy; of equals, the smallest.
 
-    A run that diverged counts with its best evaluation before that; one that failed does not count.
+    A run that diverged counts with its best evaluation before that. None where no run was evaluated.
     """
     scores: dict[float, list[float]] = {}
     for record in records:
         line = best(record)
-        failed = record.done is None or record.done["status"] == "failed"
-        scores.setdefault(record.settings["lr"], []).extend(
-            [] if failed or line is None else [line["validation"]["accuracy"]]
-        )
-    return max(sorted(scores), key=lambda lr: fmean(scores[lr]) if scores[lr] else -1.0)
+        if line is not None:
+            scores.setdefault(record.settings["lr"], []).append(line["validation"]["accuracy"])
+    return max(sorted(scores), key=lambda lr: fmean(scores[lr]), default=None)

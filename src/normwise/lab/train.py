@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from normwise import probes
+from normwise.errors import RequestError
 from normwise.lab import checkpoint, networks, optimizers
 from normwise.lab.batches import Batches
 from normwise.lab.data import Data, Scaling
 from normwise.lab.evaluate import evaluate
-from normwise.lab.factory import resolve
+from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.records.files import write_json
 from normwise.records.run import DONE, METRICS, SETTINGS, TIMING, RunWriter, write_done
@@ -56,7 +57,7 @@ class _Run:
         torch.manual_seed(settings["seed"])
         self.job, self.settings = job, settings
         self.device = torch.device(settings["device"])
-        own = None if job.own is None else resolve(job.own, what="model")
+        own = None if job.own is None else _own(job)
         parts = _tensors(data, settings["inputs"], self.device)
         self.network = networks.build(settings, data.example_shape, data.classes, own).to(self.device)
         self.optimizer = optimizers.optimizer(settings, self.network.parameters())
@@ -150,6 +151,14 @@ class _Clock:
         """What was booked since the last call."""
         laps, self._laps = self._laps, {}
         return laps
+
+
+def _own(job: Job) -> Factory:
+    """The user's ``make_model``, the same as when the study began."""
+    own = resolve(job.own or "", what="model")
+    if own.source_hash != job.settings["own_model"]["source"]:
+        raise RequestError(f"the source of {own.name} changed while the study ran; give the same command again")
+    return own
 
 
 Part = tuple[Tensor, Tensor]

@@ -9,20 +9,36 @@ from typing import NamedTuple
 
 from normwise.lab.summary import ArmSummary
 
+LEVEL = 0.1
+"""The p-value up to which a difference in steps is called one: the least that three runs against three can give."""
+
 
 class Speed(NamedTuple):
     """How many times fewer steps than the baseline an arm needed to the target.
 
-    ``low`` and ``high`` are the smallest and the largest ratio over all pairs of a baseline run and a run of the arm. A
-    run that never got there counts with all the steps it was given, so a ratio is a bound where it is ``at_least`` or
-    ``at_most``.
+    Attributes:
+        ratio: the baseline's median over the arm's.
+        low: the smallest ratio over all pairs of a baseline run and a run of the arm.
+        high: the largest.
+        at_least: whether ``ratio`` is a bound, because half of the baseline's runs never got there.
+        high_at_least: whether ``high`` is a bound, because any of them did not.
+        p: two-sided p-value of the exact permutation test on ranks; None below two runs each.
+
+    A baseline run that never got there counts with all the steps it was given, which makes a ratio with it a lower
+    bound. A run of the arm that never got there has a ratio of zero.
     """
 
     ratio: float
     low: float
     high: float
     at_least: bool
-    at_most: bool
+    high_at_least: bool
+    p: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the difference is beyond seed noise, as far as a p-value can say."""
+        return self.p is not None and self.p <= LEVEL + 1e-9
 
 
 class Gain(NamedTuple):
@@ -38,24 +54,41 @@ class Gain(NamedTuple):
 
 
 def speed(baseline: ArmSummary, arm: ArmSummary) -> Speed | None:
-    """Steps to target of the baseline over those of the arm; None where no run of either arm got there."""
-    base, other = _steps(baseline), _steps(arm)
-    if not base or not other or (baseline.never == len(base) and arm.never == len(other)):
+    """Steps to target of the baseline over those of the arm; None where no run of one of them has a result."""
+    slow, quick = _steps(baseline), _steps(arm)
+    if not slow or not quick:
         return None
-    ratios = [slow / quick for slow in base for quick in other]
+    given = [min(steps, baseline.settings["steps"]) for steps in slow]
+    ratios = [a / b for a in given for b in quick]
     return Speed(
-        ratio=median(base) / median(other),
+        ratio=median(given) / median(quick),
         low=min(ratios),
         high=max(ratios),
         at_least=baseline.steps_to_target is None,
-        at_most=arm.steps_to_target is None,
+        high_at_least=baseline.never > 0,
+        p=_p_value(slow, quick),
     )
 
 
-def _steps(arm: ArmSummary) -> list[int]:
-    """Each run's steps to target, at least one; a run that never got there counts with the steps it was given."""
-    planned = arm.settings["steps"]
-    return [max(1, planned if run.steps_to_target is None else run.steps_to_target) for run in arm.finished]
+def _steps(arm: ArmSummary) -> list[float]:
+    """Each run's steps to target, one at least; infinitely many for a run that never got there."""
+    return [math.inf if run.steps_to_target is None else max(1, run.steps_to_target) for run in arm.counted]
+
+
+def _p_value(a: Sequence[float], b: Sequence[float]) -> float | None:
+    if len(a) < 2 or len(b) < 2:
+        return None
+    from scipy.stats import permutation_test, rankdata
+
+    ranks = rankdata([*a, *b])
+    found = permutation_test(
+        (ranks[: len(a)], ranks[len(a) :]),
+        lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
+        vectorized=True,
+        n_resamples=20_000,
+        rng=0,
+    )
+    return float(found.pvalue)
 
 
 def gain(baseline: ArmSummary, arm: ArmSummary) -> Gain | None:
@@ -63,55 +96,67 @@ def gain(baseline: ArmSummary, arm: ArmSummary) -> Gain | None:
     if baseline.test_mean is None or arm.test_mean is None:
         return None
     difference = arm.test_mean - baseline.test_mean
-    if baseline.test_std is None or arm.test_std is None:
+    if not baseline.test_std and not arm.test_std:
         return Gain(difference, None)
-    return Gain(difference, _welch(baseline.test_std, len(baseline.finished), arm.test_std, len(arm.finished)))
+    return Gain(difference, _welch(baseline, arm))
 
 
-def _welch(std_a: float, n_a: int, std_b: float, n_b: int) -> float:
+def _welch(a: ArmSummary, b: ArmSummary) -> float | None:
     """Half the width of Welch's 95 % confidence interval for a difference of two means."""
     from scipy.stats import t
 
-    var_a, var_b = std_a**2 / n_a, std_b**2 / n_b
-    if var_a + var_b == 0:
-        return 0.0
+    if a.test_std is None or b.test_std is None:
+        return None
+    n_a, n_b = len(a.counted), len(b.counted)
+    var_a, var_b = a.test_std**2 / n_a, b.test_std**2 / n_b
     freedom = (var_a + var_b) ** 2 / (var_a**2 / (n_a - 1) + var_b**2 / (n_b - 1))
     return float(t.ppf(0.975, freedom)) * math.sqrt(var_a + var_b)
 
 
 def sentence(baseline: ArmSummary, arm: ArmSummary) -> str:
     """One sentence: how ``arm`` did against ``baseline``."""
-    if not baseline.finished or not arm.finished:
-        silent = baseline if not baseline.finished else arm
-        return f"No verdict on {arm.name}: every run of {silent.name} failed ({silent.runs[0].reason})."
-    return f"{_speed_words(baseline, arm)}, {_gain_words(baseline, arm)}{_diverged_words([baseline, arm])}."
+    for silent in (baseline, arm):
+        if not silent.counted:
+            return f"No verdict on {arm.name}: every run of {silent.name} failed ({silent.runs[0].reason})."
+    seeds = min(len(baseline.counted), len(arm.counted))
+    alone = "" if seeds > 1 else "; with one seed there is no uncertainty to give"
+    return f"{_speed_words(baseline, arm)}, {_gain_words(baseline, arm)}{alone}{_diverged_words([baseline, arm])}."
 
 
 def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     found = speed(baseline, arm)
     goal = f"{baseline.name}'s best validation accuracy"
-    if found is None:
-        return f"Neither {arm.name} nor any single run of {baseline.name} reached {goal}"
-    if found.at_most:
-        runs = f"{arm.never} of {len(arm.finished)} runs of {arm.settings['steps']:,} steps"
+    if found is None or (arm.never == len(arm.counted) and baseline.never == len(baseline.counted)):
+        return f"no run of {arm.name} or {baseline.name} reached {goal}"
+    if arm.steps_to_target is None:
+        runs = f"{arm.never} of {len(arm.counted)} runs of {arm.settings['steps']:,} steps"
         return f"{arm.name} did not reach {goal} in {runs}"
-    medians = f"median {arm.steps_to_target:,.0f} against {_baseline_steps(baseline)}"
-    spread = (
-        f"; {times(found.low)} to {times(found.high)} over pairs of seeds"
-        if len(baseline.finished) > 1
-        else "; one seed, so no uncertainty"
-    )
-    if found.low <= 1 <= found.high and len(baseline.finished) > 1:
-        return f"{arm.name} reached {goal} with no difference in steps beyond seed noise ({medians}{spread})"
+    detail = f"{_medians(baseline, arm)}{_range(found)}"
+    if found.p is not None and not found.clear:
+        return f"{arm.name} reached {goal} with no difference in steps beyond seed noise ({detail})"
+    return f"{arm.name} reached {goal} in {_times_words(found)} steps ({detail})"
+
+
+def _times_words(found: Speed) -> str:
+    if found.ratio == 1:
+        return "as many"
     bound = "at least " if found.at_least else ""
-    how = f"{times(found.ratio)} times fewer" if found.ratio >= 1 else f"{times(1 / found.ratio)} times more"
-    return f"{arm.name} reached {goal} in {bound}{how} steps ({medians}{spread})"
+    return f"{bound}{times(found.ratio)} times fewer" if found.ratio > 1 else f"{times(1 / found.ratio)} times more"
 
 
-def _baseline_steps(baseline: ArmSummary) -> str:
-    if baseline.steps_to_target is None:
-        return f"more than {baseline.settings['steps']:,}"
-    return f"{baseline.steps_to_target:,.0f}"
+def _medians(baseline: ArmSummary, arm: ArmSummary) -> str:
+    ours = f"{arm.steps_to_target:,.0f} against "
+    theirs = baseline.steps_to_target
+    words = ours + (f"more than {baseline.settings['steps']:,}" if theirs is None else f"{theirs:,.0f}")
+    return words if min(len(baseline.counted), len(arm.counted)) == 1 else f"median {words}"
+
+
+def _range(found: Speed) -> str:
+    if found.p is None:
+        return ""
+    low = f"{times(found.low)} to " if found.low else "up to "
+    high = f"{'at least ' if found.high_at_least else ''}{times(found.high)}"
+    return f"; ratio {low}{high} over pairs of seeds, rank test p = {found.p:.2g}"
 
 
 def times(ratio: float) -> str:
@@ -123,14 +168,15 @@ def _gain_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     found = gain(baseline, arm)
     if found is None:
         return "with no test accuracy to compare"
-    points = f"{100 * abs(found.difference):.1f}"
+    if found.difference == 0:
+        return "with the same test accuracy"
+    which = "higher" if found.difference > 0 else "lower"
     if found.margin is None:
-        which = "higher" if found.difference >= 0 else "lower"
-        return f"and its test accuracy was {points} points {which} (one seed, so no uncertainty)"
+        return f"and its test accuracy was {100 * abs(found.difference):.1f} points {which}"
     interval = f"{100 * found.difference:+.1f} ± {100 * found.margin:.1f} points"
     if not found.clear:
         return f"with no difference in test accuracy beyond seed noise ({interval})"
-    return f"and its test accuracy was {'higher' if found.difference > 0 else 'lower'} ({interval}, 95 % confidence)"
+    return f"and its test accuracy was {which} ({interval}, 95 % confidence)"
 
 
 def _diverged_words(arms: Sequence[ArmSummary]) -> str:
@@ -142,12 +188,14 @@ def _diverged_words(arms: Sequence[ArmSummary]) -> str:
     return f"; {' and '.join(said)}" if said else ""
 
 
-def helped(baseline: ArmSummary, arm: ArmSummary) -> bool:
-    """Whether the arm was quicker to the target beyond seed noise, or clearly more accurate and not slower."""
+def helped(baseline: ArmSummary, arm: ArmSummary) -> bool | None:
+    """Whether the arm was quicker beyond seed noise, or more accurate and not slower; None where seeds are too few."""
     pace, accuracy = speed(baseline, arm), gain(baseline, arm)
-    quicker = pace is not None and not pace.at_most and pace.low > 1
-    slower = pace is not None and (pace.at_most or pace.high < 1)
-    return quicker or (accuracy is not None and accuracy.clear and accuracy.difference > 0 and not slower)
+    if pace is None or accuracy is None or pace.p is None:
+        return None
+    quicker, slower = pace.clear and pace.ratio > 1, pace.clear and pace.ratio < 1
+    better, worse = accuracy.clear and accuracy.difference > 0, accuracy.clear and accuracy.difference < 0
+    return (quicker and not worse) or (better and not slower)
 
 
 def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
@@ -157,13 +205,10 @@ def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
         return f"{baseline.name} alone: {result}, nothing to compare it with."
     about = next((arm for arm in others if arm.settings["norm"] == "batch"), others[0])
     said = sentence(baseline, about)
-    tested = about.settings["norm"] == "batch" != baseline.settings["norm"] and about.finished and baseline.finished
-    if tested and not helped(baseline, about):
+    if about.settings["norm"] == "batch" != baseline.settings["norm"] and helped(baseline, about) is False:
         said = f"Batch normalization did not help: {said}"
     reached = [arm for arm in others if arm.steps_to_target is not None]
     quickest = min(reached, key=lambda arm: arm.steps_to_target or 0, default=about)
-    if quickest is not about and (
-        about.steps_to_target is None or (quickest.steps_to_target or 0) < about.steps_to_target
-    ):
+    if (quickest.steps_to_target or 0) < (about.steps_to_target or math.inf) and quickest is not about:
         said += f" The fewest steps were those of {quickest.name}: median {quickest.steps_to_target:,.0f}."
     return said

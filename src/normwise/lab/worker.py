@@ -17,8 +17,8 @@ from normwise.errors import NormwiseError
 from normwise.lab.data import Data
 from normwise.lab.job import Job, Message
 from normwise.lab.train import train
-from normwise.records.files import read_lines
-from normwise.records.run import METRICS, write_done
+from normwise.records.run import write_failed
+from normwise.records.study import is_disk
 
 
 def main(channel: Connection, job: Job, data: Data) -> None:
@@ -39,11 +39,11 @@ def run(job: Job, data: Data, tell: Callable[[Message], None]) -> None:
     try:
         with torch.random.fork_rng(devices=[]):
             train(job, data, lambda step: tell(Message(step)))
-    except OSError as error:
-        tell(Message(disk=error.strerror or str(error)))
     except Exception as error:
-        lines = read_lines(job.directory / METRICS)
-        write_done(job.directory, "failed", lines[-1]["step"] if lines else 0, reason(error))
+        if isinstance(error, OSError) and is_disk(error, job.directory):
+            tell(Message(disk=f"{error.filename or job.directory}: {error.strerror}"))
+        else:
+            write_failed(job.directory, reason(error))
     finally:
         torch.set_num_threads(threads)
 

@@ -48,6 +48,7 @@ class _Layer(_BatchNorm):
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Normalize ``x``, add ``residual`` of the same shape, and activate; see the class."""
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
+        self._check_channels(x)
         if not self.training and self.running_mean is not None:
             return self._evaluate(x, residual)
         self._check_values(x)
@@ -56,12 +57,17 @@ class _Layer(_BatchNorm):
             statistics.update(self, batch)
         return batch.y
 
+    def _check_channels(self, x: Tensor) -> None:
+        mean = self.running_mean
+        if mean is not None and mean.shape[0] != x.shape[1]:
+            raise ShapeError(
+                f"expected {mean.shape[0]} channels on axis 1, got x of shape {tuple(x.shape)}; "
+                f"give x that many channels or make the layer with num_features={x.shape[1]}"
+            )
+
     def _check_values(self, x: Tensor) -> None:
-        """Refuse a batch whose moments this layer cannot use."""
-        mean, channels = self.running_mean, x.shape[1]
-        if mean is not None and mean.shape[0] != channels:
-            raise ShapeError(f"expected {mean.shape[0]} channels on axis 1, got x of shape {tuple(x.shape)}")
-        if x.numel() == channels:
+        """Refuse a batch with a single value per channel."""
+        if x.numel() == x.shape[1]:
             raise ShapeError(
                 f"expected more than one value per channel when training, got x of shape {tuple(x.shape)}: a single "
                 "value has no variance; use a larger batch, drop the last one (drop_last=True) or call eval() first"
@@ -125,6 +131,8 @@ class BatchNorm2d(_Layer, nn.BatchNorm2d):
             needed, with another number of channels, or with a residual of another shape. The statistics are untouched.
         ValueError: when called on a tensor with another number of axes.
         InvalidArgumentError: (a ValueError) ``activation`` is not one of those known.
+
+    ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` makes torch's own layer of this one and drops ``activation``.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167: Algorithm 1, section 3.1 for m/(m − 1), section 3.2 for feature maps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise import moments
@@ -19,11 +20,12 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
     batches. An empty batch moves the counter and leaves the statistics, as in torch. Buffers change in place.
     """
     batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
-    if batches is None or mean is None or var is None:
+    if batches is not None:
+        batches.add_(1)
+    if mean is None or var is None or batch.y.numel() == 0:
         return
-    batches.add_(1)
-    if batch.y.numel() == 0:
-        return
-    momentum = moments.cumulative_momentum(batches, mean.dtype) if layer.momentum is None else layer.momentum
+    momentum: float | Tensor = 0.0 if layer.momentum is None else layer.momentum
+    if layer.momentum is None and batches is not None:
+        momentum = moments.cumulative_momentum(batches, mean.dtype)
     moments.running(mean, batch.mean, momentum, out=mean)
     moments.running(var, moments.unbiased(batch.var, batch.count), momentum, out=var)

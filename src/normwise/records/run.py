@@ -79,6 +79,13 @@ class RunWriter:
             file.close()
 
 
+def write_failed(directory: Path, reason: str) -> None:
+    """Record that a run failed, at the last step that it measured."""
+    lines = read_lines(directory / METRICS)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_done(directory, "failed", lines[-1]["step"] if lines else 0, reason)
+
+
 def write_done(directory: Path, status: str, step: int, reason: str | None = None) -> None:
     """Record that a run ended: ``finished``, ``diverged`` or ``failed``, at which step and why."""
     write_json(directory / DONE, {"status": status, "step": step, "reason": reason})

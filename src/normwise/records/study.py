@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -46,15 +47,22 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
         try:
             write_json(directory / STUDY, study)
         except OSError as error:
-            raise disk_error(directory, error) from None
+            raise disk_error(f"{directory}: {error.strerror}") from None
         yield
 
 
-def disk_error(directory: Path, error: OSError) -> JobError:
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def is_disk(error: OSError, directory: Path) -> bool:
+    """Whether an error is about writing a record, and not of the user's own code."""
+    return error.errno in FULL or str(error.filename).startswith(str(directory))
+
+
+def disk_error(what: str) -> JobError:
     """The error for a disk that does not take what is written, or does not give what was."""
     return JobError(
-        f"cannot read or write {error.filename or directory}: {error.strerror or error}; "
-        "what was recorded before is kept: mend that and give the same command again"
+        f"cannot read or write {what}; what was recorded before is kept: mend that and give the same command again"
     )
 
 

@@ -25,33 +25,6 @@ def slots(model: nn.Module) -> dict[nn.Module, list[Slot]]:
     return found
 
 
-def replace(
-    model: nn.Module, policy: Callable[[str, nn.Module], nn.Module | None]
-) -> tuple[nn.Module, dict[str, tuple[nn.Module, nn.Module]]]:
-    """Replace modules in place, in every slot that they are in, so that shared modules stay shared.
-
-    Args:
-        model: the network; its children change.
-        policy: ``policy(name, module)`` is asked once for each module, under its first dotted name, and returns the
-            replacement or None to keep it. What is inside a replaced module is not offered.
-
-    Returns:
-        The network (the replacement of the root where the policy gave one), and for each replaced module by name what
-        it was and what it is now.
-    """
-    places = slots(model)
-    done: dict[str, tuple[nn.Module, nn.Module]] = {}
-    for name, module in list(model.named_modules()):
-        if any(name.startswith(f"{outer}.") or not outer for outer in done):
-            continue
-        new = policy(name, module)
-        if new is not None:
-            done[name] = (module, new)
-            for parent, key in places.get(module, []):
-                parent._modules[key] = new
-    return (done[""][1] if "" in done else model), done
-
-
 def insert(
     sequential: nn.Sequential, layers: Mapping[str, nn.Module], place: str
 ) -> tuple[dict[str, str], dict[str, str]]:

@@ -52,7 +52,6 @@ def test_digits_are_scikit_learns():
     data = load("digits")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [1198, 240, 359]
     assert data.example_shape == (1, 8, 8)
-    assert data.is_image
     assert data.classes == 10
     assert data.train.X.dtype == np.uint8
     images = np.concatenate([part.X.reshape(-1, 64) for part in (data.train, data.validation, data.test)])
@@ -127,7 +126,6 @@ def test_two_parts_of_the_users_get_a_validation_part(file):
     data = load(f"{file}:two_parts")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [25, 5, 7]
     assert data.name == f"{file}:two_parts"
-    assert not data.is_image
     assert data.classes == 5
     seen = np.concatenate([data.train.X, data.validation.X])
     assert sorted(seen[:, 0]) == list(range(0, 120, 4))

@@ -41,12 +41,11 @@ def test_fingerprint_does_not_depend_on_memory_layout():
     assert fingerprint(Part(np.asfortranarray(part.X), part.y)) == fingerprint(part)
 
 
-@pytest.mark.parametrize(("shape", "is_image"), [((4, 6), False), ((4, 1, 2, 3), True)])
-def test_data_says_what_an_example_is(shape, is_image):
+@pytest.mark.parametrize("shape", [(4, 6), (4, 1, 2, 3)])
+def test_data_says_what_an_example_is(shape):
     part = Part(_part().X.reshape(shape), _part().y)
     data = Data("mine", part, part, part, 2, "0" * 16)
     assert data.example_shape == shape[1:]
-    assert data.is_image is is_image
     assert len(data.train) == 4
 
 

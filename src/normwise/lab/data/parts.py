@@ -50,11 +50,6 @@ class Data:
         """The shape of one example: (D,) or (C, H, W)."""
         return self.train.X.shape[1:]
 
-    @property
-    def is_image(self) -> bool:
-        """Whether the examples are images, (C, H, W), and not rows of a table."""
-        return self.train.X.ndim == 4
-
 
 def fingerprint(*parts: Part) -> str:
     """The first 16 hexadecimal digits of the SHA-256 over each part's X and y: type, shape and bytes, in order."""

@@ -24,10 +24,6 @@ class Scaling:
     ``raw`` is the identity, ``minmax`` maps the training part onto 0 … 1, ``standard`` gives it mean 0 and (biased)
     standard deviation 1. A channel or feature that is constant in the training part is shifted and not stretched.
 
-    This is not scikit-learn's ``MinMaxScaler`` and ``StandardScaler``, because those fit each pixel by itself (one at
-    the border, nearly always 0, is then blown up where it is not), take images only flattened, turn integers into a
-    float64 copy of the whole set, 1.1 GB for CIFAR-10's training part, and cost each worker a second to import.
-
     Attributes:
         shift: float64, (D,) or (C, 1, 1).
         factor: float64, the same shape.

@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from normwise.lab.arms import resolve
+from normwise.lab.evaluate import evaluate
+from normwise.lab.networks import build, initialise
+from normwise.nn import BatchNorm1d, BatchNorm2d
+
+
+def network(arm, model="mlp:5,4", shape=(1, 4, 4)):
+    (resolved,) = resolve([arm], {})
+    return build({**resolved.settings, "model": model, "seed": 0}, shape, 3)
+
+
+def layers(net):
+    return [f"{name}: {type(module).__name__}" for name, module in net.named_children()]
+
+
+def test_normalization_stands_before_the_activation_and_takes_the_bias_s_place():
+    net = network("bn")
+    assert layers(net) == [
+        "flatten: Flatten",
+        "linear1: Linear", "norm1: BatchNorm1d", "activation1: Sigmoid",
+        "linear2: Linear", "norm2: BatchNorm1d", "activation2: Sigmoid",
+        "output: Linear",
+    ]  # fmt: skip
+    assert isinstance(net.norm1, BatchNorm1d)
+    assert (net.linear1.bias, net.linear2.bias) == (None, None)
+    assert net.output.bias is not None
+
+
+def test_normalization_after_the_activation_leaves_the_bias():
+    net = network("bn, place=after, dropout=0.5, activation=leaky_relu:0.2")
+    assert layers(net)[1:5] == ["linear1: Linear", "activation1: LeakyReLU", "norm1: BatchNorm1d", "dropout1: Dropout"]
+    assert net.linear1.bias is not None
+    assert net.activation1.negative_slope == 0.2
+
+
+@pytest.mark.parametrize("arm", ["plain", "norm=layer", "norm=group:1"])
+def test_only_batch_normalization_makes_a_bias_useless(arm):
+    assert network(arm).linear1.bias is not None
+
+
+def test_a_convolutional_network_normalizes_feature_maps():
+    net = network("bn", model="cnn:6,8", shape=(3, 9, 9))
+    assert layers(net)[:4] == ["conv1: Conv2d", "norm1: BatchNorm2d", "activation1: Sigmoid", "pool1: MaxPool2d"]
+    assert isinstance(net.norm1, BatchNorm2d)
+    assert net.conv1.bias is None
+    assert net(torch.randn(2, 3, 9, 9)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("arm", "groups"), [("norm=layer", 1), ("norm=group:2", 2)])
+def test_layer_and_group_normalization_of_an_example(arm, groups):
+    net = network(arm, model="cnn:6", shape=(3, 4, 4))
+    x = torch.randn(2, 6, 4, 4)
+    each = net.norm1(x).reshape(2, groups, -1)
+    assert torch.allclose(each.mean(-1), torch.zeros(2, groups), atol=1e-6)  # float32 rounding
+    # The biased variance is 1 up to ε = 1e-5 in the denominator, on variances near 1.
+    assert torch.allclose(each.var(-1, unbiased=False), torch.ones(2, groups), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("init", "std"),
+    [("xavier", math.sqrt(2 / (400 + 300))), ("he", math.sqrt(2 / 400)), ("normal:0.04", 0.04)],
+)
+def test_initial_weights_have_the_standard_deviation_of_their_scheme(init, std):
+    net = nn.Sequential(nn.Linear(400, 300))
+    initialise(net, init)
+    weight = net[0].weight
+    # 120,000 draws: the standard deviation is known to 0.2 %, the mean to 0.3 % of it; five times that.
+    assert weight.std().item() == pytest.approx(std, rel=0.01)
+    assert abs(weight.mean().item()) < 0.015 * std
+    assert not net[0].bias.any()
+
+
+def test_convolutions_are_initialised_too_and_default_is_torch_s():
+    net = nn.Sequential(nn.Conv2d(16, 200, 5))
+    before = net[0].weight.clone()
+    initialise(net, "default")
+    assert torch.equal(net[0].weight, before)
+    initialise(net, "he")
+    assert net[0].weight.std().item() == pytest.approx(math.sqrt(2 / (16 * 25)), rel=0.01)  # 80,000 draws
+
+
+def test_evaluation_is_that_of_the_whole_part_and_leaves_the_modes():
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+    net[1].eval()
+    X, y = torch.randn(2500, 4), torch.randint(3, (2500,))  # more than two chunks
+    found = evaluate(net, {"test": (X, y)})["test"]
+    assert [module.training for module in net] == [True, False, True, True]
+    net.eval()
+    outputs = net(X).double()
+    assert found["loss"] == pytest.approx(nn.functional.cross_entropy(outputs, y).item(), rel=1e-5)  # float32 sums
+    assert found["accuracy"] == (outputs.argmax(1) == y).double().mean().item()
+
+
+def test_evaluation_lets_a_network_keep_what_it_computed():
+    class Caching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+            self.ones = None
+
+        def forward(self, x):
+            self.ones = torch.ones(3) if self.ones is None else self.ones
+            return self.linear(x) * self.ones
+
+    net, X, y = Caching(), torch.randn(5, 4), torch.zeros(5, dtype=torch.long)
+    evaluate(net, {"test": (X, y)})
+    net(X).sum().backward()
