@@ -114,11 +114,11 @@ def _middle(histogram: Histogram) -> str:
 @style.styled
 def draw(info: Info) -> Figure:
     """Draw a row per layer, start on the left, end on the right; each histogram is as tall as its tallest bin."""
-    from matplotlib.figure import Figure
+    from normwise.figures.notebook import NotebookFigure
 
     labelled = [now.limits != after.limits for now, after in pairwise(info.rows)] + [True]
     height = TOP + sum(NAME + BARS + (LABELS if label else 0) + BETWEEN for label in labelled)
-    figure = Figure(figsize=(layout.WIDTH, height))
+    figure = NotebookFigure(figsize=(layout.WIDTH, height))
     layout.write_heading(figure, title(info._replace(arm=layout.plain_text(info.arm, 17))))
     width = (layout.WIDTH - 2 * SIDE - GUTTER) / 2
     for column, step in enumerate(info.steps):

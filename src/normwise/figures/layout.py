@@ -48,13 +48,13 @@ def panel(heading: str, entries: Sequence[Entry] = (), notes: Sequence[Entry] = 
 
     The axes always have the same size; the figure grows with the rows of the key.
     """
-    from matplotlib.figure import Figure
+    from normwise.figures.notebook import NotebookFigure
 
     columns = _columns(entries) if entries else 1
     rows = -(-len(entries) // columns)
     top = HEADING + rows * KEY_ROW + GAP
     height = top + AXES_HEIGHT + BOTTOM
-    figure = Figure(figsize=(WIDTH, height))
+    figure = NotebookFigure(figsize=(WIDTH, height))
     size = (LEFT / WIDTH, BOTTOM / height, (WIDTH - LEFT - RIGHT) / WIDTH, AXES_HEIGHT / height)
     axes = figure.add_axes(size)
     write_heading(figure, heading)
