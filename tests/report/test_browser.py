@@ -174,3 +174,22 @@ def luminance(colour: tuple[float, ...]) -> float:
 def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_of_a_real_comparison(browser, tmp_path, width):
+    from normwise.lab import compare
+
+    result = compare(out=tmp_path, steps=40, seeds=2, eval_every=10, lr=(0.2, 0.5))
+    visit = Visit(browser, result.report.resolve().as_uri(), viewport={"width": width, "height": 844})
+    page = visit.page
+    assert visit.console == []
+    assert len(visit.requests) == 1
+    assert page.locator(".verdict").inner_text() == result.verdict
+    assert page.locator("figure svg").count() == len(result.figures)
+    for index in range(len(result.figures)):
+        box = page.locator("figure svg").nth(index).bounding_box()
+        assert box["width"] > 250
+        assert box["height"] > 150
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    page.close()
