@@ -27,6 +27,7 @@ app.command()(compare)
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from; allowed anywhere.")] = False,
 ) -> None:
     """Make deep networks train: batch normalization, and what it did.
 
