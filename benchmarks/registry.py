@@ -130,7 +130,7 @@ BENCHMARKS = {
         f"watching-{data}-{arm}": Benchmark(
             f"a run of {steps} steps over its training alone, {data}, arm {arm}", watching(arm, data, steps)
         )
-        for data, steps in (("digits", 10_000), ("mnist", 10_000))
+        for data, steps in (("digits", 10_000), ("mnist", 20_000))
         for arm in ARMS
     },
 }

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -73,3 +74,16 @@ def test_a_wrong_command_line_is_one_line(arguments, said):
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_json_is_alone_on_stdout_whatever_the_user_s_code_prints(tmp_path):
+    (tmp_path / "loud.py").write_text(
+        "from torch import nn\n"
+        "def make_model():\n"
+        "    print('building')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))\n"
+    )
+    done = run("compare", "--model", "loud.py:make_model", "--steps", "10", "--seeds", "1", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metric"] == "accuracy"
+    assert "building" in done.stderr

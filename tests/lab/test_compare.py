@@ -16,7 +16,7 @@ SMALL = {"steps": 40, "seeds": 2, "eval_every": 10}
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return compare(out=tmp_path_factory.mktemp("study"), lr=(0.2, 0.5), **SMALL)
+    return compare(out=tmp_path_factory.mktemp("study"), lr=(0.2, 0.5), activation="relu", **SMALL)
 
 
 def test_every_arm_rate_and_seed_is_a_run(result):
@@ -47,7 +47,7 @@ def test_the_rate_is_chosen_on_validation_and_both_comparisons_are_told(result):
         assert scores[arm.lr] == max(scores.values())
     plain, bn = result.arms
     assert result.verdict.startswith(f"Each arm at its best learning rate (plain {plain.lr:g}, bn {bn.lr:g}): ")
-    assert (f"At the shared rate of {plain.lr:g}" in result.verdict) == (plain.lr != bn.lr)
+    assert (f"Each at plain's best rate, {plain.lr:g}: " in result.verdict) == (plain.lr != bn.lr)
 
 
 def test_figures_are_matplotlib_figures_and_files(result):
@@ -74,7 +74,13 @@ def test_the_study_says_what_was_asked(result):
     study = json.loads((result.directory / "study.json").read_text())
     assert (study["study"], study["data"], study["model"]) == ("compare", "digits", "mlp:100,100,100")
     assert study["arms"] == ["plain", "bn"]
-    assert study["options"] == {"lr": "0.2,0.5", "steps": "40", "seeds": "2", "eval_every": "10"}
+    assert study["options"] == {
+        "lr": "0.2,0.5",
+        "activation": "relu",
+        "steps": "40",
+        "seeds": "2",
+        "eval_every": "10",
+    }
     assert set(study["machine"]) == {"system", "processor", "cores", "python"}
 
 
@@ -185,6 +191,32 @@ def test_names_from_a_user_are_escaped(tmp_path):
     assert "&lt;script&gt;" in page
 
 
+def test_a_network_that_is_not_plain_is_remarked_on(tmp_path):
+    def normalized():
+        return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    found = compare(data=make_data, model=normalized, out=tmp_path, batch_size=20, **SMALL)
+    assert any("has normalization of its own: 1" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"arms": [{"norm": "batch"}]}, "an arm is a dict"),
+        ({"arms": ["a\tb: bn"]}, "control characters"),
+        ({"model": nn.Linear(64, 10)}, "model is a network; give a function that makes it"),
+        ({"data": ((1, 2), (3, 4))}, "got a tuple"),
+        ({"out": "x" * 300}, "cannot be written"),
+    ],
+)
+def test_wrong_arguments_are_told_from_each_other(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError) as refused:
+        compare(**{"steps": 5, **given})
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
 def test_an_unknown_option_names_the_nearest():
     with pytest.raises(RequestError, match="unknown option 'batchsize'; did you mean 'batch_size'"):
         compare(batchsize=20)
@@ -217,5 +249,6 @@ def test_mnist_shows_batch_normalization_ahead(tmp_path, data_dir):
     found = compare(data="mnist", data_dir=data_dir, out=tmp_path, steps=600, seeds=2, eval_every=200)
     plain, bn = found.arms
     assert bn.test_mean > plain.test_mean + 0.2  # plain is still on its plateau
+    assert found.verdict.startswith("plain did not learn")
     assert "its test accuracy was higher" in found.verdict
     assert RunRecord.read(found.records[0].directory, arm="plain").settings["data"] == "mnist"

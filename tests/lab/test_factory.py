@@ -170,7 +170,7 @@ def test_a_builtin_is_hashed_by_its_name():
         ("collections.inner:make", "there is no module 'collections.inner'"),
         ("collections:OrderedDist", "collections has no 'OrderedDist'; did you mean 'OrderedDict'"),
         ("collections:xyz", "collections has no 'xyz'; it has .*ChainMap, Counter"),
-        (5, "model must be a function, or the name of one: .*; got 5"),
+        (5, "model must be a function, or the name of one: .*; got a int"),
     ],
 )
 def test_a_wrong_name_is_described(source, message):

@@ -125,7 +125,8 @@ def test_a_page_with_only_a_verdict():
 def test_the_columns_of_words_are_set_to_the_left():
     html = render(Page("t", "v", tables=[Table("c", ["arm", "norm", "n"], [["a", "batch", "3"]], text_columns=2)]))
     assert '<th scope="col" class="words">norm</th><th scope="col">n</th>' in html
-    assert '<th scope="row" class="words">a</th><td class="words">batch</td><td>3</td>' in html
+    assert '<th scope="row" class="words">a</th><td data-label="norm" class="words">batch</td>' in html
+    assert '<td data-label="n">3</td>' in html
 
 
 def test_the_same_page_gives_the_same_text(html):

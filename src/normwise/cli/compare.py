@@ -61,7 +61,8 @@ def compare(
         str | None, Option(metavar="N", help="Steps between measurements. By default about 45 in all, denser early.")
     ] = None,
     workers: Annotated[
-        str | None, Option(metavar="N", help="Runs at once. By default one per core on a CPU, one on a GPU.")
+        str | None,
+        Option(metavar="N", help="Processes. By default one per core on a CPU, one on a GPU; 0 for none."),
     ] = None,
     device: Annotated[str | None, Option(metavar="DEVICE", help="cpu (default), cuda, cuda:1, …")] = None,
     lr: Annotated[
@@ -116,7 +117,7 @@ def compare(
     options: dict[str, Any] = {
         name: value for name, value in context.params.items() if name not in ("arm", "data", "json", "open_report")
     }
-    with console.progress() as on_progress:
+    with console.stdout_kept(json), console.progress() as on_progress:
         result = run(tuple(arm or ("plain", "bn")), data, on_progress=on_progress, **options)
     if json:
         console.print_json(result.as_dict())

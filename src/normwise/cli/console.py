@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -51,6 +52,23 @@ def progress() -> Iterator[Callable[[Status], None]]:
         bar.stop()
 
 
+@contextmanager
+def stdout_kept(keep: bool) -> Iterator[None]:
+    """Send what anyone prints meanwhile, child processes included, to stderr, so that stdout holds the result alone."""
+    if not keep:
+        yield
+        return
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     from normwise.records.files import dumps
@@ -67,7 +85,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
+        table.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=index > 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -75,6 +75,8 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     if named and name in SHORTHANDS:
         raise RequestError(f"arm {text!r}: {name!r} is a shorthand, not a name; write '{name}, …' or 'NAME: {name}, …'")
     parts = [part.strip() for part in body.split(",")]
+    if not text.isprintable():
+        raise RequestError(f"arm {text!r} holds control characters; leave them out")
     if not all(parts) or (named and not name):
         raise RequestError(
             f"arm {text!r} is incomplete; write [name:] key=value, …, for example 'he: activation=relu, init=he'"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from normwise.errors import NormwiseError, RequestError
 from normwise.lab import networks
@@ -14,6 +14,7 @@ from normwise.lab.data import Data, Scaling
 from normwise.lab.factory import Factory, resolve
 
 EXAMPLES = 4
+NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] | None, data: Data) -> list[str]:
@@ -36,12 +37,15 @@ def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] 
         except NormwiseError as error:
             raise RequestError(f"arm {arm!r}: {error}") from error
     _check_outputs(outputs, y, data, "the network" if own is None else own.name)
-    return [] if own is None else _left_alone(arm, own, settings, data)
+    return [] if own is None else _remarks(arm, own, settings, data)
 
 
-def _left_alone(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) -> list[str]:
-    with torch.random.fork_rng(devices=[]):
-        changes = networks.normalized(own, settings, data.example_shape).changes
+def _remarks(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) -> list[str]:
+    if settings["norm"] == "none":
+        named = networks.make(own, settings["seed"]).named_modules()
+        found = [name for name, module in named if isinstance(module, NORMALIZATIONS)]
+        return [f"arm {arm}: {own.name} has normalization of its own: {', '.join(found)}"] if found else []
+    changes = networks.normalized(own, settings, data.example_shape).changes
     return [f"arm {arm}: {change.name} {change.why}" for change in changes if change.before == change.after]
 
 

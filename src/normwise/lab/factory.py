@@ -93,7 +93,7 @@ def call(factory: Factory, *, seed: int = 0) -> Any:
 
 def _from_object(function: Any, what: str) -> Factory:
     if not callable(function):
-        raise RequestError(f"{what} must be a function, or the name of one: {FORMS}; got {function!r}")
+        raise RequestError(f"{what} must be a function, or the name of one: {FORMS}; got a {type(function).__name__}")
     target = _function(function)
     name = f"{target.__module__}:{target.__qualname__}"
     if isinstance(function, functools.partial):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from normwise.lab import summary, verdict
 from normwise.lab.plan import Plan
@@ -34,6 +37,14 @@ class Findings:
         self.target = summary.target(self.of(self._baseline, self.best_rates[self._baseline]))
         self.arms = [self.at(name, self.best_rates[name]) for name in names]
         self.verdict = self._verdict()
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the target is within two standard errors of what naming the commonest class would get."""
+        labels = self._plan.data.validation.y
+        share = np.bincount(labels).max() / len(labels)
+        margin = 2 * math.sqrt(share * (1 - share) / len(labels))
+        return self.target is not None and self.target <= share + margin
 
     @property
     def baseline(self) -> ArmSummary:
@@ -70,6 +81,8 @@ class Findings:
 
     def _verdict(self) -> str:
         others = [arm for arm in self.arms if arm is not self.baseline]
+        if self.at_chance and others:
+            return verdict.unlearned(self.baseline, others)
         said = verdict.headline(self.baseline, others)
         if all(len(rates) == 1 for rates in self.rates.values()):
             return said
@@ -82,7 +95,7 @@ class Findings:
         if len(shared) < 2 or all(arm.lr == lr for arm in self.arms):
             return ""
         others = [arm for arm in shared if arm.name != self._baseline]
-        return f" At the shared rate of {lr:g}: {verdict.headline(self.baseline, others)}"
+        return f" Each at {self._baseline}'s best rate, {lr:g}: {verdict.headline(self.baseline, others)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as plain data: what ``normwise compare --json`` prints."""

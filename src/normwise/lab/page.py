@@ -112,5 +112,5 @@ def _caption(result: Findings) -> str:
         f"to target: the first evaluation at or above {target}, the best mean validation accuracy of "
         f"{result.baseline.name}; median over the seeds. Never: runs that did not get there. Gap: training minus "
         "test accuracy, in points. Gradient: norm in the first layer over norm in the last, before training. Seconds: "
-        "per run."
+        "of training, per run."
     )

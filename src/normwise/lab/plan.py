@@ -70,6 +70,9 @@ def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
     for name in options:
         if name not in Options.__annotations__:
             raise RequestError(choice(name, Options.__annotations__, "option"))
+    for arm in arms:
+        if not isinstance(arm, str):
+            raise RequestError(f"an arm is a {type(arm).__name__}; write it as text: '[name:] key=value, …'")
     asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     model, model_name, identity = _model(asked.get("model", "mlp"))
     shared = {key: KEYS[key].parse(text(asked[key])) for key in KEYS if key in asked}
@@ -111,6 +114,8 @@ def _model(source: Source) -> tuple[Source | None, str, dict[str, str] | None]:
         return None, _long(kind, widths), None
     if isinstance(source, str) and ":" not in source:
         values.model(source)
+    if hasattr(source, "named_parameters") and not isinstance(source, type):
+        raise RequestError("model is a network; give a function that makes it, so that every run starts with its own")
     from normwise.lab.identity import digest  # loads torch, which a built-in network does not need yet
 
     factory = resolve_factory(source, what="model")
@@ -151,9 +156,8 @@ def _device(device: str) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise RequestError(
-            f"device {device!r} cannot be used ({str(error).splitlines()[0]}); this machine has {', '.join(found)}"
-        ) from None
+        why = str(error).splitlines()[0][:100]
+        raise RequestError(f"device {device!r} cannot be used ({why}); this machine has {', '.join(found)}") from None
     return device
 
 

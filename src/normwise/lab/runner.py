@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ OnProgress = Callable[[int, int | None], None]
 def prepare() -> None:
     """Begin to load torch in the process that workers are forked from, while the caller goes on with something else."""
     if _method() == "forkserver":
-        with _without_main():
+        with _without_main(), _without_interrupts():
             _context()
             forkserver.ensure_running()
 
@@ -156,6 +157,19 @@ def _context() -> Any:
     context = multiprocessing.get_context(_method())
     context.set_forkserver_preload(["normwise.lab.worker"])
     return context
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let a process that is started meanwhile ignore Ctrl-C from its first moment: this process ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ class RunSummary(NamedTuple):
     ``train``, ``validation`` and ``test`` are accuracies at ``best_step``, the first evaluation with the highest
     validation accuracy. ``steps_to_target`` is the first evaluation whose validation accuracy is at or above the
     target, None when there is none. ``gradient_ratio`` is the first linear map's gradient norm over the last one's,
-    before the first update.
+    before the first update. ``seconds`` are those spent in training, without measuring.
     """
 
     seed: int
@@ -85,8 +85,6 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
     reached = (
         entry["step"] for entry in record.metrics if goal is not None and entry["validation"]["accuracy"] >= goal
     )
-    timing = record.timing
-    seconds = timing[-1]["seconds"] if timing else 0.0
     return RunSummary(
         seed=record.settings["seed"],
         status=done["status"],
@@ -97,7 +95,7 @@ def summarize(record: RunRecord, goal: float | None) -> RunSummary:
         test=None if line is None else line["test"]["accuracy"],
         steps_to_target=next(reached, None),
         gradient_ratio=_gradient_ratio(record.metrics[0]["gradients"]) if record.metrics else None,
-        seconds=seconds,
+        seconds=math.fsum(entry.get("train", 0.0) for entry in record.timing),
         reason=done["reason"],
     )
 

@@ -22,7 +22,8 @@ class Speed(NamedTuple):
         high: the largest.
         at_least: whether ``ratio`` is a bound, because half of the baseline's runs never got there.
         high_at_least: whether ``high`` is a bound, because any of them did not.
-        p: two-sided p-value of the exact permutation test on ranks; None below two runs each.
+        p: two-sided p-value of the exact permutation test on ranks; None where the runs are too few for any p-value up
+            to ``LEVEL``, below three of each.
 
     A baseline run that never got there counts with all the steps it was given, which makes a ratio with it a lower
     bound. A run of the arm that never got there has a ratio of zero.
@@ -76,7 +77,7 @@ def _steps(arm: ArmSummary) -> list[float]:
 
 
 def _p_value(a: Sequence[float], b: Sequence[float]) -> float | None:
-    if len(a) < 2 or len(b) < 2:
+    if 2 / math.comb(len(a) + len(b), len(a)) > LEVEL:
         return None
     from scipy.stats import permutation_test, rankdata
 
@@ -118,9 +119,14 @@ def sentence(baseline: ArmSummary, arm: ArmSummary) -> str:
     for silent in (baseline, arm):
         if not silent.counted:
             return f"No verdict on {arm.name}: every run of {silent.name} failed ({silent.runs[0].reason})."
+    said = f"{_speed_words(baseline, arm)}, {_gain_words(baseline, arm)}"
+    return f"{said}{_few_words(baseline, arm)}{_diverged_words([baseline, arm])}."
+
+
+def _few_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     seeds = min(len(baseline.counted), len(arm.counted))
-    alone = "" if seeds > 1 else "; with one seed there is no uncertainty to give"
-    return f"{_speed_words(baseline, arm)}, {_gain_words(baseline, arm)}{alone}{_diverged_words([baseline, arm])}."
+    few = {1: "; one seed tells nothing about seed noise", 2: "; two seeds are too few to tell this from seed noise"}
+    return few.get(seeds, "")
 
 
 def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
@@ -152,11 +158,12 @@ def _medians(baseline: ArmSummary, arm: ArmSummary) -> str:
 
 
 def _range(found: Speed) -> str:
-    if found.p is None:
+    if found.low == found.high:
         return ""
     low = f"{times(found.low)} to " if found.low else "up to "
     high = f"{'at least ' if found.high_at_least else ''}{times(found.high)}"
-    return f"; ratio {low}{high} over pairs of seeds, rank test p = {found.p:.2g}"
+    test = "" if found.p is None else f", rank test p = {found.p:.2g}"
+    return f"; ratio {low}{high} over pairs of seeds{test}"
 
 
 def times(ratio: float) -> str:
@@ -198,6 +205,17 @@ def helped(baseline: ArmSummary, arm: ArmSummary) -> bool | None:
     return (quicker and not worse) or (better and not slower)
 
 
+def unlearned(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
+    """The verdict where the baseline is no better than chance, so that steps to its best accuracy mean nothing."""
+    said = f"{baseline.name} did not learn: its validation accuracy was never beyond chance"
+    for arm in others:
+        if arm.test_mean is None:
+            said += f"; every run of {arm.name} failed"
+        else:
+            said += f"; {arm.name} reached {100 * arm.test_mean:.1f} % on test data, {_gain_words(baseline, arm)}"
+    return f"{said}{_diverged_words([baseline, *others])}."
+
+
 def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
     """The verdict on the first arm with batch normalization, else on the first other; and which was quickest."""
     if not others:
@@ -206,7 +224,7 @@ def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
     about = next((arm for arm in others if arm.settings["norm"] == "batch"), others[0])
     said = sentence(baseline, about)
     if about.settings["norm"] == "batch" != baseline.settings["norm"] and helped(baseline, about) is False:
-        said = f"Batch normalization did not help: {said}"
+        said = f"Batch normalization did not measurably help: {said}"
     reached = [arm for arm in others if arm.steps_to_target is not None]
     quickest = min(reached, key=lambda arm: arm.steps_to_target or 0, default=about)
     if (quickest.steps_to_target or 0) < (about.steps_to_target or math.inf) and quickest is not about:

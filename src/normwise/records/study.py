@@ -6,7 +6,7 @@ import errno
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,9 @@ def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:
     """
     digest = hashlib.sha256(dumps(dict(sorted(settings.items()))).encode()).hexdigest()[:12]
     ending = f"-{settings['seed']}-{digest}"
-    for directory in study.glob(f"*{ending}"):
-        return directory
+    with suppress(OSError):  # a path that cannot be is refused, with the reason, when it is opened
+        for directory in study.glob(f"*{ending}"):
+            return directory
     return study / f"{slug(arm)}{ending}"
 
 
