@@ -20,7 +20,7 @@ from normwise.lab.train import train
 from normwise.records.files import read_lines
 from normwise.records.run import TIMING
 
-STEPS = 3000
+STEPS = 10_000  # the default on the digits
 ARMS = ("plain", "bn")
 
 
@@ -93,7 +93,7 @@ def processes(n: int) -> Iterator[Pair]:
 
 def _two_runs(*, workers: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
-        jobs = [job("bn", "digits", directory, seed, steps=3 * STEPS) for seed in range(2)]
+        jobs = [job("bn", "digits", directory, seed, steps=STEPS) for seed in range(2)]
         runs, data = [run for run, _ in jobs], jobs[0][1]
         return _seconds(lambda: runner.run_all(runs, data, workers=workers, on_progress=lambda index, step: None))
 
