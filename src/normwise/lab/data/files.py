@@ -104,7 +104,7 @@ def _retrieve(source: Source, name: str, sha256: str, place: Path, progress: boo
     import pooch
     from requests import exceptions
 
-    pooch.get_logger().setLevel("INFO" if progress else "WARNING")
+    pooch.get_logger().setLevel("WARNING")  # the bar, and the error where there is one, say it
     failures: list[str] = []
     for mirror in source.mirrors:
         try:
