@@ -81,7 +81,8 @@ def _start(number: int, job: Job, data: Data, on_progress: OnProgress) -> list[_
     with _without_main(), theirs:
         process = _context().Process(target=_work, args=(theirs, job, data), daemon=True)
         try:
-            process.start()
+            with _interrupts_later():
+                process.start()
         except BrokenPipeError:
             channel.close()
             _fail(job, "while it was starting (out of memory?)")
@@ -170,6 +171,19 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let Ctrl-C wait until a process has all that it is given: one that gets half of it ends with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
