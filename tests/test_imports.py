@@ -8,7 +8,8 @@ import normwise
 SOURCE = Path(normwise.__file__).parent
 
 BELOW = {
-    "cli": {"lab"},
+    "cli": {"bench", "lab"},
+    "bench": {"lab", "nn"},
     "lab": {"report", "figures", "records", "probes", "surgery"},
     "report": {"figures"},
     "figures": {"records"},

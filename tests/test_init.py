@@ -28,7 +28,7 @@ def test_every_public_name_exists_and_is_listed():
 
 
 @pytest.mark.parametrize(
-    "package", ["figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"]
+    "package", ["bench", "figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"]
 )
 def test_every_package_exports_what_it_has(package):
     module = importlib.import_module(f"normwise.{package}")

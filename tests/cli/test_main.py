@@ -25,8 +25,8 @@ def loaded(statement):
 
 
 def test_help_and_version_load_neither_torch_nor_numpy():
-    for arguments in ("['normwise', '--help']", "['normwise', 'compare', '--help']", "['normwise', '--version']"):
-        found = loaded_by_command(arguments)
+    for arguments in (["--help"], ["compare", "--help"], ["bench", "--help"], ["--version"]):
+        found = loaded_by_command(["normwise", *arguments])
         assert not found & {"torch", "numpy", "matplotlib", "sklearn", "scipy", "jinja2"}
 
 
@@ -54,10 +54,10 @@ def test_version():
 
 
 def test_every_help_has_a_runnable_example():
-    for command in ((), ("compare",)):
+    for command in ((), ("compare",), ("bench",)):
         done = run(*command, "--help")
         assert done.returncode == 0
-        assert "Example: normwise compare" in done.stdout
+        assert f"Example: normwise {command[0] if command else 'compare'}" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from normwise import __version__
+from normwise.cli.bench import bench
 from normwise.cli.compare import compare
 from normwise.cli.console import fail
 from normwise.errors import JobError, NormwiseError
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
 app.command()(compare)
+app.command()(bench)
 
 
 @app.callback(invoke_without_command=True)

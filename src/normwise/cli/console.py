@@ -23,9 +23,16 @@ def fail(message: str, *, code: int) -> NoReturn:
 
 @contextmanager
 def progress() -> Iterator[Callable[[Status], None]]:
-    """A progress bar over the steps of all runs, gone when they are done; none where stderr is not a terminal.
+    """A progress bar over the steps of all runs; see ``bar``."""
+    with bar() as update:
+        yield lambda status: update(f"{status.runs_done} of {status.runs} runs done", status.steps_done, status.steps)
 
-    It appears with the first news, so that it does not write over the bar of a download.
+
+@contextmanager
+def bar() -> Iterator[Callable[[str, float, float], None]]:
+    """A progress bar, told what is being done, how much is done and how much there is; none outside a terminal.
+
+    It appears with the first news, so that it does not write over the bar of a download, and is gone at the end.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -38,18 +45,17 @@ def progress() -> Iterator[Callable[[Status], None]]:
     )
     console = Console(stderr=True)
     hidden = not console.is_terminal
-    bar = Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=hidden)
-    task = bar.add_task("starting", total=None)
+    shown = Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=hidden)
+    task = shown.add_task("starting", total=None)
 
-    def update(status: Status) -> None:
-        bar.start()
-        described = f"{status.runs_done} of {status.runs} runs done"
-        bar.update(task, description=described, completed=status.steps_done, total=status.steps)
+    def update(description: str, done: float, total: float) -> None:
+        shown.start()
+        shown.update(task, description=description, completed=done, total=total)
 
     try:
         yield update
     finally:
-        bar.stop()
+        shown.stop()
 
 
 @contextmanager
