@@ -22,6 +22,7 @@ check: $(VENV)/test.done
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/demo.done
+	$(NORMWISE) bench
 	$(VENV)/bin/python -m benchmarks.run
 
 $(VENV)/bin/python:
