@@ -59,7 +59,7 @@ TYPICAL = ((32, 64, 56, 56), (32, 1024, 14, 14), (32, 96, 56, 56), (128, 128, 16
 """The shapes that are also measured without a backward."""
 
 LARGE = 10_000_000
-LARGE_EPILOGUES = ("bn+relu", "bn+silu", "bn+add+relu")
+LARGE_EPILOGUES = ("bn+relu", "bn+add+relu")
 """Above so many values only these are measured: five rounds of one such case take seconds."""
 
 QUICK_SHAPES = ((32, 64, 56, 56), (128, 128, 16, 16), (60, 100))

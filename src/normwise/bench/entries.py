@@ -112,7 +112,7 @@ def step(network: Network, seconds: float) -> Step:
     """Time a training step (forward, backward, SGD with momentum) of all arms in turn, if their first losses agree."""
     x, target = network.batch()
     found = arms(network)
-    losses = {name: float(_loss(arm, x, target)) for name, arm in found.items()}
+    losses = {name: _loss(arm, x, target).item() for name, arm in found.items()}
     apart = max(abs(loss - losses[TORCH]) for loss in losses.values()) / abs(losses[TORCH])
     if not apart <= AGREE:
         return Step(network.name, {}, {}, (f"wrong: the losses of the first step are {apart:.2g} apart",))

@@ -71,7 +71,7 @@ def errors(case: Case, inputs: Inputs, answers: Mapping[str, Answers]) -> dict[s
                 tensor = given[name].detach()
                 mine = tensor[:, channels] if tensor.ndim > 1 else tensor[channels]
                 worst = errs.get((contender, name), 0.0)
-                errs[contender, name] = _greater(worst, _largest(mine.double() - truth))
+                errs[contender, name] = _greater(worst, _largest(_wide(mine) - truth))
     units = {name: largest * DIGIT * condition for name, largest in scale.items()}
     return {
         contender: _worst({name: errs[contender, name] / (unit or 1.0) for name, unit in units.items()})
@@ -81,7 +81,7 @@ def errors(case: Case, inputs: Inputs, answers: Mapping[str, Answers]) -> dict[s
 
 def solve(case: Case, inputs: Inputs) -> dict[str, Tensor]:
     """The answers in float64: ``y``; after training the running statistics; with a backward the gradients."""
-    wide = Inputs(*(None if t is None else t.detach().double() for t in inputs))  # type: ignore[arg-type]
+    wide = _widened(inputs)
     leaves = {name: leaf.requires_grad_(case.mode == TRAIN) for name, leaf in wide.leaves.items()}
     mean, var = moments(wide.x) if training(case) else (wide.mean, wide.var)
     y = ACTIVATIONS[case.activation](_affine(wide, mean, var))
@@ -100,11 +100,10 @@ def clear_kinks(case: Case, inputs: Inputs) -> None:
     """Set the upstream gradient to 0, in place, where the activation's argument is within ``KINK`` of its kink."""
     if case.activation != "relu" or case.mode != TRAIN:
         return
-    with torch.no_grad():
-        for channels in blocks(case):
-            part = inputs.part(channels)
-            wide = Inputs(*(None if t is None else t.double() for t in part))  # type: ignore[arg-type]
-            part.grad.masked_fill_(_affine(wide, *moments(wide.x)).abs() < KINK, 0.0)
+    for channels in blocks(case):
+        part = inputs.part(channels)
+        wide = _widened(part)
+        part.grad.masked_fill_(_affine(wide, *moments(wide.x)).abs() < KINK, 0.0)
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +111,15 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     dims = [dim for dim in range(x.ndim) if dim != 1]
     mean = x.mean(dims)
     return mean, (x - _column(mean, x)).square().mean(dims)
+
+
+def _widened(inputs: Inputs) -> Inputs:
+    return Inputs(*(None if tensor is None else _wide(tensor) for tensor in inputs))  # type: ignore[arg-type]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """A copy in float64, contiguous, without gradient."""
+    return tensor.detach().to(torch.float64, memory_format=torch.contiguous_format)
 
 
 def _affine(wide: Inputs, mean: Tensor, var: Tensor) -> Tensor:
@@ -126,8 +134,8 @@ def _column(vector: Tensor, like: Tensor) -> Tensor:
 
 
 def _condition(inputs: Inputs, of_batch: bool) -> float:
-    x = inputs.x.detach()
-    var = moments(x.double())[1] if of_batch else inputs.var.double()
+    x = _wide(inputs.x)
+    var = moments(x)[1] if of_batch else inputs.var
     largest = x.abs().amax([dim for dim in range(x.ndim) if dim != 1])
     return float((largest / (var + EPS).sqrt()).max())
 

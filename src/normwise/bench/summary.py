@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from normwise.bench.cases import EPILOGUES, MODES
@@ -58,12 +58,16 @@ class Row(NamedTuple):
 
 def summarise(measurements: Sequence[Measurement]) -> tuple[Row, ...]:
     """One row for each mode and epilogue that was measured."""
-    groups = (
-        (mode, epilogue, [found for found in measurements if found.case[2:] == (epilogue, mode)])
-        for mode in MODES
-        for epilogue in EPILOGUES
-    )
-    return tuple(_row(mode, epilogue, members) for mode, epilogue, members in groups if members)
+    return tuple(_row(*group) for group in grouped(measurements))
+
+
+def grouped(measurements: Sequence[Measurement]) -> Iterator[tuple[str, str, list[Measurement]]]:
+    """Mode, epilogue and their measurements, in the order of ``MODES`` and ``EPILOGUES``."""
+    for mode in MODES:
+        for epilogue in EPILOGUES:
+            members = [found for found in measurements if (found.case.epilogue, found.case.mode) == (epilogue, mode)]
+            if members:
+                yield mode, epilogue, members
 
 
 def _row(mode: str, epilogue: str, members: Sequence[Measurement]) -> Row:

@@ -9,7 +9,7 @@ from normwise.bench.cases import write_shape
 from normwise.bench.contenders import COMPILED, INPLACE, OURS, TORCH
 from normwise.bench.entries import RECOMPUTING, Memory, Step
 from normwise.bench.measure import Measurement
-from normwise.bench.summary import Row, Worst
+from normwise.bench.summary import Row, Worst, grouped
 from normwise.bench.timing import Spread
 
 MARK = "†"
@@ -30,13 +30,10 @@ class Table(NamedTuple):
 
 
 def case_tables(measurements: Sequence[Measurement]) -> Iterator[Table]:
-    """One table for each mode and epilogue, in the order of first appearance."""
-    groups: dict[str, list[Measurement]] = {}
-    for found in measurements:
-        groups.setdefault(f"{found.case.epilogue}, {found.case.mode}", []).append(found)
+    """One table for each mode and epilogue."""
     columns = ("case", "× torch", "range", "in place", "compile", "÷ floor", "saved")
-    for heading, members in groups.items():
-        yield _without_empty(Table(heading, columns, tuple(_case(found) for found in members)))
+    for mode, epilogue, members in grouped(measurements):
+        yield _without_empty(Table(f"{epilogue}, {mode}", columns, tuple(_case(found) for found in members)))
 
 
 def _without_empty(table: Table) -> Table:
@@ -89,7 +86,7 @@ def _step(step: Step) -> tuple[str, ...]:
     return (
         step.name,
         f"{spread.median:.2f}",
-        f"{spread.low:.2f} to {spread.high:.2f}",
+        f"{spread.low:.2f}–{spread.high:.2f}",
         _median(step.speed, RECOMPUTING),
         f"{step.seconds[OURS].median:.3g}",
     )

@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What is drawn: one mode, its epilogues in the order of first appearance."""
+    """What is drawn: one mode, its epilogues, the shortest name first."""
 
     mode: str
     groups: tuple[Group, ...]
@@ -62,17 +62,21 @@ def info(cases: Sequence[Mapping[str, Any]], mode: str | None = None) -> Info:
     for case in timed:
         if case["mode"] == mode:
             groups.setdefault(case["epilogue"], []).append(_point(case))
-    return Info(mode, tuple(_group(name, points) for name, points in groups.items()))
+    return Info(
+        mode, tuple(_group(name, points) for name, points in sorted(groups.items(), key=lambda item: len(item[0])))
+    )
 
 
 def _point(case: Mapping[str, Any]) -> Point:
     speed, seconds = case["speed"][TORCH], case["seconds"]
+    low, high = speed["quartiles"]
     return Point(
         case["name"],
         case["layout"],
         math.prod(case["shape"]),
         speed["median"],
-        *speed["quartiles"],
+        low,
+        high,
         seconds[TORCH]["median"] / seconds[FLOOR]["median"],
         bool(case["torch_wrong"]),
     )
