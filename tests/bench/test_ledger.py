@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import normwise
-from measurements import measurement
+from measurements import kept_tensors, measurement
 from normwise.bench import ledger
 from normwise.errors import RequestError
 
@@ -26,6 +26,20 @@ def test_a_row_has_what_the_ledger_needs(tmp_path):
     assert re.fullmatch(r"[0-9a-f]{12}", first["code"])
     assert first["normwise"] == normwise.__version__
     assert (wrong["ratio"], wrong["n"], wrong["error"]) == ("", "0", "99")
+
+
+def test_memory_has_amounts_and_shares(tmp_path):
+    path = tmp_path / "memory.csv"
+    ledger.append(path, [ledger.memory_row(kept_tensors(), {"impl": "auto", "threads": 2})])
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert list(row)[:8] == [
+        "date", "benchmark", "unit", "ours_amount", "recomputing_amount", "torch_amount", "ours_share",
+        "recomputing_share",
+    ]  # fmt: skip
+    assert (row["ours_amount"], row["torch_amount"], row["ours_share"]) == ("3.000", "4.000", "0.750")
+    assert row["recomputing_amount"] == ""
+    assert row["torch"] == ledger.described()["torch"]
 
 
 def test_rows_of_other_columns_are_refused(tmp_path):

@@ -7,13 +7,14 @@ import pytest
 import normwise.bench as benchmark
 from measurements import kept_tensors, measurement, training_step
 from normwise import cli
-from normwise.bench import Result, ledger
+from normwise.bench import Result, ledger, timing
 from normwise.cli.bench import bench
 
 
 @pytest.fixture
 def normwise(tmp_path, monkeypatch, capsys):
-    """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
+    """Runs a command in this process, in a folder of its own: exit code, stdout, stderr; the machine is idle."""
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -74,10 +75,17 @@ def test_a_small_benchmark_from_end_to_end(normwise, tmp_path):
 def test_the_result_is_tables_and_notes_that_fit_a_terminal(normwise, found):
     code, out, _ = normwise()
     assert code == 0
-    for said in ("bn+relu, forward+backward", "2.00†", "geometric means", "MLP", "chain", "the machine is busy"):
+    for said in ("bn+relu, forward+backward", "2.00†", "geometric means", "MLP", "chain"):
         assert said in out
     assert max(map(len, out.splitlines())) <= 80
     assert "32x64x56x56 contiguous" in out
+
+
+def test_a_busy_machine_is_warned_about_before_anything_else(normwise, found, monkeypatch):
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (1.7, 0, 0))
+    _, out, err = normwise("--json")
+    assert err == "warning: the machine is busy (load 1.7); ratios will spread\n"
+    assert json.loads(out)["busy"] == "the machine is busy"
 
 
 def test_where_ours_is_wrong_the_command_fails(normwise, found):

@@ -115,7 +115,7 @@ def step_row(found: Step, settings: Mapping[str, object]) -> dict[str, object]:
 def memory_row(found: Memory, settings: Mapping[str, object]) -> dict[str, object]:
     """An amount of memory of ours, ours recomputing and torch's, and the first two as shares of the third."""
     named = {"ours": OURS, "recomputing": RECOMPUTING, "torch": TORCH}
-    amounts = {column: _number(found.amounts.get(arm)) for column, arm in named.items()}
+    amounts = {f"{column}_amount": _number(found.amounts.get(arm)) for column, arm in named.items()}
     shares = {f"{column}_share": _number(found.shares.get(named[column])) for column in ("ours", "recomputing")}
     return {"benchmark": found.name, "unit": found.unit, **amounts, **shares, **settings}
 

@@ -15,8 +15,8 @@ from normwise.bench.timing import Spread
 MARK = "†"
 NONE = "–"
 KEY = (
-    "× torch, in place, compile: how many times as fast as torch's layer and function, the same in place, the same "
-    "compiled. ÷ floor: our time over that of plain passes over the fewest bytes. saved: tensors of the input's size "
+    "×torch, inplace, compile: how many times as fast as torch's layer and function, the same in place, the same "
+    "compiled. ÷floor: our time over that of plain passes over the fewest bytes. saved: tensors of the input's size "
     "kept for the backward, ours/torch's."
 )
 
@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
 def case_tables(measurements: Sequence[Measurement]) -> Iterator[Table]:
     """One table for each mode and epilogue."""
-    columns = ("case", "× torch", "range", "in place", "compile", "÷ floor", "saved")
+    columns = ("case", "×torch", "range", "inplace", "compile", "÷floor", "saved")
     for mode, epilogue, members in grouped(measurements):
         yield _without_empty(Table(f"{epilogue}, {mode}", columns, tuple(_case(found) for found in members)))
 
@@ -61,7 +61,7 @@ def _case(found: Measurement) -> tuple[str, ...]:
 
 def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
     """Per mode the geometric means, and the slowest case with more than, and up to, 64K values."""
-    columns = ("epilogue", "cases", "× torch", "in place", "compile", "÷ floor", "slowest", "small")
+    columns = ("epilogue", "cases", "×torch", "inplace", "compile", "÷floor", "slowest", "small")
     for mode in dict.fromkeys(row.mode for row in rows):
         cells = tuple(_summary(row) for row in rows if row.mode == mode)
         yield _without_empty(Table(f"geometric means, {mode}", columns, cells))
@@ -75,7 +75,7 @@ def _summary(row: Row) -> tuple[str, ...]:
 
 def step_table(steps: Sequence[Step]) -> Table:
     """The training steps."""
-    columns = ("training step", "× torch", "range", "× recomputing", "seconds")
+    columns = ("training step", "×torch", "range", "×recomputing", "seconds")
     return _without_empty(Table("training steps", columns, tuple(_step(step) for step in steps)))
 
 

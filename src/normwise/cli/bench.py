@@ -42,17 +42,19 @@ def bench(
 ) -> None:
     """Measure the layers against torch's: speed, errors and memory, side by side in one run.
 
-    Every contender is first checked against float64, and ours gets no speed where it is wrong. The whole table takes
-    about ten minutes.
+    Each is first checked against float64, and ours gets no speed where it is wrong. The table takes ten minutes.
 
     Example: normwise bench --shape 32x64x56x56 --only bn+relu
     """
     from normwise import bench as benchmark
     from normwise.bench.ledger import checkout
+    from normwise.bench.timing import busy
 
     asked = benchmark.request(shapes=shape or (), only=only, quick=quick, compile=compiled, impl=impl, threads=threads)
     if ledger:
         checkout()
+    if warning := busy():
+        typer.echo(f"warning: {warning}", err=True)
     with console.stdout_kept(json), console.bar() as update:
         result = benchmark.run(asked, lambda status: update(status.now, status.done, status.total))
     if ledger:
@@ -83,8 +85,6 @@ def show(result: Result) -> None:
     ]
     for note in notes:
         console.print_text(note)
-    if result.busy:
-        console.print_text(f"Warning: {result.busy}.")
 
 
 def _draw(result: Result, out: Path, *, quiet: bool) -> None:
