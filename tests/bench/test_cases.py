@@ -56,6 +56,8 @@ def test_a_shape_is_read_and_written():
     assert cases.write_shape((32, 64, 7, 5)) == "32x64x7x5"
 
 
-def test_a_single_value_per_channel_is_refused():
-    with pytest.raises(RequestError, match="single value per channel"):
-        cases.read_shape("1x5x1x1")
+@pytest.mark.parametrize("text", ["1x5x1x1", "2x5", "1x5x2"])
+def test_fewer_than_three_values_per_channel_are_refused(text):
+    with pytest.raises(RequestError, match="3 values or more per channel"):
+        cases.read_shape(text)
+    assert cases.read_shape("3x5") == (3, 5)

@@ -163,7 +163,7 @@ def read_shape(text: str) -> Shape:
     """The shape that ``32x64x56x56`` names.
 
     Raises:
-        RequestError: it is not two to five whole numbers, or has a single value per channel.
+        RequestError: it is not two to five whole numbers, or has fewer than three values per channel.
     """
     parts = text.lower().replace("×", "x").split("x")
     if not (2 <= len(parts) <= 5 and all(part.isdecimal() and int(part) > 0 for part in parts)):
@@ -172,8 +172,9 @@ def read_shape(text: str) -> Shape:
             "for example 32x64x56x56"
         )
     shape = tuple(map(int, parts))
-    if math.prod(shape) == shape[1]:
+    if (values := math.prod(shape) // shape[1]) < 3:
         raise RequestError(
-            f"shape is {text!r}, which has a single value per channel and so no variance; give more examples"
+            f"shape is {text!r}, with {values} per channel; allowed: 3 values or more per channel, for one value has no "
+            "variance and two have no gradient; give more examples"
         )
     return shape
