@@ -1,9 +1,12 @@
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
+import normwise
 from normwise.bench import entries, networks
 from normwise.bench.contenders import OURS, TORCH
-from normwise.bench.entries import Network
+from normwise.bench.entries import RECOMPUTING, Network
 
 MLP = Network("small MLP", lambda norm: networks.mlp(norm, inputs=9, width=8), (12, 9))
 CHAIN = Network("small chain", lambda norm: networks.chain(norm, features=8), (4, 8, 16, 16), 0)
@@ -45,3 +48,17 @@ def test_the_peak_counts_what_is_there_and_what_comes():
     assert found.amounts[TORCH] * 2**20 > 6 * x.numel() * 4  # two tensors for each layer, besides input and target
     assert found.amounts[OURS] <= found.amounts[TORCH] * 1.01
     assert entries.peak(STACK) == found
+
+
+def test_recomputing_is_an_arm_of_its_own(monkeypatch):
+    entered = []
+
+    @contextmanager
+    def recompute_activations():
+        entered.append(True)
+        yield
+
+    monkeypatch.setattr(normwise, "recompute_activations", recompute_activations, raising=False)
+    assert set(entries.step(MLP, seconds=0.0).speed) == {TORCH, RECOMPUTING}
+    assert len(entered) >= 5
+    assert set(entries.kept(CHAIN).shares) == {OURS, RECOMPUTING}

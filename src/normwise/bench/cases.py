@@ -174,7 +174,7 @@ def read_shape(text: str) -> Shape:
     shape = tuple(map(int, parts))
     if (values := math.prod(shape) // shape[1]) < 3:
         raise RequestError(
-            f"shape is {text!r}, with {values} per channel; allowed: 3 values or more per channel, for one value has no "
+            f"shape is {text!r}, with {values} per channel; allowed: 3 values or more per channel, because one has no "
             "variance and two have no gradient; give more examples"
         )
     return shape
