@@ -1,7 +1,7 @@
 """Batch normalization in float64 NumPy, written from the paper's formulas and sharing no code with the package.
 
 Channels are on axis 1. The backward pass is the chain of the paper's section 3, one derivative per line, and not the
-simplified formula of the package's documentation.
+simplified formula of the package's documentation. Groups are a loop, and what a mask hides is taken out of the batch.
 """
 
 from __future__ import annotations
@@ -10,26 +10,77 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Array = NDArray[np.float64]
 
-# name: (function, derivative); enough to see that the order is transform, residual, activation.
+
+def _density(z):
+    return np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+
+def _inner(z):
+    """What GELU's tanh approximation takes the tanh of."""
+    return np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)
+
+
+def _sech(z):
+    return 1 / np.cosh(np.clip(z, -300, 300))
+
+
+def _gelu_tanh_derivative(z):
+    return special.expit(2 * _inner(z)) + 0.5 * z * _sech(_inner(z)) ** 2 * np.sqrt(2 / np.pi) * (1 + 0.134145 * z**2)
+
+
+def _mish_derivative(z):
+    softplus = np.logaddexp(0, z)
+    return np.tanh(softplus) + z * special.expit(z) * _sech(softplus) ** 2
+
+
+# specification: (function, derivative)
 ACTIVATIONS = {
     "identity": (lambda z: z, np.ones_like),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
     "leaky_relu:0.1": (lambda z: np.where(z > 0, z, 0.1 * z), lambda z: np.where(z > 0, 1, 0.1)),
-    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "relu6": (lambda z: np.clip(z, 0, 6), lambda z: ((z > 0) & (z < 6)).astype(float)),
+    "elu:1.5": (
+        lambda z: np.where(z > 0, z, 1.5 * np.expm1(np.minimum(z, 0))),
+        lambda z: np.where(z > 0, 1, 1.5 * np.exp(np.minimum(z, 0))),
+    ),
+    "silu": (
+        lambda z: z * special.expit(z),
+        lambda z: special.expit(z) * (1 + z * special.expit(-z)),
+    ),
+    "gelu": (lambda z: z * special.ndtr(z), lambda z: special.ndtr(z) + z * _density(z)),
+    "gelu_tanh": (lambda z: z * special.expit(2 * _inner(z)), _gelu_tanh_derivative),
+    "sigmoid": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
+    "tanh": (np.tanh, lambda z: _sech(z) ** 2),
+    "hardswish": (
+        lambda z: z * np.clip(z + 3, 0, 6) / 6,
+        lambda z: np.where(z <= -3, 0, np.where(z < 3, z / 3 + 0.5, 1)),
+    ),
+    "mish": (lambda z: z * np.tanh(np.logaddexp(0, z)), _mish_derivative),
+}
+
+# Where a derivative jumps: there the smallest error in z changes the gradient by the height of the jump.
+KINKS = {
+    "relu": (0.0,),
+    "leaky_relu:0.1": (0.0,),
+    "relu6": (0.0, 6.0),
+    "elu:1.5": (0.0,),
+    "hardswish": (-3.0, 3.0),
 }
 
 
 @dataclass
 class Forward:
-    """The output, its derivatives' ingredients and the batch moments."""
+    """The output, the pre-activation, and the batch moments: of shape (C,), or (groups, C) for several groups."""
 
     y: Array
+    z: Array
     mean: Array
     var: Array
-    count: int
+    count: Array
 
 
 @dataclass
@@ -54,33 +105,69 @@ def restore(values: Array, shape) -> Array:
     return np.moveaxis(values.reshape(moved), -1, 1)
 
 
-def forward(x, weight, bias, eps, residual=None, activation="identity") -> Forward:
+def total(values: Array) -> Array:
+    """The sum of each column; NumPy adds in pairs, without the error of a running sum, along contiguous axes only."""
+    return np.ascontiguousarray(values.T).sum(axis=-1)
+
+
+def batches(x, mask, groups) -> list[NDArray[np.int64]]:
+    """For each group the rows of ``columns(x)`` that count. ``mask`` has the shape of x without its channels."""
+    rows = len(columns(x))
+    counted = np.arange(rows) if mask is None else np.flatnonzero(np.asarray(mask))
+    return [counted[counted * groups // max(rows, 1) == k] for k in range(groups)]
+
+
+def forward(x, weight, bias, eps, residual=None, activation="identity", mask=None, groups=1) -> Forward:
     x = np.asarray(x, dtype=np.float64)
-    u = columns(x)
-    mean = u.mean(axis=0)
-    var = np.mean((u - mean) ** 2, axis=0)
-    z = (u - mean) / np.sqrt(var + eps) * np.asarray(weight, np.float64) + np.asarray(bias, np.float64)
-    if residual is not None:
-        z = z + columns(residual)
-    return Forward(restore(ACTIVATIONS[activation][0](z), x.shape), mean, var, len(u))
+    u, z, y = columns(x), np.zeros_like(columns(x)), np.zeros_like(columns(x))
+    moments = []
+    for rows in batches(x, mask, groups):
+        m = len(rows)
+        mean = total(u[rows]) / max(m, 1)
+        var = total((u[rows] - mean) ** 2) / max(m, 1)
+        z[rows] = (u[rows] - mean) / np.sqrt(var + eps) * np.asarray(weight, np.float64) + np.asarray(bias, np.float64)
+        if residual is not None:
+            z[rows] += columns(residual)[rows]
+        y[rows] = ACTIVATIONS[activation][0](z[rows])
+        moments.append((mean, var, np.full(mean.shape, float(m))))
+    stacked = [np.stack(values) if groups > 1 else values[0] for values in zip(*moments, strict=True)]
+    return Forward(restore(y, x.shape), restore(z, x.shape), *stacked)
 
 
-def backward(grad_y, x, weight, bias, eps, residual=None, activation="identity") -> Gradients:
+def backward(
+    grad_y, x, weight, bias, eps, residual=None, activation="identity", mask=None, groups=1, moments=None
+) -> Gradients:
+    """``moments``, a pair of mean and variance of each channel, are constants that replace the batch's own."""
     x = np.asarray(x, dtype=np.float64)
     u, weight, bias = columns(x), np.asarray(weight, np.float64), np.asarray(bias, np.float64)
-    m, mean = len(u), u.mean(axis=0)
-    centred = u - mean
-    var = np.mean(centred**2, axis=0)
-    normalized = centred / np.sqrt(var + eps)
-    z = normalized * weight + bias + (0 if residual is None else columns(residual))
-    d_z = columns(grad_y) * ACTIVATIONS[activation][1](z)
-    d_normalized = d_z * weight
-    d_var = np.sum(d_normalized * centred, axis=0) * -0.5 * (var + eps) ** -1.5
-    d_mean = np.sum(d_normalized, axis=0) * -1 / np.sqrt(var + eps) + d_var * np.sum(-2 * centred, axis=0) / m
-    d_x = d_normalized / np.sqrt(var + eps) + d_var * 2 * centred / m + d_mean / m
-    return Gradients(
-        restore(d_x, x.shape), np.sum(d_z * normalized, axis=0), np.sum(d_z, axis=0), restore(d_z, x.shape)
-    )
+    d_x, d_residual = np.zeros_like(u), np.zeros_like(u)
+    d_weight, d_bias = np.zeros(u.shape[1]), np.zeros(u.shape[1])
+    for rows in batches(x, mask, groups):
+        m = max(len(rows), 1)
+        mean = total(u[rows]) / m if moments is None else moments[0]
+        centred = u[rows] - mean
+        var = total(centred**2) / m if moments is None else moments[1]
+        normalized = centred / np.sqrt(var + eps)
+        z = normalized * weight + bias + (0 if residual is None else columns(residual)[rows])
+        d_z = columns(grad_y)[rows] * ACTIVATIONS[activation][1](z)
+        d_normalized = d_z * weight
+        d_x[rows] = d_normalized / np.sqrt(var + eps)
+        if moments is None:
+            d_var = total(d_normalized * centred) * -0.5 * (var + eps) ** -1.5
+            d_mean = total(d_normalized) * -1 / np.sqrt(var + eps) + d_var * total(-2 * centred) / m
+            d_x[rows] += d_var * 2 * centred / m + d_mean / m
+        d_residual[rows] = d_z
+        d_weight += total(d_z * normalized)
+        d_bias += total(d_z)
+    return Gradients(restore(d_x, x.shape), d_weight, d_bias, restore(d_residual, x.shape))
+
+
+def evaluate(x, mean, var, weight, bias, eps, residual=None, activation="identity") -> Array:
+    """The transform with given moments."""
+    normalized = (columns(x) - np.asarray(mean, np.float64)) / np.sqrt(np.asarray(var, np.float64) + eps)
+    z = normalized * np.asarray(weight, np.float64) + np.asarray(bias, np.float64)
+    z = z if residual is None else z + columns(residual)
+    return restore(ACTIVATIONS[activation][0](z), np.shape(x))
 
 
 class Running:
