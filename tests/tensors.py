@@ -1,0 +1,59 @@
+"""Inputs of the transform in every layout, and what comes out of it, for the tests of its implementations."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from normwise import ops
+
+EPS = 1e-5
+OUTPUTS = ("y", "mean", "var", "count")
+INPUTS = ("x", "weight", "bias", "residual")
+
+
+def draw(shape, channels, dtype=torch.float64) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Inputs that want gradients, by name, and an upstream gradient; the same numbers, rounded, in every type."""
+    tensors = {
+        "x": torch.randn(shape, dtype=torch.float64) * 2 + 3,
+        "weight": torch.randn(channels, dtype=torch.float64),
+        "bias": torch.randn(channels, dtype=torch.float64),
+        "residual": torch.randn(shape, dtype=torch.float64),
+    }
+    upstream = torch.randn(shape, dtype=torch.float64).to(dtype)
+    return {name: t.to(dtype).requires_grad_() for name, t in tensors.items()}, upstream
+
+
+def outcome(inputs, upstream, *, eps=EPS, **options) -> dict[str, torch.Tensor]:
+    """The four outputs and, as ``d_<name>``, the gradient of each input that is there and wants one."""
+    given = {name: inputs.get(name) for name in INPUTS}
+    out = ops.batch_norm(given["x"], given["weight"], given["bias"], residual=given["residual"], eps=eps, **options)
+    wanted = {name: t for name, t in given.items() if t is not None and t.requires_grad}
+    gradients = torch.autograd.grad(out.y, list(wanted.values()), upstream)
+    named = {f"d_{name}": g for name, g in zip(wanted, gradients, strict=True)}
+    return dict(zip(OUTPUTS, out, strict=True)) | named
+
+
+def same_bits(got, want) -> None:
+    torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
+
+
+def poisoned(tensor: torch.Tensor, strides) -> tuple[torch.Tensor, torch.Tensor]:
+    """``tensor`` with other strides, in the middle of a buffer of NaN, and the buffer."""
+    margin = 64
+    reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True)) if tensor.numel() else 0
+    buffer = torch.full((reach + 2 * margin,), math.nan, dtype=tensor.dtype)
+    view = buffer.as_strided(tensor.shape, strides, margin)
+    with torch.no_grad():
+        view.copy_(tensor)
+    return view.requires_grad_(tensor.requires_grad), buffer
+
+
+def permuted_strides(shape, order, gap=1, step=1) -> list[int]:
+    """The strides of a tensor whose axes lie in memory in ``order``, outermost first, every block ``gap`` longer."""
+    strides, size = [0] * len(shape), step
+    for axis in reversed(order):
+        strides[axis] = size
+        size = size * max(shape[axis], 1) + gap
+    return strides
