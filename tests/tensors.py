@@ -40,13 +40,16 @@ def same_bits(got, want) -> None:
 
 
 def poisoned(tensor: torch.Tensor, strides) -> tuple[torch.Tensor, torch.Tensor]:
-    """``tensor`` with other strides, in the middle of a buffer of NaN, and the buffer."""
+    """``tensor`` with other strides, in the middle of a buffer of NaN, and the buffer.
+
+    Along an axis of stride 0 the first values stand for all.
+    """
     margin = 64
     reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True)) if tensor.numel() else 0
     buffer = torch.full((reach + 2 * margin,), math.nan, dtype=tensor.dtype)
     view = buffer.as_strided(tensor.shape, strides, margin)
-    with torch.no_grad():
-        view.copy_(tensor)
+    first = tuple(slice(None if stride else 1) for stride in strides)
+    view[first] = tensor.detach()[first]
     return view.requires_grad_(tensor.requires_grad), buffer
 
 
