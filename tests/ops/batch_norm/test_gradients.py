@@ -248,7 +248,7 @@ def test_float16_is_refused_with_a_way_out(impl):
 
 @pytest.mark.parametrize("impl", ["cpu"])
 def test_another_device_is_refused(impl):
-    with pytest.raises(InvalidArgumentError, match="impl='(torch|reference|auto)'"):
+    with pytest.raises(InvalidArgumentError, match=r"impl='(torch|reference|auto)'"):
         batch_norm(torch.randn(4, 3, device="meta"), None, None, eps=EPS, impl=impl)
 
 
