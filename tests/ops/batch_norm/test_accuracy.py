@@ -27,6 +27,8 @@ LIMIT = 16
 IMPLS = ["reference", "cpu"]
 SINGLE, DOUBLE = 2.0**-23, 2.0**-52
 ACTIVATIONS = sorted(oracle.ACTIVATIONS)
+# A cheap one, one with a kink, one with erf, one of three pieces and one with exp and tanh.
+SOME = ["identity", "relu", "gelu", "hardswish", "mish"]
 
 
 @dataclass
@@ -285,7 +287,7 @@ def test_a_layer_evaluates_a_single_value():
     np.testing.assert_allclose(layer(x).detach().numpy(), want, rtol=0, atol=LIMIT * SINGLE * np.abs(want).max())
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", SOME)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("impl", IMPLS)
 def test_float64(impl, layout, activation):
@@ -295,7 +297,7 @@ def test_float64(impl, layout, activation):
     assert max(found.values()) <= 2 * LIMIT, found
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", SOME)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("impl", IMPLS)
 def test_bfloat16(impl, layout, activation):

@@ -232,8 +232,8 @@ def test_nothing_to_normalize(impl, groups, shape):
 def test_one_value_per_channel(impl, shape):
     inputs, upstream = draw(shape, 3)
     got = outcome(inputs, upstream, impl=impl)
-    torch.testing.assert_close(got, expected(inputs, upstream), **FLOAT64)
-    assert not got["d_x"].any()
+    # The gradient of x is g·γ/√ε − γ/√ε·g, which is 0 or a rounding of its terms: 2⁻⁵³·316.
+    torch.testing.assert_close(got, expected(inputs, upstream), rtol=1e-12, atol=1e-12)
 
 
 FORMATS = {
