@@ -1,0 +1,235 @@
+"""The transform on the CPU in as few passes over memory as it takes: numba kernels on torch's own threads.
+
+Shapes: x, y and what has their shape (N, …, C, …); statistics (G, C).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import struct
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from normwise.moments import moments_dtype
+from normwise.ops.activations import Activation
+from normwise.ops.batch_norm.cpu import job as words
+from normwise.ops.batch_norm.cpu.job import Kind
+from normwise.ops.batch_norm.cpu.layout import Plan, memory_format, plan, split
+from normwise.ops.cpu import threads
+
+DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+_GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
+_IDENTITY = Activation("identity")
+
+
+class Statistics(NamedTuple):
+    """What the transform normalizes with: arrays of shape (groups, channels) of the type that is accumulated in.
+
+    Attributes:
+        mean: μ, rounded.
+        var: the biased σ².
+        low: what rounding took from μ, or None where μ is taken as it is.
+        count: the number of values; None where the statistics are not the batch's own.
+    """
+
+    mean: Tensor
+    var: Tensor
+    low: Tensor | None = None
+    count: Tensor | None = None
+
+
+class Transform(NamedTuple):
+    """Everything but the tensors of the size of x.
+
+    ``weight`` and ``bias`` are contiguous and of the type of the statistics; ``mask`` is contiguous, of the shape of x with
+    size 1 on the channel's axis.
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+    activation: Activation | None
+    mask: Tensor | None
+    channel_dim: int
+    groups: int
+
+
+def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Statistics]:
+    """y = f(BN(x) + residual) and the batch's moments."""
+    work = _Work(x, residual, transform)
+    stats = _statistics(work.x, transform)
+    y = work.new()
+    if work.split.blocks == 1:
+        work.run("forward", stats, y)
+    else:
+        work.run("moments", stats, work.x, work.partial(3))
+        work.run("normalize", stats, y)
+    return y, stats
+
+
+def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics) -> Tensor:
+    """y = f((x − μ)·γ/√(σ² + ε) + β + residual), for given statistics."""
+    work = _Work(x, residual, transform)
+    y = work.new()
+    work.run("normalize", stats, y)
+    return y
+
+
+def moments(x: Tensor, transform: Transform) -> Statistics:
+    """The moments of x alone."""
+    work = _Work(x, None, transform)
+    stats = _statistics(work.x, transform)
+    work.run("moments", stats, work.x, work.partial(3))
+    return stats
+
+
+class Gradients(NamedTuple):
+    """Of the loss by x, weight, bias (both of shape (G, C)) and residual."""
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor
+    residual: Tensor | None
+
+
+def backward(
+    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics
+) -> Gradients:
+    """The gradients of all inputs; the statistics pass gradients on where they have a count."""
+    work = _Work(x, residual, transform, grad_y)
+    sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
+    grad_x, grad_residual = work.new(), None if residual is None else work.new()
+    if work.split.blocks == 1:
+        work.run("backward", stats, grad_x, None, sums, grad_residual)
+    else:
+        work.run("backward_reduce", stats, grad_x, work.partial(2), sums)
+        work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
+    return Gradients(grad_x, sums[0], sums[1], grad_residual)
+
+
+def backward_reduce(
+    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics
+) -> Tensor:
+    """The gradients of weight and bias, stacked: (2, G, C)."""
+    work = _Work(x, residual, transform, grad_y)
+    sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
+    work.run("backward_reduce", stats, work.x, work.partial(2), sums)
+    return sums
+
+
+def backward_elementwise(
+    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics, sums: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """The gradients of x and residual, given those of weight and bias over all the values that ``stats`` counts."""
+    work = _Work(x, residual, transform, grad_y)
+    grad_x, grad_residual = work.new(), None if residual is None else work.new()
+    work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
+    return grad_x, grad_residual
+
+
+class _Work:
+    """The tensors of one call, laid out alike, and the kernels that read them."""
+
+    def __init__(self, x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> None:
+        self.transform = transform
+        found = self._plan(x)
+        if found is None:
+            x = x.contiguous(memory_format=memory_format(x))
+            found = self._plan(x)
+            assert found is not None
+        self.x, self.plan = x, found
+        self.residual = None if residual is None else self._alike(residual)
+        self.grad_y = None if grad_y is None else self._alike(grad_y)
+        tensors = 1 if grad_y is None else 2 if residual is None else 3
+        self.split = split(found.layout, tensors, x.element_size())
+        self.threads = 1 if x.numel() < _GRAIN else torch.get_num_threads()
+
+    def _plan(self, tensor: Tensor) -> Plan | None:
+        return plan(tensor, self.transform.channel_dim, self.transform.groups, self.transform.mask is not None)
+
+    def new(self) -> Tensor:
+        """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
+        return torch.empty_like(self.x, memory_format=self.plan.format)
+
+    def partial(self, values: int) -> Tensor:
+        """Room for what each part finds out about each channel."""
+        layout = self.plan.layout
+        return torch.empty(self.split.blocks * layout.groups * layout.channels * values, dtype=torch.float64)
+
+    def _alike(self, tensor: Tensor) -> Tensor:
+        """The tensor, or a copy of it that the same kernel can read."""
+        if tensor.dtype is self.x.dtype:
+            if tensor.stride() == self.x.stride():
+                return tensor
+            found = self._plan(tensor)
+            if found is not None and found.layout == self.plan.layout:
+                return tensor
+        return self.new().copy_(tensor)
+
+    def _place(self, tensor: Tensor | None) -> tuple[int, ...]:
+        if tensor is None:
+            return (0, 0, 0, 0)
+        if tensor.stride() == self.x.stride():
+            return (tensor.data_ptr(), *self.plan.strides)
+        found = self._plan(tensor)
+        assert found is not None
+        return (tensor.data_ptr(), *found.strides)
+
+    def run(
+        self,
+        part: str,
+        stats: Statistics,
+        out: Tensor,
+        partial: Tensor | None = None,
+        sums: Tensor | None = None,
+        grad_residual: Tensor | None = None,
+    ) -> None:
+        """Compute one part of the transform."""
+        form, _, channels, outer, inner = self.plan.layout
+        strip, blocks, block, tasks = self.split
+        transform = self.transform
+        activation = transform.activation or _IDENTITY
+        masked = transform.mask is not None
+        kernel = _kernel(form, part, self.x.dtype, activation.name, self.residual is not None, masked)
+        parameter = activation.parameters[0] if activation.parameters else 0.0
+        grad_weight, grad_bias = (0, 0) if sums is None else (sums[0].data_ptr(), sums[1].data_ptr())
+        job = (
+            0, 0, tasks, channels, outer, inner, strip, blocks, block,
+            stats.count is not None, _bits(transform.eps), _bits(parameter),
+            _address(transform.weight), _address(transform.bias),
+            stats.mean.data_ptr(), stats.var.data_ptr(), _address(stats.low), _address(stats.count),
+            grad_weight, grad_bias, _address(partial), _address(transform.mask),
+            *self._place(self.x), *self._place(out), *self._place(self.residual),
+            *self._place(self.grad_y), *self._place(grad_residual),
+        )  # fmt: skip
+        threads.run(kernel, job, self.threads if tasks > 1 else 1)
+
+
+def _statistics(x: Tensor, transform: Transform) -> Statistics:
+    shape = (4, transform.groups, x.shape[transform.channel_dim])
+    return Statistics(*torch.empty(shape, dtype=moments_dtype(x.dtype)))
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _bits(value: float) -> int:
+    return int(struct.unpack("q", struct.pack("d", value))[0])
+
+
+@functools.lru_cache(maxsize=None)
+def _kernel(form: str, part: str, dtype: torch.dtype, activation: str, residual: bool, masked: bool) -> int:
+    if part == "moments":
+        activation, residual = "identity", False
+    kind = Kind(form, part, DTYPES[dtype], activation, residual, masked)
+    compiler = importlib.import_module("normwise.ops.cpu.compiler")
+    return int(compiler.compiled(repr(kind), lambda: _build(kind)))
+
+
+def _build(kind: Kind) -> object:
+    """Compile; only here is numba imported."""
+    return importlib.import_module(f"{__name__}.{kind.layout}").build(kind)

@@ -1,0 +1,62 @@
+"""The job that a kernel works on: 64-bit words, the same for every kernel; and what a kernel is specialised for.
+
+Addresses point at the first element; strides and sizes count elements. ``X`` to ``D`` each take four words: an address, and
+the strides of group, example and channel. Statistics are arrays of shape (groups, channels).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+(
+    NEXT,  # the next task, counted up
+    DONE,  # tasks finished, counted up
+    TASKS,
+    CHANNELS,
+    OUTER,  # examples per group (planes), or rows per group
+    INNER,  # positions per example and channel
+    STRIP,  # channels per task (rows)
+    BLOCKS,  # parts that the examples of a group are split in
+    BLOCK,  # examples per part
+    TRAINING,  # 1 where the moments are the batch's own and pass gradients on
+    EPS,  # a float64, bit by bit
+    PARAMETER,  # the activation's, likewise
+    WEIGHT,  # 0 for none
+    BIAS,  # 0 for none
+    MEAN,
+    VAR,
+    LOW,  # what rounding took from the mean; 0 for none
+    COUNT,
+    GRAD_WEIGHT,
+    GRAD_BIAS,
+    PARTIAL,  # float64 scratch for moments or sums of parts
+    MASK,  # bytes (groups, examples, positions); 0 for none
+) = range(22)
+X, Y, R, G, D = 22, 26, 30, 34, 38  # input, output (y, or the gradient of x), residual, gradient of y, of the residual
+WORDS = 42
+
+
+class Kind(NamedTuple):
+    """What a kernel is compiled for.
+
+    Attributes:
+        layout: ``"planes"`` or ``"rows"``.
+        part: ``forward`` and ``backward`` do all of a channel at once; ``moments``, ``normalize``, ``backward_reduce`` and
+            ``backward_elementwise`` are the four parts that they are made of.
+        dtype: of the elements.
+        activation: its name.
+        residual: whether something is added before the activation.
+        masked: whether there is a mask.
+    """
+
+    layout: str
+    part: str
+    dtype: str
+    activation: str
+    residual: bool
+    masked: bool
+
+    @property
+    def accumulator(self) -> str:
+        """The type of statistics and coefficients: float64 for float64, float32 otherwise."""
+        return "float64" if self.dtype == "float64" else "float32"

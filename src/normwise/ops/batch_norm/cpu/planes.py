@@ -1,0 +1,287 @@
+"""Kernels for inputs whose positions lie side by side: (N, C, S) with stride 1 along S.
+
+A task is one channel of one group, or, in the four parts, some of its examples. A channel is read in blocks that stay in the
+first-level cache between the sum and the sum of squared deviations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import cfunc, njit, types
+
+from normwise.ops.batch_norm.cpu.channel import channel
+from normwise.ops.batch_norm.cpu.job import (
+    BLOCK,
+    BLOCKS,
+    CHANNELS,
+    DONE,
+    INNER,
+    MASK,
+    NEXT,
+    OUTER,
+    PARAMETER,
+    PARTIAL,
+    TASKS,
+    D,
+    G,
+    Kind,
+    R,
+    X,
+    Y,
+)
+from normwise.ops.cpu.activations import functions
+from normwise.ops.cpu.memory import count_up, load, pointer_to, real, store
+
+_CACHED = 4096  # elements of a block
+SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
+EXACT = {"contract"}
+
+
+def build(kind: Kind) -> Any:
+    """The kernel, a ``numba.cfunc``."""
+    number = np.dtype(kind.accumulator).type
+    zero = number(0)
+    at, bytes_at, wide_at = pointer_to(kind.dtype), pointer_to("uint8"), pointer_to("float64")
+    masked, residual = kind.masked, kind.residual
+    forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
+    chan = channel(kind.accumulator)
+    coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
+    finish_moments, finish_gradients = chan.finish_moments, chan.finish_gradients
+
+    @njit(fastmath=SUM, error_model="numpy", forceinline=True)
+    def differences(p, m, x, mask, length, pivot):
+        """The number of values and Σ(x − pivot) of one run of positions."""
+        total, kept = zero, 0
+        for s in range(length):
+            d = load(p, x + s) - pivot
+            if masked:
+                keep = load(m, mask + s) != 0
+                d = d if keep else zero
+                kept += keep
+            total += d
+        return (kept if masked else length), total
+
+    @njit(fastmath=SUM, error_model="numpy", forceinline=True)
+    def squared_differences(p, m, x, mask, length, centre):
+        """Σ(x − centre)² of one run of positions."""
+        total = zero
+        for s in range(length):
+            d = load(p, x + s) - centre
+            if masked:
+                d = d if load(m, mask + s) != 0 else zero
+            total += d * d
+        return total
+
+    @njit(error_model="numpy")
+    def some_value(job, x, mask, length):
+        """A value that counts, or zero where none does."""
+        if not masked:
+            return load(at(job[X]), x)
+        for s in range(length):
+            if load(bytes_at(job[MASK]), mask + s) != 0:
+                return load(at(job[X]), x + s)
+        return zero
+
+    @njit(error_model="numpy")
+    def moments(job, x, mask, examples):
+        """Count, mean and sum of squared deviations of a channel in some examples."""
+        p, m = at(job[X]), bytes_at(job[MASK])
+        inner, step = job[INNER], job[X + 2]
+        together = max(1, _CACHED // max(inner, 1))
+        count, mean, squares = 0.0, 0.0, 0.0
+        for n in range(0, examples, together):
+            n_end = min(examples, n + together)
+            for s in range(0, inner, _CACHED):
+                length = min(_CACHED, inner - s)
+                pivot = some_value(job, x + n * step + s, mask + n * inner + s, length)
+                kept, total = 0.0, 0.0
+                for i in range(n, n_end):
+                    k, some = differences(p, m, x + i * step + s, mask + i * inner + s, length, pivot)
+                    kept += k
+                    total += some
+                if kept == 0:
+                    continue
+                exact = pivot + total / kept
+                centre = number(exact)
+                square = 0.0
+                for i in range(n, n_end):
+                    square += squared_differences(p, m, x + i * step + s, mask + i * inner + s, length, centre)
+                square = max(square - kept * (exact - centre) ** 2, 0.0)
+                count, mean, squares = merge(count, mean, squares, kept, exact, square)
+        return count, mean, squares
+
+    @njit(fastmath=EXACT, error_model="numpy")
+    def normalize(job, x, y, r, mask, length, mean, scale, shift):
+        px, py, pr, pm = at(job[X]), at(job[Y]), at(job[R]), bytes_at(job[MASK])
+        parameter = number(real(job[PARAMETER]))
+        for s in range(length):
+            z = (load(px, x + s) - mean) * scale + shift
+            if residual:
+                z += load(pr, r + s)
+            value = forward_of(z, parameter)
+            if masked:
+                value = value if load(pm, mask + s) != 0 else zero
+            store(py, y + s, value)
+
+    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    def gradient(pointers, places, z_by_x, parameter):
+        """x − mean and the gradient of z, at one element."""
+        px, pg, pr, pm = pointers
+        x, g, r, mask = places
+        mean, scale, shift = z_by_x
+        d = load(px, x) - mean
+        z = d * scale + shift
+        if residual:
+            z += load(pr, r)
+        value = load(pg, g) * derivative_of(z, parameter)
+        if masked:
+            keep = load(pm, mask) != 0
+            d = d if keep else zero
+            value = value if keep else zero
+        return d, value
+
+    @njit(error_model="numpy", forceinline=True)
+    def inputs(job):
+        return at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])
+
+    @njit(fastmath=SUM, error_model="numpy")
+    def reduce(job, x, g, r, mask, length, z_by_x):
+        """Σg and Σg·(x − mean) of one run of positions."""
+        pointers, parameter = inputs(job), number(real(job[PARAMETER]))
+        sum_g, sum_gx = zero, zero
+        for s in range(length):
+            d, value = gradient(pointers, (x + s, g + s, r + s, mask + s), z_by_x, parameter)
+            sum_g += value
+            sum_gx += value * d
+        return sum_g, sum_gx
+
+    @njit(fastmath=EXACT, error_model="numpy")
+    def elementwise(job, x, y, g, r, e, mask, length, z_by_x, dx_by):
+        pointers, parameter = inputs(job), number(real(job[PARAMETER]))
+        py, pe, pm = at(job[Y]), at(job[D]), bytes_at(job[MASK])
+        by_gradient, by_input, constant = dx_by
+        for s in range(length):
+            d, value = gradient(pointers, (x + s, g + s, r + s, mask + s), z_by_x, parameter)
+            dx = d * by_input + constant + value * by_gradient
+            if masked:
+                dx = dx if load(pm, mask + s) != 0 else zero
+            store(py, y + s, dx)
+            if residual:
+                store(pe, e + s, value)
+
+    @njit(error_model="numpy")
+    def start(job, tensor, group, c, n):
+        return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
+
+    @njit(error_model="numpy")
+    def all_moments(job, k, begin, end):
+        group, c = k // job[CHANNELS], k % job[CHANNELS]
+        mask = (group * job[OUTER] + begin) * job[INNER]
+        return moments(job, start(job, X, group, c, begin), mask, end - begin)
+
+    @njit(error_model="numpy")
+    def all_normalize(job, k, begin, end):
+        group, c = k // job[CHANNELS], k % job[CHANNELS]
+        mean, scale, shift = coefficients(job, k, c)
+        for n in range(begin, end):
+            mask = (group * job[OUTER] + n) * job[INNER]
+            x, y, r = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, R, group, c, n)
+            normalize(job, x, y, r, mask, job[INNER], mean, scale, shift)
+
+    @njit(error_model="numpy")
+    def all_reduce(job, k, begin, end):
+        group, c = k // job[CHANNELS], k % job[CHANNELS]
+        z_by_x = coefficients(job, k, c)
+        sum_g, sum_gx = 0.0, 0.0
+        for n in range(begin, end):
+            mask = (group * job[OUTER] + n) * job[INNER]
+            x, g, r = start(job, X, group, c, n), start(job, G, group, c, n), start(job, R, group, c, n)
+            for s in range(0, job[INNER], _CACHED):
+                length = min(_CACHED, job[INNER] - s)
+                a, b = reduce(job, x + s, g + s, r + s, mask + s, length, z_by_x)
+                sum_g += a
+                sum_gx += b
+        return sum_g, sum_gx
+
+    @njit(error_model="numpy")
+    def all_elementwise(job, k, begin, end):
+        group, c = k // job[CHANNELS], k % job[CHANNELS]
+        z_by_x, dx_by = coefficients(job, k, c), gradient_coefficients(job, k, c)
+        for n in range(begin, end):
+            mask = (group * job[OUTER] + n) * job[INNER]
+            x, y, g = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, G, group, c, n)
+            r, e = start(job, R, group, c, n), start(job, D, group, c, n)
+            elementwise(job, x, y, g, r, e, mask, job[INNER], z_by_x, dx_by)
+
+    def forward(job, task):
+        count, mean, squares = all_moments(job, task, 0, job[OUTER])
+        finish_moments(job, task, count, mean, squares)
+        all_normalize(job, task, 0, job[OUTER])
+
+    def backward(job, task):
+        sum_g, sum_gx = all_reduce(job, task, 0, job[OUTER])
+        finish_gradients(job, task, sum_g, sum_gx)
+        all_elementwise(job, task, 0, job[OUTER])
+
+    def moments_part(job, task):
+        k, block = task // job[BLOCKS], task % job[BLOCKS]
+        begin = block * job[BLOCK]
+        count, mean, squares = all_moments(job, k, begin, min(begin + job[BLOCK], job[OUTER]))
+        partial = wide_at(job[PARTIAL])
+        partial[3 * task] = count
+        partial[3 * task + 1] = mean
+        partial[3 * task + 2] = squares
+        if count_up(job, DONE) == job[TASKS] - 1:
+            for k in range(job[TASKS] // job[BLOCKS]):
+                count, mean, squares = 0.0, 0.0, 0.0
+                for i in range(3 * k * job[BLOCKS], 3 * (k + 1) * job[BLOCKS], 3):
+                    count, mean, squares = merge(count, mean, squares, partial[i], partial[i + 1], partial[i + 2])
+                finish_moments(job, k, count, mean, squares)
+
+    def reduce_part(job, task):
+        k, block = task // job[BLOCKS], task % job[BLOCKS]
+        begin = block * job[BLOCK]
+        sum_g, sum_gx = all_reduce(job, k, begin, min(begin + job[BLOCK], job[OUTER]))
+        partial = wide_at(job[PARTIAL])
+        partial[2 * task] = sum_g
+        partial[2 * task + 1] = sum_gx
+        if count_up(job, DONE) == job[TASKS] - 1:
+            for k in range(job[TASKS] // job[BLOCKS]):
+                sum_g, sum_gx = 0.0, 0.0
+                for i in range(2 * k * job[BLOCKS], 2 * (k + 1) * job[BLOCKS], 2):
+                    sum_g += partial[i]
+                    sum_gx += partial[i + 1]
+                finish_gradients(job, k, sum_g, sum_gx)
+
+    def normalize_part(job, task):
+        begin = task % job[BLOCKS] * job[BLOCK]
+        all_normalize(job, task // job[BLOCKS], begin, min(begin + job[BLOCK], job[OUTER]))
+
+    def elementwise_part(job, task):
+        begin = task % job[BLOCKS] * job[BLOCK]
+        all_elementwise(job, task // job[BLOCKS], begin, min(begin + job[BLOCK], job[OUTER]))
+
+    parts = {
+        "forward": forward,
+        "backward": backward,
+        "moments": moments_part,
+        "normalize": normalize_part,
+        "backward_reduce": reduce_part,
+        "backward_elementwise": elementwise_part,
+    }
+    return loop_over_tasks(njit(error_model="numpy")(parts[kind.part]))
+
+
+def loop_over_tasks(work: Any) -> Any:
+    """The C function that a thread runs: it takes tasks until none is left."""
+
+    @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
+    def kernel(job):
+        task = count_up(job, NEXT)
+        while task < job[TASKS]:
+            work(job, task)
+            task = count_up(job, NEXT)
+
+    return kernel

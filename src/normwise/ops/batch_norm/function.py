@@ -1,0 +1,166 @@
+"""The transform by the CPU kernels as functions that autograd knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normwise.moments import moments_dtype
+from normwise.ops.activations import activation as parse
+from normwise.ops.batch_norm import cpu, reference
+from normwise.ops.batch_norm.cpu import Statistics, Transform
+from normwise.ops.batch_norm.epilogue import normalize as reference_normalize
+
+
+class BatchNormFunction(torch.autograd.Function):
+    """Normalize with the batch's moments: (y, mean, var, count), the last three of shape (groups, channels)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        residual: Tensor | None,
+        mask: Tensor | None,
+        eps: float,
+        activation: str | None,
+        channel_dim: int,
+        groups: int,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+        y, stats = cpu.forward(x, residual, transform)
+        ctx.options = (eps, activation, channel_dim, groups)
+        ctx.has_residual = residual is not None
+        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, *stats)
+        ctx.set_materialize_grads(False)
+        assert stats.count is not None
+        ctx.mark_non_differentiable(stats.mean, stats.var, stats.count)
+        return y, stats.mean, stats.var, stats.count
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_y is None:
+            return (None,) * 9
+        x, weight, bias, residual, mask, *stats = ctx.saved_tensors
+        eps, activation, channel_dim, groups = ctx.options
+        if torch.is_grad_enabled():
+            function = None if activation is None else parse(activation)
+            options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
+            return *_again(ctx, grad_y, lambda *inputs: reference.batch_norm(*inputs, **options).y), *(None,) * 5
+        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, Statistics(*stats)), *(None,) * 5
+
+
+class NormalizeFunction(torch.autograd.Function):
+    """Normalize with given moments of shape (channels,), which receive no gradient: y."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        residual: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+        activation: str | None,
+        channel_dim: int,
+    ) -> Tensor:
+        transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+        ctx.options = (eps, activation, channel_dim)
+        ctx.has_residual = residual is not None
+        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mean, var)
+        return cpu.normalize(x, residual, transform, given(x, mean, var))
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, weight, bias, residual, mean, var = ctx.saved_tensors
+        eps, activation, channel_dim = ctx.options
+        if torch.is_grad_enabled():
+            function = None if activation is None else parse(activation)
+
+            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None = None) -> Tensor:
+                return reference_normalize(x, mean, var, weight, bias, eps, residual, function, channel_dim)
+
+            return *_again(ctx, grad_y, again), *(None,) * 5
+        transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 5
+
+
+def prepared(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int,
+) -> Transform:
+    """The transform as the kernels want it."""
+    dtype = moments_dtype(x.dtype)
+    function = None if activation is None else parse(activation)
+    mask = None if mask is None else mask.contiguous()
+    return Transform(_vector(weight, dtype), _vector(bias, dtype), eps, function, mask, channel_dim, groups)
+
+
+def given(x: Tensor, mean: Tensor, var: Tensor) -> Statistics:
+    """Statistics that are not the batch's own, as the kernels want them."""
+    dtype = moments_dtype(x.dtype)
+    return Statistics(mean.to(dtype).reshape(1, -1).contiguous(), var.to(dtype).reshape(1, -1).contiguous())
+
+
+def gradients(
+    ctx: Any,
+    grad_y: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    transform: Transform,
+    stats: Statistics,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of x, weight, bias and residual that are asked for."""
+    needs = ctx.needs_input_grad
+    if needs[0] or residual is not None:
+        found = cpu.backward(grad_y, x, residual, transform, stats)
+        grad_x, sums, grad_residual = (found.x if needs[0] else None), (found.weight, found.bias), found.residual
+    else:
+        weight_and_bias = cpu.backward_reduce(grad_y, x, None, transform, stats)
+        grad_x, sums, grad_residual = None, (weight_and_bias[0], weight_and_bias[1]), None
+    if needs[3] and residual is None:
+        grad_residual = grad_y if transform.mask is None else torch.where(transform.mask, grad_y, 0)
+    return grad_x, _summed(sums[0], weight, needs[1]), _summed(sums[1], bias, needs[2]), grad_residual
+
+
+def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[Tensor | None, ...]:
+    """The gradients as differentiable functions themselves, by the reference."""
+    x, weight, bias, residual = ctx.saved_tensors[:4]
+    if ctx.has_residual and residual is None:
+        residual = torch.zeros_like(x).requires_grad_()
+    inputs = (x, weight, bias, residual)
+    wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad[:4], strict=True) if needed]
+    y = function(x, weight, bias, residual=residual)
+    found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=True, materialize_grads=True))
+    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:4])
+
+
+def _kept(residual: Tensor | None, activation: str | None) -> Tensor | None:
+    """The residual, where the activation's derivative depends on it."""
+    return None if activation is None or activation == "identity" else residual
+
+
+def _vector(parameter: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if parameter is None else parameter.detach().to(dtype).contiguous()
+
+
+def _summed(gradient: Tensor, parameter: Tensor | None, needed: bool) -> Tensor | None:
+    """Over the groups, in the parameter's type."""
+    if parameter is None or not needed:
+        return None
+    return (gradient.squeeze(0) if len(gradient) == 1 else gradient.sum(0)).to(parameter.dtype)

@@ -1,0 +1,167 @@
+"""From a numba kernel to machine code, once per machine: compiled at first use, then read from disk.
+
+numba turns the kernel into LLVM's language, LLVM turns that into an object file, and the object file is kept. A process that
+finds all its kernels on disk never imports numba. A file's name is a hash of everything that decides its content: the
+kernel's name, the package's kernel sources, the versions of numba and LLVM, and the processor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from normwise.errors import NormwiseError
+
+ENTRY = "normwise_kernel"
+DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where object files are kept
+
+# What a kernel may call: compiler intrinsics, memory functions of C, and its mathematical functions.
+_ALLOWED = re.compile(r"llvm\.|mem(cpy|set|move)$|(exp|expm1|erf|erfc|tanh|sqrt|log1p)$")
+_DIGEST = 32
+
+_lock = threading.Lock()
+_engines: list[Any] = []  # machine code lives as long as its engine
+
+
+def compiled(name: str, build: Callable[[], Any]) -> int:
+    """The address of a kernel: a C function that takes a pointer to its job and returns nothing.
+
+    Args:
+        name: what distinguishes this kernel from every other of the package.
+        build: makes the kernel, a ``numba.cfunc``; called where no object file is found.
+    """
+    with _lock:
+        file = _file(name)
+        code = _read(file)
+        if code is None:
+            code = _object_code(build())
+            _write(file, code)
+        return _load(code)
+
+
+def cache_directory() -> Path | None:
+    """Where object files are kept, or None where nothing can be written.
+
+    ``$NORMWISE_CACHE``, else ``$XDG_CACHE_HOME/normwise`` or ``~/.cache/normwise``, else the system's temporary
+    directory, in a folder that belongs to the user.
+    """
+    candidates = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
+    if DIRECTORY in os.environ:
+        candidates = [Path(os.environ[DIRECTORY])]
+    else:
+        with contextlib.suppress(RuntimeError):
+            home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+            candidates.insert(0, Path(home) / "normwise")
+    return next((folder for folder in candidates if _usable(folder)), None)
+
+
+def _usable(folder: Path) -> bool:
+    """Whether files can be written there, and nobody else owns it: machine code will be read from it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+    return mine and os.access(folder, os.W_OK)
+
+
+@functools.cache
+def _fingerprint() -> str:
+    """What all kernels depend on: their sources, numba, LLVM and the processor."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    about = (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), _features())
+    return digest.hexdigest() + repr(about)
+
+
+@functools.cache
+def _features() -> str:
+    return str(llvm.get_host_cpu_features().flatten())
+
+
+def _file(name: str) -> Path | None:
+    folder = cache_directory()
+    if folder is None:
+        return None
+    return folder / f"{hashlib.sha256((_fingerprint() + name).encode()).hexdigest()[:32]}.o"
+
+
+def _read(file: Path | None) -> bytes | None:
+    """The object code in a file, or None where there is none or where the file is damaged."""
+    try:
+        content = b"" if file is None else file.read_bytes()
+    except OSError:
+        return None
+    digest, code = content[:_DIGEST], content[_DIGEST:]
+    return code if code and hashlib.sha256(code).digest() == digest else None
+
+
+def _write(file: Path | None, code: bytes) -> None:
+    """Keep the object code, complete or not at all; a full disk only costs the next process its compilation."""
+    if file is None:
+        return
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as unfinished:
+        unfinished.write(hashlib.sha256(code).digest() + code)
+        unfinished.close()
+        Path(unfinished.name).replace(file)
+
+
+def _object_code(kernel: Any) -> bytes:
+    module = llvm.parse_assembly(kernel.inspect_llvm() + _entry(kernel.native_name.removeprefix("cfunc.")))
+    _drop_all_but_entry(module)
+    foreign = [f.name for f in module.functions if f.is_declaration and not _ALLOWED.match(f.name)]
+    if foreign:
+        raise NormwiseError(f"the kernel calls {', '.join(foreign)}, which a process without numba lacks")
+    return bytes(_machine().emit_object(module))
+
+
+def _entry(function: str) -> str:
+    """A C function around one of numba's, which takes two more pointers, for a result and an exception; kernels have neither."""
+    return f"""
+define void @{ENTRY}(ptr %job) {{
+  %result = alloca ptr
+  %exception = alloca ptr
+  %status = call i32 @{function}(ptr %result, ptr %exception, ptr %job)
+  ret void
+}}
+"""
+
+
+def _drop_all_but_entry(module: Any) -> None:
+    """Remove numba's wrappers, which need numba at run time."""
+    for function in module.functions:
+        if not function.is_declaration and function.name != ENTRY:
+            function.linkage = "internal"
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, llvm.create_pass_builder(_machine(), llvm.PipelineTuningOptions(speed_level=0)))
+
+
+@functools.cache
+def _machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=_features(), opt=3, reloc="pic", codemodel="jitdefault", jit=True
+    )
+
+
+def _load(code: bytes) -> int:
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return int(engine.get_function_address(ENTRY))

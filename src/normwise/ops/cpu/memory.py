@@ -1,0 +1,120 @@
+"""What kernels need and numba's Python lacks: pointers from addresses, bfloat16 loads and stores, scratch, atomics.
+
+A pointer to uint16 stands for bfloat16: ``load`` widens to float32, ``store`` rounds to the nearest, ties to even.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+POINTERS = {
+    "float32": types.CPointer(types.float32),
+    "float64": types.CPointer(types.float64),
+    "bfloat16": types.CPointer(types.uint16),
+    "uint8": types.CPointer(types.uint8),
+    "int64": types.CPointer(types.int64),
+}
+_WORD = ir.IntType(64)
+_BITS = ir.IntType(32)
+
+
+def pointer_to(dtype: str) -> Any:
+    """The kernel function ``pointer(address)`` that makes an integer a pointer to elements of ``dtype``."""
+    kind = POINTERS[dtype]
+
+    @intrinsic
+    def pointer(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(kind))
+
+        return kind(types.int64), generate
+
+    return pointer
+
+
+def scratch(dtype: str, count: int) -> Any:
+    """The kernel function ``allocate()`` that gives ``count`` elements of ``dtype`` on the stack."""
+    kind = POINTERS[dtype]
+
+    @intrinsic
+    def allocate(typing: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            element = context.get_value_type(kind.dtype)
+            with builder.goto_entry_block():
+                array = builder.alloca(ir.ArrayType(element, count))
+                array.align = 64
+            return builder.bitcast(array, element.as_pointer())
+
+        return kind(), generate
+
+    return allocate
+
+
+@intrinsic
+def load(typing: Any, pointer: Any, index: Any) -> Any:
+    """Read ``pointer[index]``; bfloat16 as float32."""
+    half = pointer.dtype == types.uint16
+    result = types.float32 if half else pointer.dtype
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(builder.gep(args[0], [args[1]]))
+        value.align = context.get_abi_alignment(value.type)
+        if not half:
+            return value
+        return builder.bitcast(builder.shl(builder.zext(value, _BITS), ir.Constant(_BITS, 16)), ir.FloatType())
+
+    return result(pointer, types.int64), generate
+
+
+@intrinsic
+def store(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
+    """Write ``pointer[index] = value``; as bfloat16 rounded to the nearest, ties to even, NaN kept."""
+    half = pointer.dtype == types.uint16
+    kind = types.float32 if half else pointer.dtype
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = _round_to_bfloat16(builder, args[2]) if half else args[2]
+        written = builder.store(value, builder.gep(args[0], [args[1]]))
+        written.align = context.get_abi_alignment(value.type)
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, kind), generate
+
+
+def _round_to_bfloat16(builder: Any, value: Any) -> Any:
+    def constant(number: int) -> Any:
+        return ir.Constant(_BITS, number)
+
+    bits = builder.bitcast(value, _BITS)
+    tie = builder.and_(builder.lshr(bits, constant(16)), constant(1))
+    rounded = builder.add(bits, builder.add(tie, constant(0x7FFF)))
+    is_nan = builder.fcmp_unordered("uno", value, value)
+    kept = builder.select(is_nan, constant(0x7FC00000), rounded)
+    return builder.trunc(builder.lshr(kept, constant(16)), ir.IntType(16))
+
+
+@intrinsic
+def count_up(typing: Any, pointer: Any, index: Any) -> Any:
+    """Add 1 to the int64 ``pointer[index]`` and return what it was, as one step that no other thread can divide.
+
+    What a thread wrote before it counts is visible to whoever counts after it.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", builder.gep(args[0], [args[1]]), ir.Constant(_WORD, 1), "acq_rel")
+
+    return types.int64(pointer, types.int64), generate
+
+
+@intrinsic
+def real(typing: Any, word: Any) -> Any:
+    """Read the 64 bits of an int64 as a float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
