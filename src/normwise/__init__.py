@@ -17,6 +17,7 @@ _HOME = {
     "BatchNorm3d": "normwise.nn",
     "batch_normalize": "normwise.surgery",
     "errors": "normwise",
+    "explain": "normwise.ops",
     "lab": "normwise",
     "nn": "normwise",
     "ops": "normwise",

@@ -61,7 +61,7 @@ def _count(x: Tensor, dims: tuple[int, ...], mask: Tensor | None) -> Tensor:
     if mask is not None:
         return mask.expand(x.shape).sum(dims).to(x.dtype)
     kept = [n for dim, n in enumerate(x.shape) if dim not in dims]
-    return x.new_full(kept, math.prod(x.shape[dim] for dim in dims))
+    return x.new_full(kept, math.prod([x.shape[dim] for dim in dims]))
 
 
 def merge(a: Moments, b: Moments) -> Moments:

@@ -2,6 +2,17 @@
 
 from normwise.ops.activations import NAMES as ACTIVATIONS
 from normwise.ops.activations import Activation, activation, activation_of
-from normwise.ops.batch_norm import BatchNormOutput, batch_norm
+from normwise.ops.batch_norm import BatchNormOutput, batch_norm, normalize
+from normwise.ops.registry import Explanation, explain
 
-__all__ = ["ACTIVATIONS", "Activation", "BatchNormOutput", "activation", "activation_of", "batch_norm"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "BatchNormOutput",
+    "Explanation",
+    "activation",
+    "activation_of",
+    "batch_norm",
+    "explain",
+    "normalize",
+]

@@ -12,7 +12,6 @@ from normwise.moments import moments_dtype
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
 from normwise.ops.batch_norm.cpu import Statistics, Transform
-from normwise.ops.batch_norm.epilogue import normalize as reference_normalize
 
 
 class BatchNormFunction(torch.autograd.Function):
@@ -50,7 +49,11 @@ class BatchNormFunction(torch.autograd.Function):
         if torch.is_grad_enabled():
             function = None if activation is None else parse(activation)
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
-            return *_again(ctx, grad_y, lambda *inputs: reference.batch_norm(*inputs, **options).y), *(None,) * 5
+
+            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
+                return reference.batch_norm(x, weight, bias, residual=residual, **options).y
+
+            return *_again(ctx, grad_y, again), *(None,) * 5
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
         return *gradients(ctx, grad_y, x, weight, bias, residual, transform, Statistics(*stats)), *(None,) * 5
 
@@ -84,8 +87,9 @@ class NormalizeFunction(torch.autograd.Function):
         if torch.is_grad_enabled():
             function = None if activation is None else parse(activation)
 
-            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None = None) -> Tensor:
-                return reference_normalize(x, mean, var, weight, bias, eps, residual, function, channel_dim)
+            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
+                options = {"eps": eps, "residual": residual, "activation": function, "channel_dim": channel_dim}
+                return reference.normalize(x, mean, var, weight, bias, **options)
 
             return *_again(ctx, grad_y, again), *(None,) * 5
         transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
@@ -145,7 +149,7 @@ def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[T
         residual = torch.zeros_like(x).requires_grad_()
     inputs = (x, weight, bias, residual)
     wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad[:4], strict=True) if needed]
-    y = function(x, weight, bias, residual=residual)
+    y = function(x, weight, bias, residual)
     found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=True, materialize_grads=True))
     return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:4])
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from normwise.errors import InvalidArgumentError, ShapeError, choice
+from normwise.errors import InvalidArgumentError, ShapeError
+from normwise.ops import registry
 from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import reference
+from normwise.ops.batch_norm import cpu, library, reference
 from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.epilogue import check_residual
+from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction
 from normwise.ops.batch_norm.output import BatchNormOutput
-
-_IMPLS = ("auto", "reference", "torch")
-
 
 def batch_norm(
     x: Tensor,
@@ -47,9 +46,10 @@ def batch_norm(
         channel_dim: the axis of the channels.
         groups: split the examples (the first axis that is not the channel's) into this many consecutive groups of equal
             size, and normalize each with its own moments.
-        impl: ``"reference"`` (takes everything, has derivatives of every order), ``"torch"`` (PyTorch's kernel: no
-            mask, one group, ``channel_dim=1``, two values per channel or more, outside torch.func transforms) or
-            ``"auto"``, which takes ``torch`` where it can run.
+        impl: ``"cpu"`` (fused kernels: float32, float64 or bfloat16 on the CPU, outside torch.func transforms and
+            forward-mode differentiation), ``"torch"`` (PyTorch's kernel: no mask, one group, ``channel_dim=1``, two
+            values per channel or more, outside torch.func transforms), ``"reference"`` (takes everything, has
+            derivatives of every order) or ``"auto"``, the quickest that can run; ``normwise.explain`` says which.
 
     Returns:
         ``BatchNormOutput(y, mean, var, count)``. A channel in which nothing counts has mean, var and count 0; one with
@@ -66,16 +66,22 @@ def batch_norm(
     """
     channel_dim = _check(x, weight, bias, channel_dim)
     check_residual(x, residual)
-    function = None if activation is None else parse(activation)
-    obstacle = kernel.obstacle(x, mask, channel_dim, groups)
-    if impl not in _IMPLS:
-        raise InvalidArgumentError(choice(impl, _IMPLS, "impl"))
-    if impl == "torch" and obstacle:
-        raise InvalidArgumentError(f"impl='torch' cannot run here: {obstacle}; use impl='reference' or impl='auto'")
-    if impl != "reference" and not obstacle:
-        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
     _check_groups(x, channel_dim, groups)
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
+    if impl in ("auto", "cpu") and _is_traced(x):
+        y, mean, var, count, _ = library.batch_norm(
+            x, weight, bias, eps, residual, activation, mask, channel_dim, groups, impl
+        )
+        return BatchNormOutput(y, mean, var, count)
+    chosen = registry.choose(x, mask, channel_dim, groups, impl)
+    if chosen == "cpu":
+        y, *moments = BatchNormFunction.apply(
+            x, weight, bias, residual, mask, eps, activation, channel_dim, groups
+        )
+        return BatchNormOutput(y, *(m.squeeze(0) if groups == 1 else m for m in moments))
+    function = None if activation is None else parse(activation)
+    if chosen == "torch":
+        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
     return reference.batch_norm(
         x,
         weight,
@@ -89,7 +95,69 @@ def batch_norm(
     )
 
 
-def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, channel_dim: int) -> int:
+def normalize(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    residual: Tensor | None = None,
+    activation: str | None = None,
+    channel_dim: int = 1,
+    impl: str = "auto",
+) -> Tensor:
+    """Normalize each channel with given moments, then scale, shift, add and activate: the transform of inference.
+
+        y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
+
+    x, weight, bias and residual receive gradients; the moments are constants.
+
+    Args:
+        x: as in ``batch_norm``, as are ``weight``, ``bias``, ``eps``, ``residual``, ``activation`` and ``channel_dim``.
+        mean: μ of shape (C,).
+        var: σ² of shape (C,).
+        weight: γ of shape (C,), or None for 1.
+        bias: β of shape (C,), or None for 0.
+        eps: ε, added to the variance.
+        residual: a tensor of the shape of ``x``, or None for 0.
+        activation: a specification such as ``"relu"``, or None for the identity.
+        channel_dim: the axis of the channels.
+        impl: ``"cpu"`` (one pass; see ``batch_norm``), ``"torch"`` (``channel_dim=1``), ``"reference"`` or ``"auto"``.
+
+    Raises:
+        ShapeError: a shape does not fit ``x``.
+        InvalidArgumentError: as for ``batch_norm``.
+
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
+    """
+    channel_dim = _check(x, weight, bias, channel_dim, mean=mean, var=var)
+    check_residual(x, residual)
+    if _is_traced(x) and impl == "auto":
+        impl = "torch" if channel_dim == 1 else "reference"
+    if impl == "auto" and channel_dim == 1 and (x.numel() < registry.SMALL or cpu.obstacle(x) is not None):
+        impl = "torch"
+    chosen = impl if impl == "torch" and channel_dim == 1 else registry.choose(x, None, channel_dim, 1, impl)
+    if chosen == "cpu":
+        return NormalizeFunction.apply(  # type: ignore[no-any-return]
+            x, weight, bias, residual, mean.detach(), var.detach(), eps, activation, channel_dim
+        )
+    function = None if activation is None else parse(activation)
+    options = {"eps": eps, "residual": residual, "activation": function}
+    if chosen == "torch":
+        return kernel.normalize(x, mean, var, weight, bias, **options)
+    return reference.normalize(x, mean, var, weight, bias, channel_dim=channel_dim, **options)
+
+
+def _is_traced(x: Tensor) -> bool:
+    """Whether somebody records what is done with x, so that it must be an operator that torch knows."""
+    if torch.compiler.is_compiling():
+        return x.device.type == "cpu" and x.dtype in cpu.DTYPES
+    return not registry.is_plain(x) and cpu.obstacle(x) is None
+
+
+def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, channel_dim: int, **moments: Tensor) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
     if x.ndim < 2:
         raise ShapeError(
@@ -104,7 +172,7 @@ def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, channel_dim: i
             f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"
         )
     channels = x.shape[channel_dim]
-    for name, vector in (("weight", weight), ("bias", bias)):
+    for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
         if vector is not None and vector.shape != (channels,):
             raise ShapeError(
                 f"{name} must have shape ({channels},), one value per channel of x, which has shape {tuple(x.shape)} "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from normwise.moments import batch_moments
+from normwise.moments import batch_moments, moments_dtype
 from normwise.ops.activations import Activation
 from normwise.ops.batch_norm.epilogue import add_and_activate
 from normwise.ops.batch_norm.output import BatchNormOutput
@@ -45,6 +45,31 @@ def batch_norm(
     y = _join(_masked(y_GNCS, mask_GNCS), channel_dim).to(x.dtype)
     mean, var, count = (m.detach().squeeze(0) if groups == 1 else m.detach() for m in (mean_GC, var_GC, count_GC))
     return BatchNormOutput(y, mean, var, count)
+
+
+def normalize(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    residual: Tensor | None = None,
+    activation: Activation | None = None,
+    channel_dim: int = 1,
+) -> Tensor:
+    """The transform of ``normwise.ops.normalize``, whose arguments have been checked."""
+    dtype = moments_dtype(x.dtype)
+
+    def spread(vector: Tensor) -> Tensor:
+        return vector.to(dtype).reshape([-1 if dim == channel_dim else 1 for dim in range(x.ndim)])
+
+    scale = torch.rsqrt(var.to(dtype) + eps) if weight is None else torch.rsqrt(var.to(dtype) + eps) * weight
+    y = (x.to(dtype) - spread(mean)) * spread(scale)
+    if bias is not None:
+        y = y + spread(bias)
+    return add_and_activate(y, residual, activation).to(x.dtype)
 
 
 def _split(x: Tensor, channel_dim: int, groups: int) -> Tensor:

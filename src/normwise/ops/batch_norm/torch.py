@@ -54,3 +54,19 @@ def batch_norm(
 
 def _to(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return None if tensor is None else tensor.to(dtype)
+
+
+def normalize(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    residual: Tensor | None = None,
+    activation: Activation | None = None,
+) -> Tensor:
+    """The transform of ``normwise.ops.normalize``, whose arguments have been checked."""
+    y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
+    return add_and_activate(y, residual, activation)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from normwise.moments import moments_dtype
 from normwise.ops.activations import Activation
@@ -23,6 +24,19 @@ from normwise.ops.cpu import threads
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
 _IDENTITY = Activation("identity")
+
+
+def obstacle(x: Tensor) -> str | None:
+    """Why the kernels cannot take this input, or None where they can."""
+    if x.device.type != "cpu":
+        return f"it needs tensors on the CPU, got one on {x.device}"
+    if x.dtype not in DTYPES:
+        return f"it needs float32, float64 or bfloat16, got {str(x.dtype).removeprefix('torch.')}"
+    if torch._C._are_functorch_transforms_active():
+        return "it has no rule for torch.func transforms"
+    if forward_ad._current_level >= 0:
+        return "it has no rule for forward-mode differentiation"
+    return None
 
 
 class Statistics(NamedTuple):

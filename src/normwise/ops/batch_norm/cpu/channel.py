@@ -40,7 +40,7 @@ def channel(accumulator: str) -> Channel:
     number = np.dtype(accumulator).type
     at = pointer_to(accumulator)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def scale_and_low(job, k, c):
         scale = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
         if job[WEIGHT] != 0:
@@ -50,7 +50,7 @@ def channel(accumulator: str) -> Channel:
             low = np.float64(load(at(job[LOW]), k))
         return scale, low
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def coefficients(job, k, c):
         """z = (x − mean)·scale + shift."""
         scale, low = scale_and_low(job, k, c)
@@ -59,19 +59,21 @@ def channel(accumulator: str) -> Channel:
             shift += load(at(job[BIAS]), c)
         return load(at(job[MEAN]), k), number(scale), number(shift)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def gradient_coefficients(job, k, c):
         """dx = g·by_gradient + (x − mean)·by_input + constant."""
         scale, low = scale_and_low(job, k, c)
         if job[TRAINING] == 0:
             return number(scale), number(0), number(0)
-        count = max(np.float64(load(at(job[COUNT]), k)), 1.0)
+        count = np.float64(load(at(job[COUNT]), k))
+        if count <= 1.0:
+            return number(0), number(0), number(0)
         inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
         by_input = -scale * inverse * load(at(job[GRAD_WEIGHT]), k) / count
         constant = -scale * load(at(job[GRAD_BIAS]), k) / count - by_input * low
         return number(scale), number(by_input), number(constant)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def finish_moments(job, k, count, mean, squares):
         """Write the moments; ``squares`` is the sum of squared deviations."""
         rounded = number(mean)
@@ -80,7 +82,7 @@ def channel(accumulator: str) -> Channel:
         store(at(job[VAR]), k, number(squares / max(count, 1.0)))
         store(at(job[COUNT]), k, number(count))
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def finish_gradients(job, k, sum_g, sum_gx):
         """Write the gradients of γ and β, from the sums of g and of g·(x − rounded mean)."""
         inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
@@ -93,7 +95,7 @@ def channel(accumulator: str) -> Channel:
     return Channel(coefficients, gradient_coefficients, finish_moments, finish_gradients, merge)
 
 
-@njit(error_model="numpy")
+@njit(fastmath=False, error_model="numpy")
 def merge(count, mean, squares, more, more_mean, more_squares):
     """The moments of two sets together (Chan, Golub & LeVeque 1983); the second one may be empty."""
     total = max(count + more, 1.0)

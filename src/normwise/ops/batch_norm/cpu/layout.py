@@ -70,6 +70,11 @@ def memory_format(x: Tensor) -> torch.memory_format:
     return _format(x.shape, x.stride())
 
 
+def traced_memory_format(x: Tensor) -> torch.memory_format:
+    """The same for a tensor whose sizes may be symbols."""
+    return _format(tuple(x.shape), tuple(x.stride()))
+
+
 @functools.lru_cache(maxsize=4096)
 def _plan(
     shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool

@@ -32,11 +32,11 @@ from normwise.ops.batch_norm.cpu.job import (
     Y,
 )
 from normwise.ops.cpu.activations import functions
+from normwise.ops.cpu.intrinsics import fma
 from normwise.ops.cpu.memory import count_up, load, pointer_to, real, store
 
 _CACHED = 4096  # elements of a block
 SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
-EXACT = {"contract"}
 
 
 def build(kind: Kind) -> Any:
@@ -74,7 +74,7 @@ def build(kind: Kind) -> Any:
             total += d * d
         return total
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def some_value(job, x, mask, length):
         """A value that counts, or zero where none does."""
         if not masked:
@@ -84,7 +84,7 @@ def build(kind: Kind) -> Any:
                 return load(at(job[X]), x + s)
         return zero
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def moments(job, x, mask, examples):
         """Count, mean and sum of squared deviations of a channel in some examples."""
         p, m = at(job[X]), bytes_at(job[MASK])
@@ -112,12 +112,12 @@ def build(kind: Kind) -> Any:
                 count, mean, squares = merge(count, mean, squares, kept, exact, square)
         return count, mean, squares
 
-    @njit(fastmath=EXACT, error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def normalize(job, x, y, r, mask, length, mean, scale, shift):
         px, py, pr, pm = at(job[X]), at(job[Y]), at(job[R]), bytes_at(job[MASK])
         parameter = number(real(job[PARAMETER]))
         for s in range(length):
-            z = (load(px, x + s) - mean) * scale + shift
+            z = fma(load(px, x + s) - mean, scale, shift)
             if residual:
                 z += load(pr, r + s)
             value = forward_of(z, parameter)
@@ -125,14 +125,14 @@ def build(kind: Kind) -> Any:
                 value = value if load(pm, mask + s) != 0 else zero
             store(py, y + s, value)
 
-    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def gradient(pointers, places, z_by_x, parameter):
         """x − mean and the gradient of z, at one element."""
         px, pg, pr, pm = pointers
         x, g, r, mask = places
         mean, scale, shift = z_by_x
         d = load(px, x) - mean
-        z = d * scale + shift
+        z = fma(d, scale, shift)
         if residual:
             z += load(pr, r)
         value = load(pg, g) * derivative_of(z, parameter)
@@ -142,7 +142,7 @@ def build(kind: Kind) -> Any:
             value = value if keep else zero
         return d, value
 
-    @njit(error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def inputs(job):
         return at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])
 
@@ -157,31 +157,31 @@ def build(kind: Kind) -> Any:
             sum_gx += value * d
         return sum_g, sum_gx
 
-    @njit(fastmath=EXACT, error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def elementwise(job, x, y, g, r, e, mask, length, z_by_x, dx_by):
         pointers, parameter = inputs(job), number(real(job[PARAMETER]))
         py, pe, pm = at(job[Y]), at(job[D]), bytes_at(job[MASK])
         by_gradient, by_input, constant = dx_by
         for s in range(length):
             d, value = gradient(pointers, (x + s, g + s, r + s, mask + s), z_by_x, parameter)
-            dx = d * by_input + constant + value * by_gradient
+            dx = fma(value, by_gradient, fma(d, by_input, constant))
             if masked:
                 dx = dx if load(pm, mask + s) != 0 else zero
             store(py, y + s, dx)
             if residual:
                 store(pe, e + s, value)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def start(job, tensor, group, c, n):
         return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_moments(job, k, begin, end):
         group, c = k // job[CHANNELS], k % job[CHANNELS]
         mask = (group * job[OUTER] + begin) * job[INNER]
         return moments(job, start(job, X, group, c, begin), mask, end - begin)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_normalize(job, k, begin, end):
         group, c = k // job[CHANNELS], k % job[CHANNELS]
         mean, scale, shift = coefficients(job, k, c)
@@ -190,7 +190,7 @@ def build(kind: Kind) -> Any:
             x, y, r = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, R, group, c, n)
             normalize(job, x, y, r, mask, job[INNER], mean, scale, shift)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_reduce(job, k, begin, end):
         group, c = k // job[CHANNELS], k % job[CHANNELS]
         z_by_x = coefficients(job, k, c)
@@ -205,7 +205,7 @@ def build(kind: Kind) -> Any:
                 sum_gx += b
         return sum_g, sum_gx
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_elementwise(job, k, begin, end):
         group, c = k // job[CHANNELS], k % job[CHANNELS]
         z_by_x, dx_by = coefficients(job, k, c), gradient_coefficients(job, k, c)

@@ -34,12 +34,12 @@ from normwise.ops.batch_norm.cpu.job import (
 )
 from normwise.ops.batch_norm.cpu.planes import loop_over_tasks
 from normwise.ops.cpu.activations import functions
+from normwise.ops.cpu.intrinsics import fma
 from normwise.ops.cpu.memory import count_up, load, pointer_to, real, scratch, store
 
 COLUMNS = 512  # of a strip, at most
 _CACHED = 8192  # elements that are read twice in a row
 TOGETHER = 4  # rows that are added at once, so that a sum is loaded and stored a quarter as often
-EXACT = {"contract"}
 
 
 def build(kind: Kind) -> Any:
@@ -54,15 +54,15 @@ def build(kind: Kind) -> Any:
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
     finish_moments, finish_gradients = chan.finish_moments, chan.finish_gradients
 
-    @njit(error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def counts(job, group, row):
         return not masked or load(bytes_at(job[MASK]), group * job[OUTER] + row) != 0
 
-    @njit(error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def place(job, tensor, group, row, column):
         return group * job[tensor + 1] + row * job[tensor + 2] + column
 
-    @njit(error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def fill(p, value, width):
         for j in range(width):
             store(p, j, value)
@@ -70,7 +70,7 @@ def build(kind: Kind) -> Any:
     def adders(rows):
         """Functions that add (x − centre) and its square to the sums of each column, ``rows`` rows at once."""
 
-        @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+        @njit(fastmath=False, error_model="numpy", forceinline=True)
         def add_differences(p, x, step, centre, sums, width):
             for j in range(width):
                 c, total = load(centre, j), load(sums, j)
@@ -78,7 +78,7 @@ def build(kind: Kind) -> Any:
                     total += load(p, x + i * step + j) - c
                 store(sums, j, total)
 
-        @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+        @njit(fastmath=False, error_model="numpy", forceinline=True)
         def add_squares(p, x, step, centre, sums, width):
             for j in range(width):
                 c, total = load(centre, j), load(sums, j)
@@ -92,7 +92,7 @@ def build(kind: Kind) -> Any:
     add_difference, add_square = adders(1)
     add_differences, add_squares = adders(TOGETHER)
 
-    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def merge_columns(count, more, centre, first, second, mean, squares, width):
         """Merge ``more`` rows, their sums about a first ``centre`` and squares about its correction, into ``count`` rows."""
         total = count + more
@@ -105,13 +105,13 @@ def build(kind: Kind) -> Any:
             store(mean, j, load(mean, j) + delta * share)
             store(squares, j, load(squares, j) + square + delta * delta * (count * share))
 
-    @njit(error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def first_counting(job, group, row, end):
         while row < end and not counts(job, group, row):
             row += 1
         return row
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def moments(job, group, column, width, begin, end, mean, squares):
         """Moments of each column in some rows; returns how many rows count."""
         p, step = at(job[X]), job[X + 2]
@@ -160,7 +160,7 @@ def build(kind: Kind) -> Any:
             count += kept
         return count
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def channel_moments(count, mean, squares, i, inner):
         """The moments of the i-th channel of a strip, from those of its columns."""
         n, centre, square = 0.0, 0.0, 0.0
@@ -168,7 +168,7 @@ def build(kind: Kind) -> Any:
             n, centre, square = merge(n, centre, square, count, load(mean, j), load(squares, j))
         return n, centre, square
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def spread(job, group, first, channels, mean, scale, shift):
         """The coefficients of each column."""
         for i in range(channels):
@@ -178,7 +178,7 @@ def build(kind: Kind) -> Any:
                 store(scale, j, values[1])
                 store(shift, j, values[2])
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def spread_gradient(job, group, first, channels, by_gradient, by_input, constant):
         for i in range(channels):
             values = gradient_coefficients(job, group * job[CHANNELS] + first + i, first + i)
@@ -187,44 +187,44 @@ def build(kind: Kind) -> Any:
                 store(by_input, j, values[1])
                 store(constant, j, values[2])
 
-    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def normalize_row(job, x, y, r, mean, scale, shift, width):
         px, py, pr = at(job[X]), at(job[Y]), at(job[R])
         parameter = number(real(job[PARAMETER]))
         for j in range(width):
-            z = (load(px, x + j) - load(mean, j)) * load(scale, j) + load(shift, j)
+            z = fma(load(px, x + j) - load(mean, j), load(scale, j), load(shift, j))
             if residual:
                 z += load(pr, r + j)
             store(py, y + j, forward_of(z, parameter))
 
-    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def reduce_row(job, x, g, r, mean, scale, shift, sum_g, sum_gx, width):
         px, pg, pr = at(job[X]), at(job[G]), at(job[R])
         parameter = number(real(job[PARAMETER]))
         for j in range(width):
             d = load(px, x + j) - load(mean, j)
-            z = d * load(scale, j) + load(shift, j)
+            z = fma(d, load(scale, j), load(shift, j))
             if residual:
                 z += load(pr, r + j)
             value = load(pg, g + j) * derivative_of(z, parameter)
             store(sum_g, j, load(sum_g, j) + value)
             store(sum_gx, j, load(sum_gx, j) + value * d)
 
-    @njit(fastmath=EXACT, error_model="numpy", forceinline=True)
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def elementwise_row(job, x, y, g, r, e, mean, scale, shift, by_gradient, by_input, constant, width):
         px, py, pg, pr, pe = at(job[X]), at(job[Y]), at(job[G]), at(job[R]), at(job[D])
         parameter = number(real(job[PARAMETER]))
         for j in range(width):
             d = load(px, x + j) - load(mean, j)
-            z = d * load(scale, j) + load(shift, j)
+            z = fma(d, load(scale, j), load(shift, j))
             if residual:
                 z += load(pr, r + j)
             value = load(pg, g + j) * derivative_of(z, parameter)
-            store(py, y + j, d * load(by_input, j) + load(constant, j) + value * load(by_gradient, j))
+            store(py, y + j, fma(value, load(by_gradient, j), fma(d, load(by_input, j), load(constant, j))))
             if residual:
                 store(pe, e + j, value)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_normalize(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         spread(job, group, first, channels, mean, scale, shift)
@@ -238,7 +238,7 @@ def build(kind: Kind) -> Any:
                 for j in range(width):
                     store(at(job[Y]), y + j, zero)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
         mean, scale, shift, sum_g, sum_gx = vector(), vector(), vector(), vector(), vector()
         spread(job, group, first, channels, mean, scale, shift)
@@ -259,7 +259,7 @@ def build(kind: Kind) -> Any:
                 store(sums_g, j, load(sums_g, j) + load(sum_g, j))
                 store(sums_gx, j, load(sums_gx, j) + load(sum_gx, j))
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def all_elementwise(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         by_gradient, by_input, constant = vector(), vector(), vector()
@@ -280,14 +280,14 @@ def build(kind: Kind) -> Any:
                     if residual:
                         store(at(job[D]), e + j, zero)
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def total(sums, i, inner):
         value = 0.0
         for j in range(i * inner, (i + 1) * inner):
             value += load(sums, j)
         return value
 
-    @njit(error_model="numpy")
+    @njit(fastmath=False, error_model="numpy")
     def strip_of(job, task):
         """Group, first channel, number of channels, block, and its rows from … to."""
         strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]

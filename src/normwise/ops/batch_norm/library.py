@@ -1,0 +1,163 @@
+"""The transform as an operator that torch knows: for torch.compile, torch.export and everything else that traces.
+
+``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x, weight,
+bias and residual. Eager calls do not pass through here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normwise.moments import moments_dtype
+from normwise.ops import registry
+from normwise.ops.activations import activation as parse
+from normwise.ops.batch_norm import cpu, reference
+from normwise.ops.batch_norm import torch as kernel
+from normwise.ops.batch_norm.cpu import Statistics
+from normwise.ops.batch_norm.cpu.layout import traced_memory_format
+from normwise.ops.batch_norm.function import prepared
+
+
+@torch.library.custom_op("normwise::batch_norm", mutates_args=())
+def batch_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    residual: Tensor | None,
+    activation: str | None,
+    mask: Tensor | None,
+    channel_dim: int,
+    groups: int,
+    impl: str = "auto",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The transform of ``normwise.ops.batch_norm``, and what rounding took from the mean."""
+    mask = _full(mask, x, channel_dim)
+    chosen = registry.choose(x, mask, channel_dim, groups, impl)
+    if chosen == "cpu":
+        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+        y, stats = cpu.forward(x, residual, transform)
+        mean, var, low, count = (None if s is None else s.clone().squeeze(0) if groups == 1 else s.clone() for s in stats)
+        assert low is not None and count is not None
+        return y, mean, var, count, low
+    function = None if activation is None else parse(activation)
+    if chosen == "torch":
+        y, mean, var, count = kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
+    else:
+        options = {"mask": mask, "channel_dim": channel_dim, "groups": groups}
+        y, mean, var, count = reference.batch_norm(
+            x, weight, bias, eps=eps, residual=residual, activation=function, **options
+        )
+    y = y.contiguous(memory_format=traced_memory_format(x))
+    return (y.clone() if y is x else y), mean, var, count, torch.zeros_like(mean)
+
+
+@batch_norm.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    residual: Tensor | None,
+    activation: str | None,
+    mask: Tensor | None,
+    channel_dim: int,
+    groups: int,
+    impl: str = "auto",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    channels = x.shape[channel_dim]
+    shape = (channels,) if groups == 1 else (groups, channels)
+    mean, var, count, low = (x.new_empty(shape, dtype=moments_dtype(x.dtype)) for _ in range(4))
+    return torch.empty_like(x, memory_format=traced_memory_format(x)), mean, var, count, low
+
+
+@torch.library.custom_op("normwise::batch_norm_backward", mutates_args=())
+def batch_norm_backward(
+    grad_y: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    count: Tensor,
+    low: Tensor,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of x, weight, bias and residual; the last is empty where there is no residual."""
+    mask = _full(mask, x, channel_dim)
+    dtype = moments_dtype(x.dtype)
+    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+    shape = (groups, x.shape[channel_dim])
+    stats = Statistics(*(s.reshape(shape).contiguous() for s in (mean, var, low, count)))
+    found = cpu.backward(grad_y.to(x.dtype), x, residual, transform, stats)
+    sums = (found.weight.sum(0), found.bias.sum(0))
+    like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
+    grad_residual = x.new_empty(0) if found.residual is None else found.residual
+    return found.x, sums[0].to(like[0]), sums[1].to(like[1]), grad_residual
+
+
+@batch_norm_backward.register_fake
+def _(
+    grad_y: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    count: Tensor,
+    low: Tensor,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dtype = moments_dtype(x.dtype)
+
+    def vector(parameter: Tensor | None) -> Tensor:
+        return x.new_empty(x.shape[channel_dim], dtype=dtype if parameter is None else parameter.dtype)
+
+    def like() -> Tensor:
+        return torch.empty_like(x, memory_format=traced_memory_format(x))
+
+    return like(), vector(weight), vector(bias), x.new_empty(0) if residual is None else like()
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, eps, residual, activation, mask, channel_dim, groups, _ = inputs
+    ctx.options = (eps, activation, channel_dim, groups)
+    ctx.save_for_backward(x, weight, bias, residual, mask, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad_y is None:
+        return (None,) * 10
+    x, weight, bias, residual, *rest = ctx.saved_tensors
+    grads = batch_norm_backward(grad_y, x, weight, bias, residual, *rest, *ctx.options)
+    given = (x, weight, bias, residual)
+    grad_x, grad_weight, grad_bias, grad_residual = (
+        grad if tensor is not None else None for grad, tensor in zip(grads, given, strict=True)
+    )
+    return grad_x, grad_weight, grad_bias, None, grad_residual, None, None, None, None, None
+
+
+batch_norm.register_autograd(_backward, setup_context=_setup)
+
+
+def _full(mask: Tensor | None, x: Tensor, channel_dim: int) -> Tensor | None:
+    """The mask with the axes of ``x``, where a caller of the bare operator left out the channel's."""
+    if mask is None or mask.ndim == x.ndim:
+        return mask
+    sizes = [n for dim, n in enumerate(x.shape) if dim != channel_dim % x.ndim]
+    return mask.expand(sizes).unsqueeze(channel_dim % x.ndim)
