@@ -15,6 +15,7 @@ def test_public_names_are_frozen():
         "BatchNorm3d",
         "batch_normalize",
         "errors",
+        "explain",
         "lab",
         "nn",
         "ops",

@@ -35,6 +35,7 @@ def batch_norm(
     impl: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The transform of ``normwise.ops.batch_norm``, and what rounding took from the mean."""
+    channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
     chosen = registry.choose(x, mask, channel_dim, groups, impl)
     if chosen == "cpu":
@@ -92,6 +93,7 @@ def batch_norm_backward(
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, weight, bias and residual; the last is empty where there is no residual."""
+    channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
     dtype = moments_dtype(x.dtype)
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
@@ -159,5 +161,5 @@ def _full(mask: Tensor | None, x: Tensor, channel_dim: int) -> Tensor | None:
     """The mask with the axes of ``x``, where a caller of the bare operator left out the channel's."""
     if mask is None or mask.ndim == x.ndim:
         return mask
-    sizes = [n for dim, n in enumerate(x.shape) if dim != channel_dim % x.ndim]
-    return mask.expand(sizes).unsqueeze(channel_dim % x.ndim)
+    sizes = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
+    return mask.expand(sizes).unsqueeze(channel_dim)

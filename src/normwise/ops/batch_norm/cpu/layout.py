@@ -80,6 +80,8 @@ def _plan(
     shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool
 ) -> Plan | None:
     kept = _format(shape, stride)
+    if 0 in shape:
+        return Plan(Layout("planes", groups, shape[channel_dim], 0, 0), Strides(0, 0, 0), kept)
     found = _lie(shape, stride, channel_dim, groups, masked)
     dense = _lie(shape, _dense(shape, kept), channel_dim, groups, masked)
     return Plan(*found, kept) if found is not None and dense is not None and found[0] == dense[0] else None
