@@ -64,7 +64,7 @@ def ours(case: Case, inputs: Inputs, impl: str = "auto") -> Contender:
 def _with_impl(layer: _BatchNorm, case: Case, impl: str) -> Forward:
     def forward(x: Tensor, residual: Tensor | None) -> Tensor:
         common: Any = {"eps": EPS, "residual": residual, "activation": case.activation, "impl": impl}
-        if not layer.training:
+        if not layer.training and layer.running_mean is not None and layer.running_var is not None:
             return ops.normalize(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, **common)
         batch = ops.batch_norm(x, layer.weight, layer.bias, **common)
         statistics.update(layer, batch)

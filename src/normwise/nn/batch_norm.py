@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise import ops
 from normwise.errors import ShapeError
 from normwise.nn import statistics
-from normwise.ops.batch_norm.epilogue import add_and_activate, check_residual
 
 
 class _Layer(_BatchNorm):
@@ -74,9 +72,12 @@ class _Layer(_BatchNorm):
             )
 
     def _evaluate(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        check_residual(x, residual)
-        y = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        return add_and_activate(y, residual, None if self.activation is None else ops.activation(self.activation))
+        mean, var = self.running_mean, self.running_var
+        assert mean is not None
+        assert var is not None
+        return ops.normalize(
+            x, mean, var, self.weight, self.bias, eps=self.eps, residual=residual, activation=self.activation
+        )
 
     def extra_repr(self) -> str:
         text = str(super().extra_repr())  # type: ignore[no-untyped-call]

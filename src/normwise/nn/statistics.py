@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise import moments
-from normwise.ops import BatchNormOutput
+from normwise.ops import BatchNormOutput, registry
+from normwise.ops.batch_norm import cpu
 
 
 def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
@@ -20,6 +22,9 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
     batches. An empty batch moves the counter and leaves the statistics, as in torch. Buffers change in place.
     """
     batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
+    if mean is not None and var is not None and _is_quick(mean, var, batch):
+        cpu.update(mean, var, batches, batch.mean, batch.var, batch.count, layer.momentum)
+        return
     if batches is not None:
         batches.add_(1)
     if mean is None or var is None or batch.y.numel() == 0:
@@ -29,3 +34,15 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
         momentum = moments.cumulative_momentum(batches, mean.dtype)
     moments.running(mean, batch.mean, momentum, out=mean)
     moments.running(var, moments.unbiased(batch.var, batch.count), momentum, out=var)
+
+
+def _is_quick(mean: Tensor, var: Tensor, batch: BatchNormOutput) -> bool:
+    """Whether one compiled call does it."""
+    return (
+        not torch.compiler.is_compiling()
+        and registry.is_plain(mean)
+        and cpu.can_update(mean, batch.mean)
+        and mean.is_contiguous()
+        and var.is_contiguous()
+        and batch.y.numel() > 0
+    )

@@ -40,7 +40,15 @@ def channels_of(options) -> int:
 def positional(**given):
     """The arguments of the registered operator, in the order of its schema."""
     schema = torch.ops.normwise.batch_norm.default._schema
-    defaults = {"eps": EPS, "residual": None, "activation": None, "mask": None, "channel_dim": 1, "groups": 1, "impl": "auto"}
+    defaults = {
+        "eps": EPS,
+        "residual": None,
+        "activation": None,
+        "mask": None,
+        "channel_dim": 1,
+        "groups": 1,
+        "impl": "auto",
+    }
     given = {**defaults, **given}
     return [given[argument.name] for argument in schema.arguments]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from normwise.moments import moments_dtype
+from normwise.ops.activations import Activation
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
 from normwise.ops.batch_norm.cpu import Statistics, Transform
@@ -32,7 +33,7 @@ class BatchNormFunction(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
         y, stats = cpu.forward(x, residual, transform)
-        ctx.options = (eps, activation, channel_dim, groups)
+        ctx.options = (eps, transform.activation, channel_dim, groups)
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, *stats)
         ctx.set_materialize_grads(False)
@@ -45,16 +46,15 @@ class BatchNormFunction(torch.autograd.Function):
         if grad_y is None:
             return (None,) * 9
         x, weight, bias, residual, mask, *stats = ctx.saved_tensors
-        eps, activation, channel_dim, groups = ctx.options
+        eps, function, channel_dim, groups = ctx.options
         if torch.is_grad_enabled():
-            function = None if activation is None else parse(activation)
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
                 return reference.batch_norm(x, weight, bias, residual=residual, **options).y
 
             return *_again(ctx, grad_y, again), *(None,) * 5
-        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+        transform = prepared(x, weight, bias, mask, eps, function, channel_dim, groups)
         return *gradients(ctx, grad_y, x, weight, bias, residual, transform, Statistics(*stats)), *(None,) * 5
 
 
@@ -75,24 +75,23 @@ class NormalizeFunction(torch.autograd.Function):
         channel_dim: int,
     ) -> Tensor:
         transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-        ctx.options = (eps, activation, channel_dim)
+        ctx.options = (eps, transform.activation, channel_dim)
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mean, var)
         return cpu.normalize(x, residual, transform, given(x, mean, var))
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, residual, mean, var = ctx.saved_tensors
-        eps, activation, channel_dim = ctx.options
+        eps, function, channel_dim = ctx.options
         if torch.is_grad_enabled():
-            function = None if activation is None else parse(activation)
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
                 options = {"eps": eps, "residual": residual, "activation": function, "channel_dim": channel_dim}
                 return reference.normalize(x, mean, var, weight, bias, **options)
 
             return *_again(ctx, grad_y, again), *(None,) * 5
-        transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+        transform = prepared(x, weight, bias, None, eps, function, channel_dim, 1)
         return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 5
 
 
@@ -102,13 +101,13 @@ def prepared(
     bias: Tensor | None,
     mask: Tensor | None,
     eps: float,
-    activation: str | None,
+    activation: str | Activation | None,
     channel_dim: int,
     groups: int,
 ) -> Transform:
     """The transform as the kernels want it."""
     dtype = moments_dtype(x.dtype)
-    function = None if activation is None else parse(activation)
+    function = parse(activation) if isinstance(activation, str) else activation
     mask = None if mask is None else mask.contiguous()
     return Transform(_vector(weight, dtype), _vector(bias, dtype), eps, function, mask, channel_dim, groups)
 
@@ -160,7 +159,9 @@ def _kept(residual: Tensor | None, activation: str | None) -> Tensor | None:
 
 
 def _vector(parameter: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if parameter is None else parameter.detach().to(dtype).contiguous()
+    if parameter is None or (parameter.dtype is dtype and parameter.is_contiguous()):
+        return parameter
+    return parameter.detach().to(dtype).contiguous()
 
 
 def _summed(gradient: Tensor, parameter: Tensor | None, needed: bool) -> Tensor | None:

@@ -1,7 +1,7 @@
 """The transform as an operator that torch knows: for torch.compile, torch.export and everything else that traces.
 
-``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x, weight,
-bias and residual. Eager calls do not pass through here.
+``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x,
+weight, bias and residual. Eager calls do not pass through here.
 """
 
 from __future__ import annotations
@@ -41,14 +41,13 @@ def batch_norm(
     if chosen == "cpu":
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
         y, stats = cpu.forward(x, residual, transform)
-        mean, var, low, count = (None if s is None else s.clone().squeeze(0) if groups == 1 else s.clone() for s in stats)
-        assert low is not None and count is not None
+        mean, var, low, count = (s.squeeze(0).clone() if groups == 1 else s.clone() for s in stats if s is not None)
         return y, mean, var, count, low
     function = None if activation is None else parse(activation)
     if chosen == "torch":
         y, mean, var, count = kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
     else:
-        options = {"mask": mask, "channel_dim": channel_dim, "groups": groups}
+        options: dict[str, Any] = {"mask": mask, "channel_dim": channel_dim, "groups": groups}
         y, mean, var, count = reference.batch_norm(
             x, weight, bias, eps=eps, residual=residual, activation=function, **options
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.epilogue import check_residual
 from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction
 from normwise.ops.batch_norm.output import BatchNormOutput
+
 
 def batch_norm(
     x: Tensor,
@@ -75,7 +78,7 @@ def batch_norm(
         return BatchNormOutput(y, mean, var, count)
     chosen = registry.choose(x, mask, channel_dim, groups, impl)
     if chosen == "cpu":
-        y, *moments = BatchNormFunction.apply(
+        y, *moments = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
             x, weight, bias, residual, mask, eps, activation, channel_dim, groups
         )
         return BatchNormOutput(y, *(m.squeeze(0) if groups == 1 else m for m in moments))
@@ -136,15 +139,15 @@ def normalize(
     check_residual(x, residual)
     if _is_traced(x) and impl == "auto":
         impl = "torch" if channel_dim == 1 else "reference"
-    if impl == "auto" and channel_dim == 1 and (x.numel() < registry.SMALL or cpu.obstacle(x) is not None):
+    if impl == "auto" and channel_dim == 1 and (x.numel() <= registry.SMALL or cpu.obstacle(x) is not None):
         impl = "torch"
     chosen = impl if impl == "torch" and channel_dim == 1 else registry.choose(x, None, channel_dim, 1, impl)
     if chosen == "cpu":
-        return NormalizeFunction.apply(  # type: ignore[no-any-return]
+        return NormalizeFunction.apply(  # type: ignore[no-any-return, no-untyped-call]
             x, weight, bias, residual, mean.detach(), var.detach(), eps, activation, channel_dim
         )
     function = None if activation is None else parse(activation)
-    options = {"eps": eps, "residual": residual, "activation": function}
+    options: dict[str, Any] = {"eps": eps, "residual": residual, "activation": function}
     if chosen == "torch":
         return kernel.normalize(x, mean, var, weight, bias, **options)
     return reference.normalize(x, mean, var, weight, bias, channel_dim=channel_dim, **options)

@@ -1,8 +1,8 @@
 """From a numba kernel to machine code, once per machine: compiled at first use, then read from disk.
 
-numba turns the kernel into LLVM's language, LLVM turns that into an object file, and the object file is kept. A process that
-finds all its kernels on disk never imports numba. A file's name is a hash of everything that decides its content: the
-kernel's name, the package's kernel sources, the versions of numba and LLVM, and the processor.
+numba turns the kernel into LLVM's language, LLVM turns that into an object file, and the object file is kept. A process
+that finds all its kernels on disk never imports numba. A file's name is a hash of everything that decides its content:
+the kernel's name, the package's kernel sources, the versions of numba and LLVM, and the processor.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _object_code(kernel: Any) -> bytes:
 
 
 def _entry(function: str) -> str:
-    """A C function around one of numba's, which takes two more pointers, for a result and an exception; kernels have neither."""
+    """A C function around one of numba's, which wants room for a result and an exception; kernels have neither."""
     return f"""
 define void @{ENTRY}(ptr %job) {{
   %result = alloca ptr

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic
 
-POINTERS = {
+POINTERS: dict[str, Any] = {
     "float32": types.CPointer(types.float32),
     "float64": types.CPointer(types.float64),
     "bfloat16": types.CPointer(types.uint16),

@@ -1,8 +1,8 @@
 """Running a compiled kernel on torch's own threads.
 
-A kernel is a C function of one pointer, the job. Every thread of a team calls it with the same job and takes one task after
-another from the job's counter, so that the work spreads over whatever threads there are and no result depends on their
-number.
+A kernel is a C function of one pointer, the job. Every thread of a team calls it with the same job and takes one task
+after another from the job's counter, so that the work spreads over whatever threads there are and no result depends on
+their number.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from torch.autograd import forward_ad
 
 from normwise.moments import moments_dtype
 from normwise.ops.activations import Activation
-from normwise.ops.batch_norm.cpu import job as words
 from normwise.ops.batch_norm.cpu.job import Kind
 from normwise.ops.batch_norm.cpu.layout import Plan, memory_format, plan, split
 from normwise.ops.cpu import threads
@@ -52,14 +51,14 @@ class Statistics(NamedTuple):
     mean: Tensor
     var: Tensor
     low: Tensor | None = None
-    count: Tensor | None = None
+    count: Tensor | None = None  # type: ignore[assignment]  # hides tuple.count, on purpose
 
 
 class Transform(NamedTuple):
     """Everything but the tensors of the size of x.
 
-    ``weight`` and ``bias`` are contiguous and of the type of the statistics; ``mask`` is contiguous, of the shape of x with
-    size 1 on the channel's axis.
+    ``weight`` and ``bias`` are contiguous and of the type of the statistics; ``mask`` is contiguous, of the shape of x
+    with size 1 on the channel's axis.
     """
 
     weight: Tensor | None
@@ -72,7 +71,7 @@ class Transform(NamedTuple):
 
 
 def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Statistics]:
-    """y = f(BN(x) + residual) and the batch's moments."""
+    """Y = f(BN(x) + residual) and the batch's moments."""
     work = _Work(x, residual, transform)
     stats = _statistics(work.x, transform)
     y = work.new()
@@ -85,7 +84,7 @@ def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[T
 
 
 def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics) -> Tensor:
-    """y = f((x − μ)·γ/√(σ² + ε) + β + residual), for given statistics."""
+    """Y = f((x − μ)·γ/√(σ² + ε) + β + residual), for given statistics."""
     work = _Work(x, residual, transform)
     y = work.new()
     work.run("normalize", stats, y)
@@ -109,9 +108,7 @@ class Gradients(NamedTuple):
     residual: Tensor | None
 
 
-def backward(
-    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics
-) -> Gradients:
+def backward(grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics) -> Gradients:
     """The gradients of all inputs; the statistics pass gradients on where they have a count."""
     work = _Work(x, residual, transform, grad_y)
     sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
@@ -142,6 +139,37 @@ def backward_elementwise(
     grad_x, grad_residual = work.new(), None if residual is None else work.new()
     work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
     return grad_x, grad_residual
+
+
+def can_update(running_mean: Tensor, mean: Tensor) -> bool:
+    """Whether ``update`` takes these statistics: plain float32 or float64 in the CPU's memory, of one type."""
+    dtype = running_mean.dtype
+    return (
+        dtype is mean.dtype
+        and (dtype is torch.float32 or dtype is torch.float64)
+        and running_mean.device.type == "cpu"
+        and type(running_mean) is Tensor
+        and mean.ndim == 1
+    )
+
+
+def update(
+    running_mean: Tensor,
+    running_var: Tensor,
+    batches: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    count: Tensor,
+    momentum: float | None,
+) -> None:
+    """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
+    job = (
+        mean.shape[0], _bits(-1.0 if momentum is None else momentum), running_mean.data_ptr(), running_var.data_ptr(),
+        mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
+    )  # fmt: skip
+    threads.run(_update_kernel(mean.dtype), job, 1)
+    for statistic in (running_mean, running_var, *(() if batches is None else (batches,))):
+        torch.autograd.graph.increment_version(statistic)
 
 
 class _Work:
@@ -235,13 +263,20 @@ def _bits(value: float) -> int:
     return int(struct.unpack("q", struct.pack("d", value))[0])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _kernel(form: str, part: str, dtype: torch.dtype, activation: str, residual: bool, masked: bool) -> int:
     if part == "moments":
         activation, residual = "identity", False
     kind = Kind(form, part, DTYPES[dtype], activation, residual, masked)
     compiler = importlib.import_module("normwise.ops.cpu.compiler")
     return int(compiler.compiled(repr(kind), lambda: _build(kind)))
+
+
+@functools.cache
+def _update_kernel(dtype: torch.dtype) -> int:
+    compiler = importlib.import_module("normwise.ops.cpu.compiler")
+    running = f"{__name__}.running"
+    return int(compiler.compiled(f"running {dtype}", lambda: importlib.import_module(running).build(DTYPES[dtype])))
 
 
 def _build(kind: Kind) -> object:

@@ -52,7 +52,7 @@ def channel(accumulator: str) -> Channel:
 
     @njit(fastmath=False, error_model="numpy")
     def coefficients(job, k, c):
-        """z = (x − mean)·scale + shift."""
+        """Z = (x − mean)·scale + shift."""
         scale, low = scale_and_low(job, k, c)
         shift = -low * scale
         if job[BIAS] != 0:
@@ -61,7 +61,7 @@ def channel(accumulator: str) -> Channel:
 
     @njit(fastmath=False, error_model="numpy")
     def gradient_coefficients(job, k, c):
-        """dx = g·by_gradient + (x − mean)·by_input + constant."""
+        """Dx = g·by_gradient + (x − mean)·by_input + constant."""
         scale, low = scale_and_low(job, k, c)
         if job[TRAINING] == 0:
             return number(scale), number(0), number(0)

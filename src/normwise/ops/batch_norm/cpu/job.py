@@ -1,7 +1,7 @@
 """The job that a kernel works on: 64-bit words, the same for every kernel; and what a kernel is specialised for.
 
-Addresses point at the first element; strides and sizes count elements. ``X`` to ``D`` each take four words: an address, and
-the strides of group, example and channel. Statistics are arrays of shape (groups, channels).
+Addresses point at the first element; strides and sizes count elements. ``X`` to ``D`` each take four words: an
+address, and the strides of group, example and channel. Statistics are arrays of shape (groups, channels).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Kind(NamedTuple):
 
     Attributes:
         layout: ``"planes"`` or ``"rows"``.
-        part: ``forward`` and ``backward`` do all of a channel at once; ``moments``, ``normalize``, ``backward_reduce`` and
-            ``backward_elementwise`` are the four parts that they are made of.
+        part: ``forward`` and ``backward`` do all of a channel at once; ``moments``, ``normalize``, ``backward_reduce``
+        and ``backward_elementwise`` are the four parts that they are made of.
         dtype: of the elements.
         activation: its name.
         residual: whether something is added before the activation.

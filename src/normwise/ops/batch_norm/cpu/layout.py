@@ -42,8 +42,8 @@ class Strides(NamedTuple):
 class Split(NamedTuple):
     """The tasks that a kernel is given.
 
-    ``blocks`` parts of ``block`` examples each; 1 where a task does all of its channels at once, in two passes of which the
-    second finds them in cache. ``strip`` channels to a task.
+    ``blocks`` parts of ``block`` examples each; 1 where a task does all of its channels at once, in two passes of
+    which the second finds them in cache. ``strip`` channels to a task.
     """
 
     strip: int
@@ -76,14 +76,16 @@ def traced_memory_format(x: Tensor) -> torch.memory_format:
 
 
 @functools.lru_cache(maxsize=4096)
-def _plan(
-    shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool
-) -> Plan | None:
+def _plan(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool) -> Plan | None:
     kept = _format(shape, stride)
     if 0 in shape:
         return Plan(Layout("planes", groups, shape[channel_dim], 0, 0), Strides(0, 0, 0), kept)
+    new = _dense(shape, kept)
+    stride = tuple(
+        t if n > 1 else d for n, t, d in zip(shape, stride, new, strict=True)
+    )  # along one element, any will do
     found = _lie(shape, stride, channel_dim, groups, masked)
-    dense = _lie(shape, _dense(shape, kept), channel_dim, groups, masked)
+    dense = _lie(shape, new, channel_dim, groups, masked)
     return Plan(*found, kept) if found is not None and dense is not None and found[0] == dense[0] else None
 
 
@@ -144,7 +146,9 @@ def _form(
     if merged and merged[-1][1] == 1 and len(merged) <= 2:
         inner = merged[-1][0]
         outer = merged[0] if len(merged) == 2 else (1, inner)
-        if outer[0] == 1 and dims[0][0] > 1:  # examples next to each other still are examples, so that work can be split
+        if (
+            outer[0] == 1 and dims[0][0] > 1
+        ):  # examples next to each other still are examples, so that work can be split
             inner //= dims[0][0]
             outer = (dims[0][0], inner)
         few = inner <= FEW and channel_stride == inner and outer[0] > 1 and not masked

@@ -1,7 +1,7 @@
 """Kernels for inputs whose positions lie side by side: (N, C, S) with stride 1 along S.
 
-A task is one channel of one group, or, in the four parts, some of its examples. A channel is read in blocks that stay in the
-first-level cache between the sum and the sum of squared deviations.
+A task is one channel of one group, or, in the four parts, some of its examples. A channel is read in blocks that stay
+in the first-level cache between the sum and the sum of squared deviations.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def build(kind: Kind) -> Any:
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def gradient(pointers, places, z_by_x, parameter):
-        """x − mean and the gradient of z, at one element."""
+        """X − mean and the gradient of z, at one element."""
         px, pg, pr, pm = pointers
         x, g, r, mask = places
         mean, scale, shift = z_by_x

@@ -1,8 +1,8 @@
 """Kernels for inputs whose channels lie side by side: rows of C·S columns with stride 1, S columns to a channel.
 
-S is 1 for (N, C) and channels_last; a contiguous (N, C, S) with few positions is read as N rows of C·S columns. A task is a strip
-of channels of one group, or, in the four parts, some rows of a strip. Within a strip every column keeps its own sums, so that
-the loop over columns runs in vector registers; the columns of a channel are merged at the end.
+S is 1 for (N, C) and channels_last; a contiguous (N, C, S) with few positions is read as N rows of C·S columns. A task
+is a strip of channels of one group, or, in the four parts, some rows of a strip. Within a strip every column keeps its
+own sums, so that the loop over columns runs in vector registers; the columns of a channel are merged at the end.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def build(kind: Kind) -> Any:
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def merge_columns(count, more, centre, first, second, mean, squares, width):
-        """Merge ``more`` rows, their sums about a first ``centre`` and squares about its correction, into ``count`` rows."""
+        """Merge ``more`` rows, their sums about a first ``centre`` and squares about its correction, into ``count``
+        rows."""
         total = count + more
         share = more / total
         for j in range(width):
@@ -271,9 +272,7 @@ def build(kind: Kind) -> Any:
             if counts(job, group, row):
                 x, g = place(job, X, group, row, column), place(job, G, group, row, column)
                 r = place(job, R, group, row, column)
-                elementwise_row(
-                    job, x, y, g, r, e, mean, scale, shift, by_gradient, by_input, constant, width
-                )
+                elementwise_row(job, x, y, g, r, e, mean, scale, shift, by_gradient, by_input, constant, width)
             else:
                 for j in range(width):
                     store(at(job[Y]), y + j, zero)
