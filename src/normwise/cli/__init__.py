@@ -11,6 +11,7 @@ from normwise import __version__
 from normwise.cli.bench import bench
 from normwise.cli.compare import compare
 from normwise.cli.console import fail
+from normwise.cli.warmup import warmup
 from normwise.errors import JobError, NormwiseError
 
 # typer carries click's exceptions and names only some of them.
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(bench)
+app.command()(warmup)
 
 
 @app.callback(invoke_without_command=True)

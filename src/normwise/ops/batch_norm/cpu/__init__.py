@@ -235,7 +235,7 @@ class _Work:
         transform = self.transform
         activation = transform.activation or _IDENTITY
         masked = transform.mask is not None
-        kernel = _kernel(form, part, self.x.dtype, activation.name, self.residual is not None, masked)
+        kernel = compile_kernel(form, part, self.x.dtype, activation.name, self.residual is not None, masked)
         parameter = activation.parameters[0] if activation.parameters else 0.0
         grad_weight, grad_bias = (0, 0) if sums is None else (sums[0].data_ptr(), sums[1].data_ptr())
         job = (
@@ -264,7 +264,8 @@ def _bits(value: float) -> int:
 
 
 @functools.cache
-def _kernel(form: str, part: str, dtype: torch.dtype, activation: str, residual: bool, masked: bool) -> int:
+def compile_kernel(form: str, part: str, dtype: torch.dtype, activation: str, residual: bool, masked: bool) -> int:
+    """The address of a kernel (see ``job.Kind``), compiled if this machine has not seen it yet."""
     if part == "moments":
         activation, residual = "identity", False
     kind = Kind(form, part, DTYPES[dtype], activation, residual, masked)

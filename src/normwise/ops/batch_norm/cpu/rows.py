@@ -94,8 +94,7 @@ def build(kind: Kind) -> Any:
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def merge_columns(count, more, centre, first, second, mean, squares, width):
-        """Merge ``more`` rows, their sums about a first ``centre`` and squares about its correction, into ``count``
-        rows."""
+        """Merge ``more`` rows: sums about a ``centre``, squares about its correction."""
         total = count + more
         share = more / total
         for j in range(width):
