@@ -19,6 +19,7 @@ def test_public_names_are_frozen():
         "lab",
         "nn",
         "ops",
+        "recompute_activations",
         "surgery",
     ]
 

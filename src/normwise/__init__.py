@@ -21,6 +21,7 @@ _HOME = {
     "lab": "normwise",
     "nn": "normwise",
     "ops": "normwise",
+    "recompute_activations": "normwise.ops",
     "surgery": "normwise",
 }
 

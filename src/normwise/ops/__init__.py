@@ -3,6 +3,7 @@
 from normwise.ops.activations import NAMES as ACTIVATIONS
 from normwise.ops.activations import Activation, activation, activation_of
 from normwise.ops.batch_norm import BatchNormOutput, batch_norm, normalize
+from normwise.ops.recompute import recompute_activations
 from normwise.ops.registry import Explanation, explain
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "batch_norm",
     "explain",
     "normalize",
+    "recompute_activations",
 ]

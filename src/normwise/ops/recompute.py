@@ -222,7 +222,9 @@ def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
 
 def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
     x, weight, bias, residual, mean, var = saved
-    return cpu.normalize(x, residual, prepared(x, weight, bias, None, *options, 1), given(x, mean, var))
+    eps, activation, channel_dim = options
+    transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+    return cpu.normalize(x, residual, transform, given(x, mean, var))
 
 
 BatchNormFunction.forward = staticmethod(_noting(BatchNormFunction.forward, _batch_norm))  # type: ignore[method-assign]
