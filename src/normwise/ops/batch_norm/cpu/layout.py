@@ -12,6 +12,7 @@ FEW = 32  # positions up to which planes are read as rows
 COLUMNS = 512  # of a strip of rows, at most
 _CACHE = 512 * 1024  # bytes that a task may expect to find again in its core's cache
 _PART = 1 << 18  # elements of a part, where a channel is split
+_RUN = 2048  # elements that a task reads side by side, so that memory is read in long runs
 _LINE = 64  # columns that are read together at least
 
 Dims = list[tuple[int, int]]  # (size, stride) of axes, outer first
@@ -172,7 +173,8 @@ def split(layout: Layout, tensors: int, itemsize: int) -> Split:
         parts = 1 if groups * channels >= 16 or outer * inner < _PART // 8 else -(-outer * inner * channels // _PART)
         block = max(1, -(-outer // max(1, min(outer, parts))))
         blocks = max(1, -(-outer // block))
-        return Split(1, blocks, block, groups * channels * blocks)
+        strip = 1 if blocks > 1 else max(1, min(_RUN // max(inner, 1), groups * channels // 32, 64))
+        return Split(strip, blocks, block, groups * -(-channels // strip) * blocks)
     fitting = _CACHE // max(1, outer * itemsize * tensors)
     if fitting >= _LINE or outer * channels * inner < _PART:
         strip = max(1, min(max(fitting, _LINE), COLUMNS // 4) // inner)

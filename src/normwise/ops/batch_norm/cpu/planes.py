@@ -1,6 +1,6 @@
 """Kernels for inputs whose positions lie side by side: (N, C, S) with stride 1 along S.
 
-A task is one channel of one group, or, in the four parts, some of its examples. A channel is read in blocks that stay
+A task is a strip of channels of one group, or, in the four parts, some of its examples. It is read in blocks that stay
 in the first-level cache between the sum and the sum of squared deviations.
 """
 
@@ -23,6 +23,7 @@ from normwise.ops.batch_norm.cpu.job import (
     OUTER,
     PARAMETER,
     PARTIAL,
+    STRIP,
     TASKS,
     D,
     G,
@@ -33,8 +34,9 @@ from normwise.ops.batch_norm.cpu.job import (
 )
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
-from normwise.ops.cpu.memory import count_up, load, pointer_to, real, store
+from normwise.ops.cpu.memory import count_up, load, pointer_to, real, scratch, store
 
+STRIPS = 64  # channels of a task, at most
 _CACHED = 4096  # elements of a block
 SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
 
@@ -44,6 +46,7 @@ def build(kind: Kind) -> Any:
     number = np.dtype(kind.accumulator).type
     zero = number(0)
     at, bytes_at, wide_at = pointer_to(kind.dtype), pointer_to("uint8"), pointer_to("float64")
+    vector, wide_vector = scratch(kind.accumulator, STRIPS), scratch("float64", STRIPS)
     masked, residual = kind.masked, kind.residual
     forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
     chan = channel(kind.accumulator)
@@ -85,32 +88,39 @@ def build(kind: Kind) -> Any:
         return zero
 
     @njit(fastmath=False, error_model="numpy")
-    def moments(job, x, mask, examples):
-        """Count, mean and sum of squared deviations of a channel in some examples."""
+    def moments(job, x, mask, channels, examples, count, mean, squares):
+        """Count, mean and sum of squared deviations of a strip of channels in some examples."""
         p, m = at(job[X]), bytes_at(job[MASK])
-        inner, step = job[INNER], job[X + 2]
-        together = max(1, _CACHED // max(inner, 1))
-        count, mean, squares = 0.0, 0.0, 0.0
-        for n in range(0, examples, together):
+        inner, step, across = job[INNER], job[X + 2], job[X + 3]
+        together = max(1, _CACHED // max(inner * channels, 1))
+        pivot, kept, total, square = vector(), wide_vector(), wide_vector(), wide_vector()
+        for c in range(channels):
+            count[c], mean[c], squares[c] = 0.0, 0.0, 0.0
+        for block in range((examples + together - 1) // together):
+            n = block * together
             n_end = min(examples, n + together)
             for s in range(0, inner, _CACHED):
                 length = min(_CACHED, inner - s)
-                pivot = some_value(job, x + n * step + s, mask + n * inner + s, length)
-                kept, total = 0.0, 0.0
+                for c in range(channels):
+                    first = some_value(job, x + c * across + n * step + s, mask + n * inner + s, length)
+                    pivot[c], kept[c], total[c], square[c] = first, 0.0, 0.0, 0.0
                 for i in range(n, n_end):
-                    k, some = differences(p, m, x + i * step + s, mask + i * inner + s, length, pivot)
-                    kept += k
-                    total += some
-                if kept == 0:
-                    continue
-                exact = pivot + total / kept
-                centre = number(exact)
-                square = 0.0
+                    for c in range(channels):
+                        place = x + c * across + i * step + s
+                        k, some = differences(p, m, place, mask + i * inner + s, length, pivot[c])
+                        kept[c] += k
+                        total[c] += some
+                for c in range(channels):
+                    total[c] = pivot[c] + total[c] / max(kept[c], 1.0)
+                    pivot[c] = number(total[c])
                 for i in range(n, n_end):
-                    square += squared_differences(p, m, x + i * step + s, mask + i * inner + s, length, centre)
-                square = max(square - kept * (exact - centre) ** 2, 0.0)
-                count, mean, squares = merge(count, mean, squares, kept, exact, square)
-        return count, mean, squares
+                    for c in range(channels):
+                        place = x + c * across + i * step + s
+                        square[c] += squared_differences(p, m, place, mask + i * inner + s, length, pivot[c])
+                for c in range(channels):
+                    off = total[c] - pivot[c]
+                    about = max(square[c] - kept[c] * off * off, 0.0)
+                    count[c], mean[c], squares[c] = merge(count[c], mean[c], squares[c], kept[c], total[c], about)
 
     @njit(fastmath=False, error_model="numpy")
     def normalize(job, x, y, r, mask, length, mean, scale, shift):
@@ -176,79 +186,119 @@ def build(kind: Kind) -> Any:
         return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
 
     @njit(fastmath=False, error_model="numpy")
-    def all_moments(job, k, begin, end):
-        group, c = k // job[CHANNELS], k % job[CHANNELS]
+    def strip_of(job, task):
+        """Group, first channel, number of channels, and the examples from … to."""
+        strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
+        strip, block = task // job[BLOCKS], task % job[BLOCKS]
+        first, begin = strip % strips * job[STRIP], block * job[BLOCK]
+        channels = min(job[STRIP], job[CHANNELS] - first)
+        return strip // strips, first, channels, begin, min(begin + job[BLOCK], job[OUTER])
+
+    @njit(fastmath=False, error_model="numpy")
+    def all_moments(job, task, count, mean, squares):
+        group, first, channels, begin, end = strip_of(job, task)
         mask = (group * job[OUTER] + begin) * job[INNER]
-        return moments(job, start(job, X, group, c, begin), mask, end - begin)
+        moments(job, start(job, X, group, first, begin), mask, channels, end - begin, count, mean, squares)
 
     @njit(fastmath=False, error_model="numpy")
-    def all_normalize(job, k, begin, end):
-        group, c = k // job[CHANNELS], k % job[CHANNELS]
-        mean, scale, shift = coefficients(job, k, c)
-        for n in range(begin, end):
-            mask = (group * job[OUTER] + n) * job[INNER]
-            x, y, r = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, R, group, c, n)
-            normalize(job, x, y, r, mask, job[INNER], mean, scale, shift)
+    def prepare(job, task, mean, scale, shift):
+        """The coefficients of each channel of a strip."""
+        group, first, channels, _, _ = strip_of(job, task)
+        for i in range(channels):
+            mean[i], scale[i], shift[i] = coefficients(job, group * job[CHANNELS] + first + i, first + i)
 
     @njit(fastmath=False, error_model="numpy")
-    def all_reduce(job, k, begin, end):
-        group, c = k // job[CHANNELS], k % job[CHANNELS]
-        z_by_x = coefficients(job, k, c)
-        sum_g, sum_gx = 0.0, 0.0
+    def all_normalize(job, task):
+        group, first, channels, begin, end = strip_of(job, task)
+        mean, scale, shift = vector(), vector(), vector()
+        prepare(job, task, mean, scale, shift)
         for n in range(begin, end):
             mask = (group * job[OUTER] + n) * job[INNER]
-            x, g, r = start(job, X, group, c, n), start(job, G, group, c, n), start(job, R, group, c, n)
-            for s in range(0, job[INNER], _CACHED):
-                length = min(_CACHED, job[INNER] - s)
-                a, b = reduce(job, x + s, g + s, r + s, mask + s, length, z_by_x)
-                sum_g += a
-                sum_gx += b
-        return sum_g, sum_gx
+            for i in range(channels):
+                c = first + i
+                x, y, r = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, R, group, c, n)
+                normalize(job, x, y, r, mask, job[INNER], mean[i], scale[i], shift[i])
 
     @njit(fastmath=False, error_model="numpy")
-    def all_elementwise(job, k, begin, end):
-        group, c = k // job[CHANNELS], k % job[CHANNELS]
-        z_by_x, dx_by = coefficients(job, k, c), gradient_coefficients(job, k, c)
+    def all_reduce(job, task, sums_g, sums_gx):
+        group, first, channels, begin, end = strip_of(job, task)
+        mean, scale, shift = vector(), vector(), vector()
+        prepare(job, task, mean, scale, shift)
+        for i in range(channels):
+            sums_g[i], sums_gx[i] = 0.0, 0.0
         for n in range(begin, end):
             mask = (group * job[OUTER] + n) * job[INNER]
-            x, y, g = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, G, group, c, n)
-            r, e = start(job, R, group, c, n), start(job, D, group, c, n)
-            elementwise(job, x, y, g, r, e, mask, job[INNER], z_by_x, dx_by)
+            for i in range(channels):
+                c = first + i
+                x, g, r = start(job, X, group, c, n), start(job, G, group, c, n), start(job, R, group, c, n)
+                for s in range(0, job[INNER], _CACHED):
+                    length = min(_CACHED, job[INNER] - s)
+                    z_by_x = (mean[i], scale[i], shift[i])
+                    a, b = reduce(job, x + s, g + s, r + s, mask + s, length, z_by_x)
+                    sums_g[i] += a
+                    sums_gx[i] += b
+
+    @njit(fastmath=False, error_model="numpy")
+    def all_elementwise(job, task):
+        group, first, channels, begin, end = strip_of(job, task)
+        mean, scale, shift = vector(), vector(), vector()
+        by_gradient, by_input, constant = vector(), vector(), vector()
+        prepare(job, task, mean, scale, shift)
+        for i in range(channels):
+            values = gradient_coefficients(job, group * job[CHANNELS] + first + i, first + i)
+            by_gradient[i], by_input[i], constant[i] = values
+        for n in range(begin, end):
+            mask = (group * job[OUTER] + n) * job[INNER]
+            for i in range(channels):
+                c = first + i
+                x, y, g = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, G, group, c, n)
+                r, e = start(job, R, group, c, n), start(job, D, group, c, n)
+                z_by_x, dx_by = (mean[i], scale[i], shift[i]), (by_gradient[i], by_input[i], constant[i])
+                elementwise(job, x, y, g, r, e, mask, job[INNER], z_by_x, dx_by)
 
     def forward(job, task):
-        count, mean, squares = all_moments(job, task, 0, job[OUTER])
-        finish_moments(job, task, count, mean, squares)
-        all_normalize(job, task, 0, job[OUTER])
+        group, first, channels, _, _ = strip_of(job, task)
+        count, mean, squares = wide_vector(), wide_vector(), wide_vector()
+        all_moments(job, task, count, mean, squares)
+        for i in range(channels):
+            finish_moments(job, group * job[CHANNELS] + first + i, count[i], mean[i], squares[i])
+        all_normalize(job, task)
 
     def backward(job, task):
-        sum_g, sum_gx = all_reduce(job, task, 0, job[OUTER])
-        finish_gradients(job, task, sum_g, sum_gx)
-        all_elementwise(job, task, 0, job[OUTER])
+        group, first, channels, _, _ = strip_of(job, task)
+        sums_g, sums_gx = wide_vector(), wide_vector()
+        all_reduce(job, task, sums_g, sums_gx)
+        for i in range(channels):
+            finish_gradients(job, group * job[CHANNELS] + first + i, sums_g[i], sums_gx[i])
+        all_elementwise(job, task)
 
     def moments_part(job, task):
-        k, block = task // job[BLOCKS], task % job[BLOCKS]
-        begin = block * job[BLOCK]
-        count, mean, squares = all_moments(job, k, begin, min(begin + job[BLOCK], job[OUTER]))
+        group, first, channels, _, _ = strip_of(job, task)
+        count, mean, squares = wide_vector(), wide_vector(), wide_vector()
+        all_moments(job, task, count, mean, squares)
         partial = wide_at(job[PARTIAL])
-        partial[3 * task] = count
-        partial[3 * task + 1] = mean
-        partial[3 * task + 2] = squares
+        for i in range(channels):
+            place = 3 * ((group * job[CHANNELS] + first + i) * job[BLOCKS] + task % job[BLOCKS])
+            partial[place], partial[place + 1], partial[place + 2] = count[i], mean[i], squares[i]
         if count_up(job, DONE) == job[TASKS] - 1:
-            for k in range(job[TASKS] // job[BLOCKS]):
-                count, mean, squares = 0.0, 0.0, 0.0
+            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
+            for k in range(job[TASKS] // (job[BLOCKS] * strips) * job[CHANNELS]):
+                n, centre, square = 0.0, 0.0, 0.0
                 for i in range(3 * k * job[BLOCKS], 3 * (k + 1) * job[BLOCKS], 3):
-                    count, mean, squares = merge(count, mean, squares, partial[i], partial[i + 1], partial[i + 2])
-                finish_moments(job, k, count, mean, squares)
+                    n, centre, square = merge(n, centre, square, partial[i], partial[i + 1], partial[i + 2])
+                finish_moments(job, k, n, centre, square)
 
     def reduce_part(job, task):
-        k, block = task // job[BLOCKS], task % job[BLOCKS]
-        begin = block * job[BLOCK]
-        sum_g, sum_gx = all_reduce(job, k, begin, min(begin + job[BLOCK], job[OUTER]))
+        group, first, channels, _, _ = strip_of(job, task)
+        sums_g, sums_gx = wide_vector(), wide_vector()
+        all_reduce(job, task, sums_g, sums_gx)
         partial = wide_at(job[PARTIAL])
-        partial[2 * task] = sum_g
-        partial[2 * task + 1] = sum_gx
+        for i in range(channels):
+            place = 2 * ((group * job[CHANNELS] + first + i) * job[BLOCKS] + task % job[BLOCKS])
+            partial[place], partial[place + 1] = sums_g[i], sums_gx[i]
         if count_up(job, DONE) == job[TASKS] - 1:
-            for k in range(job[TASKS] // job[BLOCKS]):
+            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
+            for k in range(job[TASKS] // (job[BLOCKS] * strips) * job[CHANNELS]):
                 sum_g, sum_gx = 0.0, 0.0
                 for i in range(2 * k * job[BLOCKS], 2 * (k + 1) * job[BLOCKS], 2):
                     sum_g += partial[i]
@@ -256,12 +306,10 @@ def build(kind: Kind) -> Any:
                 finish_gradients(job, k, sum_g, sum_gx)
 
     def normalize_part(job, task):
-        begin = task % job[BLOCKS] * job[BLOCK]
-        all_normalize(job, task // job[BLOCKS], begin, min(begin + job[BLOCK], job[OUTER]))
+        all_normalize(job, task)
 
     def elementwise_part(job, task):
-        begin = task % job[BLOCKS] * job[BLOCK]
-        all_elementwise(job, task // job[BLOCKS], begin, min(begin + job[BLOCK], job[OUTER]))
+        all_elementwise(job, task)
 
     parts = {
         "forward": forward,
