@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from normwise import ops, recompute_activations
 from normwise.bench import memory
-from normwise.ops import recompute
+from normwise.ops.batch_norm import cpu
 
 SHAPE = (4, 8, 16, 16)
 BYTES = 4 * 8 * 16 * 16 * 4
@@ -157,8 +157,8 @@ def test_an_output_that_is_a_residual_is_kept_once():
 
 def test_no_recomputation_of_what_is_kept(monkeypatch):
     network, calls = made(Layer, *[Block] * 3), []
-    normalize_again = recompute.cpu.normalize
-    monkeypatch.setattr(recompute.cpu, "normalize", lambda *args: calls.append(1) or normalize_again(*args))
+    normalize_again = cpu.normalize
+    monkeypatch.setattr(cpu, "normalize", lambda *args: calls.append(1) or normalize_again(*args))
     gradients(network, torch.randn(SHAPE), recompute_activations())
     assert len(calls) == 3, "the first output of each block; the others are residuals, or the last"
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normwise.ops.batch_norm import cpu
-from normwise.ops.batch_norm.cpu import Statistics
-from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, given, prepared
-
-Compute = Callable[[list[Any], tuple[Any, ...]], Tensor]
-"""The output of a call, from the tensors that it saved and its options."""
+from normwise.ops.batch_norm.function import LISTENER, Compute
 
 
 @contextlib.contextmanager
@@ -49,13 +43,13 @@ def recompute_activations() -> Iterator[None]:
     Source: in-place activated BN saves the output and inverts the activation, Rota Bulò et al. 2018, arXiv:1712.02616;
     this saves the input, which needs no inverse.
     """
-    before = _THREAD.open
+    before = LISTENER.hear
     with torch.autograd.graph.saved_tensors_hooks(_pack, _unpack):
-        _THREAD.open = True
+        LISTENER.hear = _note
         try:
             yield
         finally:
-            _THREAD.open, _THREAD.noted = before, None
+            LISTENER.hear, _THREAD.noted = before, None
 
 
 class _Versioned:
@@ -138,9 +132,8 @@ class _View(_Output):
 
 
 class _Thread(threading.local):
-    """Whether the context is open, and the latest call in it."""
+    """The latest call in the context."""
 
-    open = False
     noted: _Recipe | None = None
 
 
@@ -186,19 +179,6 @@ def _check(tensor: Tensor, version: int, shape: torch.Size) -> None:
         )
 
 
-def _noting(forward: Callable[..., Any], compute: Compute) -> Callable[..., Any]:
-    """The forward of a Function, which within the context notes how its output is made."""
-
-    @functools.wraps(forward)
-    def noting(ctx: Any, *inputs: Any) -> Any:
-        outputs = forward(ctx, *inputs)
-        if _THREAD.open:
-            _note(ctx, inputs[0], inputs[3], compute)
-        return outputs
-
-    return noting
-
-
 def _note(ctx: Any, x: Tensor, residual: Tensor | None, compute: Compute) -> None:
     saved = ctx.to_save
     for tensor in (x, saved[3]):
@@ -213,19 +193,3 @@ def _keep(tensor: Tensor | None) -> None:
     recipe = None if tensor is None else _recipe(tensor)
     if tensor is not None and recipe is not None:
         recipe.output = tensor.detach()
-
-
-def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
-    x, weight, bias, residual, mask, *stats = saved
-    return cpu.normalize(x, residual, prepared(x, weight, bias, mask, *options), Statistics(*stats))
-
-
-def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
-    x, weight, bias, residual, mean, var = saved
-    eps, activation, channel_dim = options
-    transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    return cpu.normalize(x, residual, transform, given(x, mean, var))
-
-
-BatchNormFunction.forward = staticmethod(_noting(BatchNormFunction.forward, _batch_norm))  # type: ignore[method-assign]
-NormalizeFunction.forward = staticmethod(_noting(NormalizeFunction.forward, _normalize))  # type: ignore[method-assign]

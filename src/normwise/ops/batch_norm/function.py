@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,18 @@ from normwise.ops.activations import Activation
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
 from normwise.ops.batch_norm.cpu import Statistics, Transform
+
+Compute = Callable[[list[Any], tuple[Any, ...]], Tensor]
+"""The output of a call again, bit for bit, from the tensors that it saved and its options."""
+
+
+class _Listener(threading.local):
+    """Who wants to hear of each call in this thread, with its context, x, residual and how its output is made again."""
+
+    hear: Callable[[Any, Tensor, Tensor | None, Compute], None] | None = None
+
+
+LISTENER = _Listener()
 
 
 class BatchNormFunction(torch.autograd.Function):
@@ -37,6 +50,8 @@ class BatchNormFunction(torch.autograd.Function):
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, *stats)
         ctx.set_materialize_grads(False)
+        if LISTENER.hear is not None:
+            LISTENER.hear(ctx, x, residual, _batch_norm)
         assert stats.count is not None
         ctx.mark_non_differentiable(stats.mean, stats.var, stats.count)
         return y, stats.mean, stats.var, stats.count
@@ -78,6 +93,8 @@ class NormalizeFunction(torch.autograd.Function):
         ctx.options = (eps, transform.activation, channel_dim)
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mean, var)
+        if LISTENER.hear is not None:
+            LISTENER.hear(ctx, x, residual, _normalize)
         return cpu.normalize(x, residual, transform, given(x, mean, var))
 
     @staticmethod
@@ -93,6 +110,18 @@ class NormalizeFunction(torch.autograd.Function):
             return *_again(ctx, grad_y, again), *(None,) * 5
         transform = prepared(x, weight, bias, None, eps, function, channel_dim, 1)
         return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 5
+
+
+def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
+    x, weight, bias, residual, mask, *stats = saved
+    return cpu.normalize(x, residual, prepared(x, weight, bias, mask, *options), Statistics(*stats))
+
+
+def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
+    x, weight, bias, residual, mean, var = saved
+    eps, activation, channel_dim = options
+    transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+    return cpu.normalize(x, residual, transform, given(x, mean, var))
 
 
 def prepared(

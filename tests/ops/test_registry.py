@@ -1,0 +1,57 @@
+"""Which implementation runs, and what is said about it."""
+
+import pytest
+import torch
+
+import normwise as nw
+from normwise.errors import InvalidArgumentError
+from normwise.ops import registry
+
+SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "impl"),
+    [
+        (SMALL, {}, "torch"),
+        (LARGE, {}, "cpu"),
+        (LARGE.bfloat16(), {}, "cpu"),
+        (LARGE.half(), {}, "torch"),
+        (SMALL, {"groups": 2}, "cpu"),
+        (SMALL, {"channel_dim": -2}, "cpu"),
+        (SMALL, {"mask": torch.ones(60, 1, dtype=torch.bool)}, "cpu"),
+        (SMALL.half(), {"groups": 2}, "reference"),
+        (LARGE.to("meta"), {}, "torch"),
+    ],
+    ids=str,
+)
+def test_the_quickest_that_can_run_is_taken_and_every_other_has_a_reason(x, options, impl):
+    explained = nw.explain(x, **options)
+    assert explained.impl == impl
+    assert set(explained.others) == {"cpu", "torch", "reference"} - {impl}
+    lines = str(explained).splitlines()
+    assert lines[0].startswith(f"{impl}: ")
+    assert all(line.startswith("not ") and len(line) > 20 for line in lines[1:])
+
+
+def test_under_transforms_the_reference_runs():
+    seen = []
+
+    def f(x):
+        seen.append(nw.explain(x).impl)
+        return x
+
+    torch.func.vmap(f)(torch.randn(2, 32, 64, 8, 8))
+    assert seen == ["reference"]
+
+
+def test_what_was_asked_for_and_cannot_run_is_refused_with_what_can():
+    with pytest.raises(InvalidArgumentError, match="float16; use impl='torch' or impl='reference'"):
+        nw.explain(LARGE.half(), impl="cpu")
+    assert nw.explain(SMALL, impl="cpu").why == "it was asked for"
+
+
+def test_the_limit_itself_is_torch_s():
+    x = torch.empty(registry.SMALL // 64, 64)
+    assert nw.explain(x).impl == "torch"
+    assert nw.explain(torch.empty(registry.SMALL // 64 + 1, 64)).impl == "cpu"
