@@ -76,6 +76,8 @@ def batch_norm(
             x, weight, bias, eps, residual, activation, mask, channel_dim, groups, impl
         )
         return BatchNormOutput(y, mean, var, count)
+    if impl == "auto" and eps <= 0 and kernel.obstacle(x, mask, channel_dim, groups) is None:
+        impl = "torch"  # which may refuse it
     chosen = registry.choose(x, mask, channel_dim, groups, impl)
     if chosen == "cpu":
         y, *moments = BatchNormFunction.apply(  # type: ignore[no-untyped-call]

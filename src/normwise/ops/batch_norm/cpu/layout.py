@@ -156,6 +156,8 @@ def _form(
         return ("rows" if few else "planes"), outer, inner
     if (channel_stride == 1 or channels == 1) and len(merged) <= 1:
         return "rows", merged[0] if merged else (1, channels), 1
+    if not merged:  # a single value per group and channel
+        return "planes", (1, 1), 1
     return None
 
 
