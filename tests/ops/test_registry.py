@@ -23,7 +23,7 @@ SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
         (SMALL.half(), {"groups": 2}, "reference"),
         (LARGE.to("meta"), {}, "torch"),
     ],
-    ids=str,
+    ids=["small", "large", "bfloat16", "float16", "groups", "channel_dim", "mask", "float16 in groups", "meta"],
 )
 def test_the_quickest_that_can_run_is_taken_and_every_other_has_a_reason(x, options, impl):
     explained = nw.explain(x, **options)
