@@ -203,6 +203,30 @@ def test_scales_side_by_side(impl, layout, activation):
     check(Problem(x, None, upstream, base.weight, base.bias, activation), layout, impl)
 
 
+# What was read of a channel says little about what comes: some values lie far from all others.
+JUMPS = {
+    "first value": lambda x: x[:1, :1, :1],
+    "first example": lambda x: x[:1],
+    "last value": lambda x: x[-1:, -1:, -1:],
+    "half": lambda x: x[: len(x) // 2],
+}
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 50, 2), (60, 7, 7, 3)], ids=str)
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("impl", IMPLS)
+def test_values_that_jump(impl, layout, jump, shape):
+    base = problem(0, 1, shape)
+    x = base.x.copy()
+    JUMPS[jump](x)[:] += 3e4
+    task = Problem(x, None, base.upstream, base.weight, base.bias, "identity")
+    got = answers(task, layout, impl)
+    found = ratios(task, got)
+    assert max(found.values()) <= LIMIT, found
+    np.testing.assert_allclose(got["var"], task.answer["var"], rtol=16 * SINGLE)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("impl", IMPLS)
 def test_denormals(impl, layout):

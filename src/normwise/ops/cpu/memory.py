@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 POINTERS: dict[str, Any] = {
@@ -95,6 +95,44 @@ def _round_to_bfloat16(builder: Any, value: Any) -> Any:
     is_nan = builder.fcmp_unordered("uno", value, value)
     kept = builder.select(is_nan, constant(0x7FC00000), rounded)
     return builder.trunc(builder.lshr(kept, constant(16)), ir.IntType(16))
+
+
+def _prefetch(to_write: bool) -> Any:
+    @intrinsic
+    def ask(typing: Any, pointer: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [place.type, _BITS, _BITS, _BITS])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+            builder.call(function, [place, _BITS(int(to_write)), _BITS(3), _BITS(1)])  # near, into the data cache
+            return context.get_dummy_value()
+
+        return types.void(pointer, types.int64), generate
+
+    return ask
+
+
+_to_read, _to_write = _prefetch(False), _prefetch(True)
+_LINE = 64  # bytes
+_FAR = 4096  # bytes that are asked for at most: the processor itself goes on from there
+
+
+def prefetcher(dtype: str, to_write: bool = False) -> Any:
+    """The kernel function ``prefetch(pointer, index, count)``, which asks for elements before they are used.
+
+    A processor foresees that the next bytes of a run will be read, and not where the next run begins. Nothing needs to
+    lie at the addresses.
+    """
+    ask = _to_write if to_write else _to_read
+    size = POINTERS[dtype].dtype.bitwidth // 8
+    step, far = _LINE // size, _FAR // size
+
+    @njit(error_model="numpy", forceinline=True)
+    def prefetch(pointer: Any, index: Any, count: Any) -> None:
+        for i in range(0, min(count, far), step):
+            ask(pointer, index + i)
+
+    return prefetch
 
 
 @intrinsic

@@ -18,7 +18,7 @@ from normwise.moments import moments_dtype
 from normwise.ops.activations import Activation
 from normwise.ops.batch_norm.cpu.job import Kind
 from normwise.ops.batch_norm.cpu.layout import Plan, memory_format, plan, split
-from normwise.ops.cpu import threads
+from normwise.ops.cpu import pages, threads
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
@@ -78,7 +78,7 @@ def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[T
     if work.split.blocks == 1:
         work.run("forward", stats, y)
     else:
-        work.run("moments", stats, work.x, work.partial(3))
+        work.run("moments", stats, work.x, work.partial())
         work.run("normalize", stats, y)
     return y, stats
 
@@ -95,7 +95,7 @@ def moments(x: Tensor, transform: Transform) -> Statistics:
     """The moments of x alone."""
     work = _Work(x, None, transform)
     stats = _statistics(work.x, transform)
-    work.run("moments", stats, work.x, work.partial(3))
+    work.run("moments", stats, work.x, work.partial())
     return stats
 
 
@@ -116,7 +116,7 @@ def backward(grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Tran
     if work.split.blocks == 1:
         work.run("backward", stats, grad_x, None, sums, grad_residual)
     else:
-        work.run("backward_reduce", stats, grad_x, work.partial(2), sums)
+        work.run("backward_reduce", stats, grad_x, work.partial(), sums)
         work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
     return Gradients(grad_x, sums[0], sums[1], grad_residual)
 
@@ -127,7 +127,7 @@ def backward_reduce(
     """The gradients of weight and bias, stacked: (2, G, C)."""
     work = _Work(x, residual, transform, grad_y)
     sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
-    work.run("backward_reduce", stats, work.x, work.partial(2), sums)
+    work.run("backward_reduce", stats, work.x, work.partial(), sums)
     return sums
 
 
@@ -194,12 +194,12 @@ class _Work:
 
     def new(self) -> Tensor:
         """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
-        return torch.empty_like(self.x, memory_format=self.plan.format)
+        return pages.advise(torch.empty_like(self.x, memory_format=self.plan.format))
 
-    def partial(self, values: int) -> Tensor:
-        """Room for what each part finds out about each channel."""
+    def partial(self) -> Tensor:
+        """Room for the three values that each part finds out about each channel."""
         layout = self.plan.layout
-        return torch.empty(self.split.blocks * layout.groups * layout.channels * values, dtype=torch.float64)
+        return torch.empty(self.split.blocks * layout.groups * layout.channels * 3, dtype=torch.float64)
 
     def _alike(self, tensor: Tensor) -> Tensor:
         """The tensor, or a copy of it that the same kernel can read."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-FEW = 32  # positions up to which planes are read as rows
-COLUMNS = 512  # of a strip of rows, at most
+FEW = 64  # positions up to which planes are read as rows
+STRIPS = 64  # channels of a strip of planes, at most
+COLUMNS = 1024  # of a strip of rows, at most
 _CACHE = 512 * 1024  # bytes that a task may expect to find again in its core's cache
 _PART = 1 << 18  # elements of a part, where a channel is split
 _RUN = 2048  # elements that a task reads side by side, so that memory is read in long runs
@@ -175,11 +176,11 @@ def split(layout: Layout, tensors: int, itemsize: int) -> Split:
         parts = 1 if groups * channels >= 16 or outer * inner < _PART // 8 else -(-outer * inner * channels // _PART)
         block = max(1, -(-outer // max(1, min(outer, parts))))
         blocks = max(1, -(-outer // block))
-        strip = 1 if blocks > 1 else max(1, min(_RUN // max(inner, 1), groups * channels // 32, 64))
+        strip = 1 if blocks > 1 else max(1, min(_RUN // max(inner, 1), groups * channels // 32, STRIPS))
         return Split(strip, blocks, block, groups * -(-channels // strip) * blocks)
     fitting = _CACHE // max(1, outer * itemsize * tensors)
     if fitting >= _LINE or outer * channels * inner < _PART:
-        strip = max(1, min(max(fitting, _LINE), COLUMNS // 4) // inner)
+        strip = max(1, min(max(fitting, _LINE), max(channels * inner // 4, _LINE), COLUMNS) // inner)
         strip = strip if strip < _LINE else strip // _LINE * _LINE
         return Split(strip, 1, outer, groups * -(-channels // strip))
     strip = max(1, COLUMNS // inner)

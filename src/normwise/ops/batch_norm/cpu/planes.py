@@ -1,7 +1,7 @@
-"""Kernels for inputs whose positions lie side by side: (N, C, S) with stride 1 along S.
+"""Loops over inputs whose positions lie side by side: (N, C, S) with stride 1 along S.
 
-A task is a strip of channels of one group, or, in the four parts, some of its examples. It is read in blocks that stay
-in the first-level cache between the sum and the sum of squared deviations.
+The S positions of one channel in one example are a run. The next run of the channel lies elsewhere, where the processor
+does not expect it, so each run asks for the one that follows it.
 """
 
 from __future__ import annotations
@@ -9,35 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import njit
 
 from normwise.ops.batch_norm.cpu.channel import channel
-from normwise.ops.batch_norm.cpu.job import (
-    BLOCK,
-    BLOCKS,
-    CHANNELS,
-    DONE,
-    INNER,
-    MASK,
-    NEXT,
-    OUTER,
-    PARAMETER,
-    PARTIAL,
-    STRIP,
-    TASKS,
-    D,
-    G,
-    Kind,
-    R,
-    X,
-    Y,
-)
+from normwise.ops.batch_norm.cpu.job import CHANNELS, INNER, MASK, OUTER, PARAMETER, D, G, Kind, R, X, Y
+from normwise.ops.batch_norm.cpu.layout import STRIPS
+from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
-from normwise.ops.cpu.memory import count_up, load, pointer_to, real, scratch, store
+from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store
 
-STRIPS = 64  # channels of a task, at most
-_CACHED = 4096  # elements of a block
+_SUMMED = 4096  # elements that are summed in float32 before they are added to a float64
 SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
 
 
@@ -45,18 +27,27 @@ def build(kind: Kind) -> Any:
     """The kernel, a ``numba.cfunc``."""
     number = np.dtype(kind.accumulator).type
     zero = number(0)
-    at, bytes_at, wide_at = pointer_to(kind.dtype), pointer_to("uint8"), pointer_to("float64")
+    at, bytes_at = pointer_to(kind.dtype), pointer_to("uint8")
     vector, wide_vector = scratch(kind.accumulator, STRIPS), scratch("float64", STRIPS)
+    soon_read, soon_written = prefetcher(kind.dtype), prefetcher(kind.dtype, to_write=True)
     masked, residual = kind.masked, kind.residual
     forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
     chan = channel(kind.accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
-    finish_moments, finish_gradients = chan.finish_moments, chan.finish_gradients
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def place(job, tensor, group, c, n):
+        return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def mask_place(job, group, n):
+        return (group * job[OUTER] + n) * job[INNER]
 
     @njit(fastmath=SUM, error_model="numpy", forceinline=True)
-    def differences(p, m, x, mask, length, pivot):
-        """The number of values and Σ(x − pivot) of one run of positions."""
-        total, kept = zero, 0
+    def sums(job, x, mask, length, pivot):
+        """The number of values, Σ(x − pivot) and Σ(x − pivot)² of one run, or a part of it."""
+        p, m = at(job[X]), bytes_at(job[MASK])
+        total, square, kept = zero, zero, 0
         for s in range(length):
             d = load(p, x + s) - pivot
             if masked:
@@ -64,69 +55,68 @@ def build(kind: Kind) -> Any:
                 d = d if keep else zero
                 kept += keep
             total += d
-        return (kept if masked else length), total
-
-    @njit(fastmath=SUM, error_model="numpy", forceinline=True)
-    def squared_differences(p, m, x, mask, length, centre):
-        """Σ(x − centre)² of one run of positions."""
-        total = zero
-        for s in range(length):
-            d = load(p, x + s) - centre
-            if masked:
-                d = d if load(m, mask + s) != 0 else zero
-            total += d * d
-        return total
+            square += d * d
+        return (kept if masked else length), total, square
 
     @njit(fastmath=False, error_model="numpy")
-    def some_value(job, x, mask, length):
-        """A value that counts, or zero where none does."""
-        if not masked:
-            return load(at(job[X]), x)
-        for s in range(length):
-            if load(bytes_at(job[MASK]), mask + s) != 0:
-                return load(at(job[X]), x + s)
-        return zero
+    def near_mean(job, x, mask, length):
+        """A value near those of a run: their mean, as float32 knows it."""
+        pivot, i = zero, 0
+        if masked:
+            while i < length and load(bytes_at(job[MASK]), mask + i) == 0:
+                i += 1
+        if i < length:
+            pivot = load(at(job[X]), x + i)
+        kept, total, _ = sums(job, x, mask, length, pivot)
+        return pivot + total / number(max(kept, 1))
 
     @njit(fastmath=False, error_model="numpy")
-    def moments(job, x, mask, channels, examples, count, mean, squares):
-        """Count, mean and sum of squared deviations of a strip of channels in some examples."""
-        p, m = at(job[X]), bytes_at(job[MASK])
-        inner, step, across = job[INNER], job[X + 2], job[X + 3]
-        together = max(1, _CACHED // max(inner * channels, 1))
+    def moments(job, group, first, channels, begin, end, count, mean, squares):
+        """Sums about the mean of what was read before, merged block by block; the first block brings its own pivot.
+
+        With m the mean of the values before it, a block adds Σ(x − m)² − n·(mean − m)² to the squares. What cancels
+        there is part of the channel's own squares, so that rounding stays relative to these (Welford 1962).
+        """
+        inner, step = job[INNER], job[X + 2]
         pivot, kept, total, square = vector(), wide_vector(), wide_vector(), wide_vector()
+        together = max(1, _SUMMED // max(inner * channels, 1))
         for c in range(channels):
             count[c], mean[c], squares[c] = 0.0, 0.0, 0.0
-        for block in range((examples + together - 1) // together):
-            n = block * together
-            n_end = min(examples, n + together)
-            for s in range(0, inner, _CACHED):
-                length = min(_CACHED, inner - s)
+        for low in range(begin, end, together):
+            high = min(end, low + together)
+            for s in range(0, inner, _SUMMED):
+                length = min(_SUMMED, inner - s)
                 for c in range(channels):
-                    first = some_value(job, x + c * across + n * step + s, mask + n * inner + s, length)
-                    pivot[c], kept[c], total[c], square[c] = first, 0.0, 0.0, 0.0
-                for i in range(n, n_end):
+                    kept[c], total[c], square[c], pivot[c] = 0.0, 0.0, 0.0, number(mean[c])
+                    if count[c] == 0.0:
+                        x = place(job, X, group, first + c, low) + s
+                        pivot[c] = near_mean(job, x, mask_place(job, group, low) + s, length)
+                for n in range(low, high):
                     for c in range(channels):
-                        place = x + c * across + i * step + s
-                        k, some = differences(p, m, place, mask + i * inner + s, length, pivot[c])
-                        kept[c] += k
-                        total[c] += some
+                        x = place(job, X, group, first + c, n) + s
+                        soon_read(at(job[X]), x + step, length)
+                        values = sums(job, x, mask_place(job, group, n) + s, length, pivot[c])
+                        kept[c] += values[0]
+                        total[c] += values[1]
+                        square[c] += values[2]
                 for c in range(channels):
-                    total[c] = pivot[c] + total[c] / max(kept[c], 1.0)
-                    pivot[c] = number(total[c])
-                for i in range(n, n_end):
-                    for c in range(channels):
-                        place = x + c * across + i * step + s
-                        square[c] += squared_differences(p, m, place, mask + i * inner + s, length, pivot[c])
-                for c in range(channels):
-                    off = total[c] - pivot[c]
-                    about = max(square[c] - kept[c] * off * off, 0.0)
-                    count[c], mean[c], squares[c] = merge(count[c], mean[c], squares[c], kept[c], total[c], about)
+                    off = total[c] / max(kept[c], 1.0)
+                    about = max(square[c] - total[c] * off, 0.0)
+                    count[c], mean[c], squares[c] = merge(count[c], mean[c], squares[c], kept[c], pivot[c] + off, about)
 
     @njit(fastmath=False, error_model="numpy")
-    def normalize(job, x, y, r, mask, length, mean, scale, shift):
+    def prepare(job, group, first, channels, mean, scale, shift):
+        """The coefficients of each channel of a strip."""
+        for i in range(channels):
+            mean[i], scale[i], shift[i] = coefficients(job, group * job[CHANNELS] + first + i, first + i)
+
+    @njit(fastmath=False, error_model="numpy")
+    def normalize_run(job, places, mask, z_by_x):
         px, py, pr, pm = at(job[X]), at(job[Y]), at(job[R]), bytes_at(job[MASK])
         parameter = number(real(job[PARAMETER]))
-        for s in range(length):
+        x, y, r = places
+        mean, scale, shift = z_by_x
+        for s in range(job[INNER]):
             z = fma(load(px, x + s) - mean, scale, shift)
             if residual:
                 z += load(pr, r + s)
@@ -135,45 +125,80 @@ def build(kind: Kind) -> Any:
                 value = value if load(pm, mask + s) != 0 else zero
             store(py, y + s, value)
 
+    @njit(fastmath=False, error_model="numpy")
+    def normalize(job, group, first, channels, begin, end):
+        mean, scale, shift = vector(), vector(), vector()
+        prepare(job, group, first, channels, mean, scale, shift)
+        for n in range(begin, end):
+            for i in range(channels):
+                x, y = place(job, X, group, first + i, n), place(job, Y, group, first + i, n)
+                r = place(job, R, group, first + i, n)
+                soon_read(at(job[X]), x + job[X + 2], job[INNER])
+                soon_written(at(job[Y]), y + job[Y + 2], job[INNER])
+                if residual:
+                    soon_read(at(job[R]), r + job[R + 2], job[INNER])
+                normalize_run(job, (x, y, r), mask_place(job, group, n), (mean[i], scale[i], shift[i]))
+
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def gradient(pointers, places, z_by_x, parameter):
-        """X − mean and the gradient of z, at one element."""
+    def gradient(pointers, places, s, z_by_x, parameter):
+        """Deviation x − mean and the gradient of z, at one element."""
         px, pg, pr, pm = pointers
         x, g, r, mask = places
         mean, scale, shift = z_by_x
-        d = load(px, x) - mean
+        d = load(px, x + s) - mean
         z = fma(d, scale, shift)
         if residual:
-            z += load(pr, r)
-        value = load(pg, g) * derivative_of(z, parameter)
+            z += load(pr, r + s)
+        value = load(pg, g + s) * derivative_of(z, parameter)
         if masked:
-            keep = load(pm, mask) != 0
+            keep = load(pm, mask + s) != 0
             d = d if keep else zero
             value = value if keep else zero
         return d, value
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def inputs(job):
-        return at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])
+    def gradient_inputs(job, group, c, n):
+        """Where the tensors begin, and where their runs do; the following runs are on their way."""
+        x, g, r = place(job, X, group, c, n), place(job, G, group, c, n), place(job, R, group, c, n)
+        soon_read(at(job[X]), x + job[X + 2], job[INNER])
+        soon_read(at(job[G]), g + job[G + 2], job[INNER])
+        if residual:
+            soon_read(at(job[R]), r + job[R + 2], job[INNER])
+        return (at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])), (x, g, r, mask_place(job, group, n))
 
     @njit(fastmath=SUM, error_model="numpy")
-    def reduce(job, x, g, r, mask, length, z_by_x):
-        """Σg and Σg·(x − mean) of one run of positions."""
-        pointers, parameter = inputs(job), number(real(job[PARAMETER]))
+    def reduce_run(job, pointers, places, begin, end, z_by_x):
+        """Σg and Σg·(x − mean) of a part of a run."""
+        parameter = number(real(job[PARAMETER]))
         sum_g, sum_gx = zero, zero
-        for s in range(length):
-            d, value = gradient(pointers, (x + s, g + s, r + s, mask + s), z_by_x, parameter)
+        for s in range(begin, end):
+            d, value = gradient(pointers, places, s, z_by_x, parameter)
             sum_g += value
             sum_gx += value * d
         return sum_g, sum_gx
 
     @njit(fastmath=False, error_model="numpy")
-    def elementwise(job, x, y, g, r, e, mask, length, z_by_x, dx_by):
-        pointers, parameter = inputs(job), number(real(job[PARAMETER]))
-        py, pe, pm = at(job[Y]), at(job[D]), bytes_at(job[MASK])
+    def reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
+        mean, scale, shift = vector(), vector(), vector()
+        prepare(job, group, first, channels, mean, scale, shift)
+        for i in range(channels):
+            sums_g[i], sums_gx[i] = 0.0, 0.0
+        for n in range(begin, end):
+            for i in range(channels):
+                pointers, places = gradient_inputs(job, group, first + i, n)
+                for s in range(0, job[INNER], _SUMMED):
+                    stop = min(s + _SUMMED, job[INNER])
+                    a, b = reduce_run(job, pointers, places, s, stop, (mean[i], scale[i], shift[i]))
+                    sums_g[i] += a
+                    sums_gx[i] += b
+
+    @njit(fastmath=False, error_model="numpy")
+    def elementwise_run(job, pointers, places, y, e, z_by_x, dx_by):
+        parameter = number(real(job[PARAMETER]))
+        py, pe, pm, mask = at(job[Y]), at(job[D]), pointers[3], places[3]
         by_gradient, by_input, constant = dx_by
-        for s in range(length):
-            d, value = gradient(pointers, (x + s, g + s, r + s, mask + s), z_by_x, parameter)
+        for s in range(job[INNER]):
+            d, value = gradient(pointers, places, s, z_by_x, parameter)
             dx = fma(value, by_gradient, fma(d, by_input, constant))
             if masked:
                 dx = dx if load(pm, mask + s) != 0 else zero
@@ -182,154 +207,21 @@ def build(kind: Kind) -> Any:
                 store(pe, e + s, value)
 
     @njit(fastmath=False, error_model="numpy")
-    def start(job, tensor, group, c, n):
-        return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
-
-    @njit(fastmath=False, error_model="numpy")
-    def strip_of(job, task):
-        """Group, first channel, number of channels, and the examples from … to."""
-        strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-        strip, block = task // job[BLOCKS], task % job[BLOCKS]
-        first, begin = strip % strips * job[STRIP], block * job[BLOCK]
-        channels = min(job[STRIP], job[CHANNELS] - first)
-        return strip // strips, first, channels, begin, min(begin + job[BLOCK], job[OUTER])
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_moments(job, task, count, mean, squares):
-        group, first, channels, begin, end = strip_of(job, task)
-        mask = (group * job[OUTER] + begin) * job[INNER]
-        moments(job, start(job, X, group, first, begin), mask, channels, end - begin, count, mean, squares)
-
-    @njit(fastmath=False, error_model="numpy")
-    def prepare(job, task, mean, scale, shift):
-        """The coefficients of each channel of a strip."""
-        group, first, channels, _, _ = strip_of(job, task)
-        for i in range(channels):
-            mean[i], scale[i], shift[i] = coefficients(job, group * job[CHANNELS] + first + i, first + i)
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_normalize(job, task):
-        group, first, channels, begin, end = strip_of(job, task)
-        mean, scale, shift = vector(), vector(), vector()
-        prepare(job, task, mean, scale, shift)
-        for n in range(begin, end):
-            mask = (group * job[OUTER] + n) * job[INNER]
-            for i in range(channels):
-                c = first + i
-                x, y, r = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, R, group, c, n)
-                normalize(job, x, y, r, mask, job[INNER], mean[i], scale[i], shift[i])
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_reduce(job, task, sums_g, sums_gx):
-        group, first, channels, begin, end = strip_of(job, task)
-        mean, scale, shift = vector(), vector(), vector()
-        prepare(job, task, mean, scale, shift)
-        for i in range(channels):
-            sums_g[i], sums_gx[i] = 0.0, 0.0
-        for n in range(begin, end):
-            mask = (group * job[OUTER] + n) * job[INNER]
-            for i in range(channels):
-                c = first + i
-                x, g, r = start(job, X, group, c, n), start(job, G, group, c, n), start(job, R, group, c, n)
-                for s in range(0, job[INNER], _CACHED):
-                    length = min(_CACHED, job[INNER] - s)
-                    z_by_x = (mean[i], scale[i], shift[i])
-                    a, b = reduce(job, x + s, g + s, r + s, mask + s, length, z_by_x)
-                    sums_g[i] += a
-                    sums_gx[i] += b
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_elementwise(job, task):
-        group, first, channels, begin, end = strip_of(job, task)
+    def elementwise(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         by_gradient, by_input, constant = vector(), vector(), vector()
-        prepare(job, task, mean, scale, shift)
+        prepare(job, group, first, channels, mean, scale, shift)
         for i in range(channels):
             values = gradient_coefficients(job, group * job[CHANNELS] + first + i, first + i)
             by_gradient[i], by_input[i], constant[i] = values
         for n in range(begin, end):
-            mask = (group * job[OUTER] + n) * job[INNER]
             for i in range(channels):
-                c = first + i
-                x, y, g = start(job, X, group, c, n), start(job, Y, group, c, n), start(job, G, group, c, n)
-                r, e = start(job, R, group, c, n), start(job, D, group, c, n)
+                pointers, places = gradient_inputs(job, group, first + i, n)
+                y, e = place(job, Y, group, first + i, n), place(job, D, group, first + i, n)
+                soon_written(at(job[Y]), y + job[Y + 2], job[INNER])
+                if residual:
+                    soon_written(at(job[D]), e + job[D + 2], job[INNER])
                 z_by_x, dx_by = (mean[i], scale[i], shift[i]), (by_gradient[i], by_input[i], constant[i])
-                elementwise(job, x, y, g, r, e, mask, job[INNER], z_by_x, dx_by)
+                elementwise_run(job, pointers, places, y, e, z_by_x, dx_by)
 
-    def forward(job, task):
-        group, first, channels, _, _ = strip_of(job, task)
-        count, mean, squares = wide_vector(), wide_vector(), wide_vector()
-        all_moments(job, task, count, mean, squares)
-        for i in range(channels):
-            finish_moments(job, group * job[CHANNELS] + first + i, count[i], mean[i], squares[i])
-        all_normalize(job, task)
-
-    def backward(job, task):
-        group, first, channels, _, _ = strip_of(job, task)
-        sums_g, sums_gx = wide_vector(), wide_vector()
-        all_reduce(job, task, sums_g, sums_gx)
-        for i in range(channels):
-            finish_gradients(job, group * job[CHANNELS] + first + i, sums_g[i], sums_gx[i])
-        all_elementwise(job, task)
-
-    def moments_part(job, task):
-        group, first, channels, _, _ = strip_of(job, task)
-        count, mean, squares = wide_vector(), wide_vector(), wide_vector()
-        all_moments(job, task, count, mean, squares)
-        partial = wide_at(job[PARTIAL])
-        for i in range(channels):
-            place = 3 * ((group * job[CHANNELS] + first + i) * job[BLOCKS] + task % job[BLOCKS])
-            partial[place], partial[place + 1], partial[place + 2] = count[i], mean[i], squares[i]
-        if count_up(job, DONE) == job[TASKS] - 1:
-            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-            for k in range(job[TASKS] // (job[BLOCKS] * strips) * job[CHANNELS]):
-                n, centre, square = 0.0, 0.0, 0.0
-                for i in range(3 * k * job[BLOCKS], 3 * (k + 1) * job[BLOCKS], 3):
-                    n, centre, square = merge(n, centre, square, partial[i], partial[i + 1], partial[i + 2])
-                finish_moments(job, k, n, centre, square)
-
-    def reduce_part(job, task):
-        group, first, channels, _, _ = strip_of(job, task)
-        sums_g, sums_gx = wide_vector(), wide_vector()
-        all_reduce(job, task, sums_g, sums_gx)
-        partial = wide_at(job[PARTIAL])
-        for i in range(channels):
-            place = 2 * ((group * job[CHANNELS] + first + i) * job[BLOCKS] + task % job[BLOCKS])
-            partial[place], partial[place + 1] = sums_g[i], sums_gx[i]
-        if count_up(job, DONE) == job[TASKS] - 1:
-            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-            for k in range(job[TASKS] // (job[BLOCKS] * strips) * job[CHANNELS]):
-                sum_g, sum_gx = 0.0, 0.0
-                for i in range(2 * k * job[BLOCKS], 2 * (k + 1) * job[BLOCKS], 2):
-                    sum_g += partial[i]
-                    sum_gx += partial[i + 1]
-                finish_gradients(job, k, sum_g, sum_gx)
-
-    def normalize_part(job, task):
-        all_normalize(job, task)
-
-    def elementwise_part(job, task):
-        all_elementwise(job, task)
-
-    parts = {
-        "forward": forward,
-        "backward": backward,
-        "moments": moments_part,
-        "normalize": normalize_part,
-        "backward_reduce": reduce_part,
-        "backward_elementwise": elementwise_part,
-    }
-    return loop_over_tasks(njit(error_model="numpy")(parts[kind.part]))
-
-
-def loop_over_tasks(work: Any) -> Any:
-    """The C function that a thread runs: it takes tasks until none is left."""
-
-    @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
-    def kernel(job):
-        task = count_up(job, NEXT)
-        while task < job[TASKS]:
-            work(job, task)
-            task = count_up(job, NEXT)
-
-    return kernel
+    return kernel(kind.part, Loops(moments, normalize, reduce, elementwise), chan)

@@ -1,8 +1,9 @@
-"""Kernels for inputs whose channels lie side by side: rows of C·S columns with stride 1, S columns to a channel.
+"""Loops over inputs whose channels lie side by side: rows of C·S columns with stride 1, S columns to a channel.
 
-S is 1 for (N, C) and channels_last; a contiguous (N, C, S) with few positions is read as N rows of C·S columns. A task
-is a strip of channels of one group, or, in the four parts, some rows of a strip. Within a strip every column keeps its
-own sums, so that the loop over columns runs in vector registers; the columns of a channel are merged at the end.
+S is 1 for (N, C) and channels_last; a contiguous (N, C, S) with few positions is read as N rows of C·S columns. Within
+a strip of channels every column keeps its own sums, so that loops over columns run in vector registers; the columns of
+a channel are merged at the end. A row is not what follows the one before it in memory unless the strip has all columns,
+so rows ask for the rows that follow them.
 """
 
 from __future__ import annotations
@@ -13,46 +14,32 @@ import numpy as np
 from numba import njit
 
 from normwise.ops.batch_norm.cpu.channel import channel
-from normwise.ops.batch_norm.cpu.job import (
-    BLOCK,
-    BLOCKS,
-    CHANNELS,
-    DONE,
-    INNER,
-    MASK,
-    OUTER,
-    PARAMETER,
-    PARTIAL,
-    STRIP,
-    TASKS,
-    D,
-    G,
-    Kind,
-    R,
-    X,
-    Y,
-)
-from normwise.ops.batch_norm.cpu.planes import loop_over_tasks
+from normwise.ops.batch_norm.cpu.job import CHANNELS, INNER, MASK, OUTER, PARAMETER, D, G, Kind, R, X, Y
+from normwise.ops.batch_norm.cpu.layout import COLUMNS
+from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
-from normwise.ops.cpu.memory import count_up, load, pointer_to, real, scratch, store
+from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store
 
-COLUMNS = 512  # of a strip, at most
-_CACHED = 8192  # elements that are read twice in a row
-TOGETHER = 4  # rows that are added at once, so that a sum is loaded and stored a quarter as often
+_SUMMED = 64  # rows that are summed in float32 before they are added to a float64
+_PIVOT = 8  # rows whose mean is near enough to that of the first block
+_TOGETHER = 4
+_NARROW = 256  # columns up to which four rows are added at once, so that sums are loaded and stored a quarter as often
+_APART = 80  # elements between two arrays, so that their columns do not contend for the same place in cache
+_ASKED = 128  # columns of the next row that are asked for at a time
 
 
 def build(kind: Kind) -> Any:
     """The kernel, a ``numba.cfunc``."""
     number = np.dtype(kind.accumulator).type
     zero = number(0)
-    at, bytes_at, wide_at = pointer_to(kind.dtype), pointer_to("uint8"), pointer_to("float64")
-    vector, wide_vector = scratch(kind.accumulator, COLUMNS), scratch("float64", COLUMNS)
+    at, bytes_at = pointer_to(kind.dtype), pointer_to("uint8")
+    vector, wide_vector = scratch(kind.accumulator, COLUMNS + _APART), scratch("float64", COLUMNS + _APART)
+    soon_read, soon_written = prefetcher(kind.dtype), prefetcher(kind.dtype, to_write=True)
     masked, residual = kind.masked, kind.residual
     forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
     chan = channel(kind.accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
-    finish_moments, finish_gradients = chan.finish_moments, chan.finish_gradients
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def counts(job, group, row):
@@ -63,311 +50,309 @@ def build(kind: Kind) -> Any:
         return group * job[tensor + 1] + row * job[tensor + 2] + column
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def is_narrow(width):
+        """Whether several rows are added at once."""
+        return not masked and width <= _NARROW
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def is_apart(job, width):
+        """Whether the next row is not what follows in memory."""
+        return job[X + 2] != width
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def rows_at_once(job, width):
+        """How many rows lie side by side as one long row, within the room that there is for coefficients."""
+        alike = not masked and job[X + 2] == width and job[Y + 2] == width
+        alike = alike and (job[G] == 0 or job[G + 2] == width)
+        if residual:
+            alike = alike and job[R + 2] == width and (job[D] == 0 or job[D + 2] == width)
+        return max(1, _NARROW // width) if alike else 1
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def repeat(p, width, times):
+        for i in range(1, times):
+            for j in range(width):
+                store(p, i * width + j, load(p, j))
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
     def fill(p, value, width):
         for j in range(width):
             store(p, j, value)
 
-    def adders(rows):
-        """Functions that add (x − centre) and its square to the sums of each column, ``rows`` rows at once."""
+    def adder(rows):
+        """The function that adds ``rows`` rows to Σ(x − pivot) and Σ(x − pivot)² of each column."""
 
         @njit(fastmath=False, error_model="numpy", forceinline=True)
-        def add_differences(p, x, step, centre, sums, width):
-            for j in range(width):
-                c, total = load(centre, j), load(sums, j)
+        def add(job, x, pivot, sums, squares, low, high):
+            p, step = at(job[X]), job[X + 2]
+            for j in range(low, high):
+                centre, total, square = load(pivot, j), load(sums, j), load(squares, j)
                 for i in range(rows):
-                    total += load(p, x + i * step + j) - c
+                    d = load(p, x + i * step + j) - centre
+                    total += d
+                    square = fma(d, d, square)
                 store(sums, j, total)
+                store(squares, j, square)
 
-        @njit(fastmath=False, error_model="numpy", forceinline=True)
-        def add_squares(p, x, step, centre, sums, width):
-            for j in range(width):
-                c, total = load(centre, j), load(sums, j)
-                for i in range(rows):
-                    d = load(p, x + i * step + j) - c
-                    total += d * d
-                store(sums, j, total)
+        return add
 
-        return add_differences, add_squares
-
-    add_difference, add_square = adders(1)
-    add_differences, add_squares = adders(TOGETHER)
+    add_row, add_rows = adder(1), adder(_TOGETHER)
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def merge_columns(count, more, centre, first, second, mean, squares, width):
-        """Merge ``more`` rows: sums about a ``centre``, squares about its correction."""
-        total = count + more
-        share = more / total
+    def merge_columns(count, more, pivot, sums, about, mean, squares, width):
+        """Merge ``more`` rows, given their sums about a pivot."""
+        share, n = more / (count + more), 1.0 / more
         for j in range(width):
-            exact = load(centre, j) + load(first, j) / np.float64(more)
-            off = exact - number(exact)
-            delta = exact - load(mean, j)
-            square = max(load(second, j) - more * off * off, 0.0)
+            off = load(sums, j) * n
+            square = max(load(about, j) - load(sums, j) * off, 0.0)
+            delta = load(pivot, j) + off - load(mean, j)
             store(mean, j, load(mean, j) + delta * share)
             store(squares, j, load(squares, j) + square + delta * delta * (count * share))
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def first_counting(job, group, row, end):
-        while row < end and not counts(job, group, row):
-            row += 1
-        return row
+    def add_block(job, group, column, width, low, high, pivot, sums, about):
+        """Sums of each column over some rows; returns how many rows count."""
+        fill(sums, zero, width)
+        fill(about, zero, width)
+        narrow, apart = is_narrow(width), is_apart(job, width)
+        row, kept = low, 0.0
+        while row < high:
+            x = place(job, X, group, row, column)
+            if narrow and row + _TOGETHER <= high:
+                for i in range(_TOGETHER, 2 * _TOGETHER):
+                    soon_read(at(job[X]), x + i * job[X + 2], width)
+                add_rows(job, x, pivot, sums, about, 0, width)
+                kept += _TOGETHER
+                row += _TOGETHER
+            else:
+                if counts(job, group, row):
+                    for j in range(0, width, _ASKED):
+                        stop = min(width, j + _ASKED)
+                        if apart:
+                            soon_read(at(job[X]), x + job[X + 2] + j, stop - j)
+                        add_row(job, x, pivot, sums, about, j, stop)
+                    kept += 1.0
+                row += 1
+        return kept
 
     @njit(fastmath=False, error_model="numpy")
-    def moments(job, group, column, width, begin, end, mean, squares):
-        """Moments of each column in some rows; returns how many rows count."""
-        p, step = at(job[X]), job[X + 2]
-        centre, exact, first, second = vector(), vector(), vector(), vector()
+    def column_moments(job, group, column, width, begin, end, mean, squares):
+        """Moments of each column, merged block by block as for planes; returns how many rows count."""
+        pivot, sums, about = vector(), vector(), vector()
         fill(mean, 0.0, width)
         fill(squares, 0.0, width)
-        together = max(TOGETHER, _CACHED // max(width, 1))
         count = 0.0
-        for block in range((end - begin + together - 1) // together):
-            low = begin + block * together
-            high = min(end, low + together)
-            row = first_counting(job, group, low, high)
-            if row == high:
-                continue
-            pivot = place(job, X, group, row, column)
-            for j in range(width):
-                store(centre, j, load(p, pivot + j))
-                store(first, j, zero)
-                store(second, j, zero)
-            kept = 0.0
-            row = low
-            while row < high:
-                x = place(job, X, group, row, column)
-                if not masked and row + TOGETHER <= high:
-                    add_differences(p, x, step, centre, first, width)
-                    kept += TOGETHER
-                    row += TOGETHER
-                else:
-                    if counts(job, group, row):
-                        add_difference(p, x, step, centre, first, width)
-                        kept += 1.0
+        for low in range(begin, end, _SUMMED):
+            high = min(end, low + _SUMMED)
+            if count > 0.0:
+                for j in range(width):
+                    store(pivot, j, number(load(mean, j)))
+            else:
+                row = low
+                while row < high and not counts(job, group, row):
                     row += 1
-            for j in range(width):
-                store(exact, j, number(load(centre, j) + load(first, j) / np.float64(kept)))
-            row = low
-            while row < high:
-                x = place(job, X, group, row, column)
-                if not masked and row + TOGETHER <= high:
-                    add_squares(p, x, step, exact, second, width)
-                    row += TOGETHER
-                else:
-                    if counts(job, group, row):
-                        add_square(p, x, step, exact, second, width)
-                    row += 1
-            merge_columns(count, kept, centre, first, second, mean, squares, width)
-            count += kept
+                if row == high:
+                    continue
+                first = place(job, X, group, row, column)
+                for j in range(width):
+                    store(pivot, j, load(at(job[X]), first + j))
+                kept = number(add_block(job, group, column, width, row, min(high, row + _PIVOT), pivot, sums, about))
+                for j in range(width):
+                    store(pivot, j, load(pivot, j) + load(sums, j) / kept)
+            kept = add_block(job, group, column, width, low, high, pivot, sums, about)
+            if kept > 0.0:
+                merge_columns(count, kept, pivot, sums, about, mean, squares, width)
+                count += kept
         return count
 
     @njit(fastmath=False, error_model="numpy")
-    def channel_moments(count, mean, squares, i, inner):
-        """The moments of the i-th channel of a strip, from those of its columns."""
-        n, centre, square = 0.0, 0.0, 0.0
-        for j in range(i * inner, (i + 1) * inner):
-            n, centre, square = merge(n, centre, square, count, load(mean, j), load(squares, j))
-        return n, centre, square
+    def moments(job, group, first, channels, begin, end, count, mean, squares):
+        inner = job[INNER]
+        means, abouts = wide_vector(), wide_vector()
+        rows = column_moments(job, group, first * inner, channels * inner, begin, end, means, abouts)
+        for i in range(channels):
+            n, centre, square = 0.0, 0.0, 0.0
+            for j in range(i * inner, (i + 1) * inner):
+                n, centre, square = merge(n, centre, square, rows, means[j], abouts[j])
+            count[i], mean[i], squares[i] = n, centre, square
 
     @njit(fastmath=False, error_model="numpy")
-    def spread(job, group, first, channels, mean, scale, shift):
-        """The coefficients of each column."""
-        for i in range(channels):
-            values = coefficients(job, group * job[CHANNELS] + first + i, first + i)
-            for j in range(i * job[INNER], (i + 1) * job[INNER]):
-                store(mean, j, values[0])
-                store(scale, j, values[1])
-                store(shift, j, values[2])
+    def spread(job, values, i, a, b, c):
+        """Give the three values of a channel to each of its columns."""
+        for j in range(i * job[INNER], (i + 1) * job[INNER]):
+            store(a, j, values[0])
+            store(b, j, values[1])
+            store(c, j, values[2])
 
     @njit(fastmath=False, error_model="numpy")
-    def spread_gradient(job, group, first, channels, by_gradient, by_input, constant):
+    def prepare(job, group, first, channels, mean, scale, shift):
         for i in range(channels):
-            values = gradient_coefficients(job, group * job[CHANNELS] + first + i, first + i)
-            for j in range(i * job[INNER], (i + 1) * job[INNER]):
-                store(by_gradient, j, values[0])
-                store(by_input, j, values[1])
-                store(constant, j, values[2])
+            spread(job, coefficients(job, group * job[CHANNELS] + first + i, first + i), i, mean, scale, shift)
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def normalize_row(job, x, y, r, mean, scale, shift, width):
+    def normalize_row(job, x, y, r, mean, scale, shift, low, high):
         px, py, pr = at(job[X]), at(job[Y]), at(job[R])
         parameter = number(real(job[PARAMETER]))
-        for j in range(width):
+        for j in range(low, high):
             z = fma(load(px, x + j) - load(mean, j), load(scale, j), load(shift, j))
             if residual:
                 z += load(pr, r + j)
             store(py, y + j, forward_of(z, parameter))
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def reduce_row(job, x, g, r, mean, scale, shift, sum_g, sum_gx, width):
-        px, pg, pr = at(job[X]), at(job[G]), at(job[R])
-        parameter = number(real(job[PARAMETER]))
-        for j in range(width):
-            d = load(px, x + j) - load(mean, j)
-            z = fma(d, load(scale, j), load(shift, j))
-            if residual:
-                z += load(pr, r + j)
-            value = load(pg, g + j) * derivative_of(z, parameter)
-            store(sum_g, j, load(sum_g, j) + value)
-            store(sum_gx, j, load(sum_gx, j) + value * d)
+    @njit(fastmath=False, error_model="numpy")
+    def normalize(job, group, first, channels, begin, end):
+        mean, scale, shift = vector(), vector(), vector()
+        prepare(job, group, first, channels, mean, scale, shift)
+        column, width = first * job[INNER], channels * job[INNER]
+        rows, apart = rows_at_once(job, width), is_apart(job, width)
+        for p in (mean, scale, shift):
+            repeat(p, width, rows)
+        for row in range(begin, end, rows):
+            length = min(rows, end - row) * width
+            asked = _ASKED if apart else length
+            y = place(job, Y, group, row, column)
+            if counts(job, group, row):
+                x, r = place(job, X, group, row, column), place(job, R, group, row, column)
+                for j in range(0, length, asked):
+                    stop = min(length, j + asked)
+                    if apart:
+                        soon_read(at(job[X]), x + job[X + 2] + j, stop - j)
+                        soon_written(at(job[Y]), y + job[Y + 2] + j, stop - j)
+                        if residual:
+                            soon_read(at(job[R]), r + job[R + 2] + j, stop - j)
+                    normalize_row(job, x, y, r, mean, scale, shift, j, stop)
+            else:
+                for j in range(width):
+                    store(at(job[Y]), y + j, zero)
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
-    def elementwise_row(job, x, y, g, r, e, mean, scale, shift, by_gradient, by_input, constant, width):
-        px, py, pg, pr, pe = at(job[X]), at(job[Y]), at(job[G]), at(job[R]), at(job[D])
+    def gradient(pointers, places, j, z_by_x, parameter):
+        """Deviation x − mean and the gradient of z, at one element."""
+        px, pg, pr = pointers
+        x, g, r = places
+        mean, scale, shift = z_by_x
+        d = load(px, x + j) - mean
+        z = fma(d, scale, shift)
+        if residual:
+            z += load(pr, r + j)
+        return d, load(pg, g + j) * derivative_of(z, parameter)
+
+    def reducer(rows):
+        """The function that adds ``rows`` rows to Σg and Σg·(x − mean) of each column."""
+
+        @njit(fastmath=False, error_model="numpy", forceinline=True)
+        def add(job, group, row, column, mean, scale, shift, sum_g, sum_gx, low, high):
+            pointers = (at(job[X]), at(job[G]), at(job[R]))
+            parameter = number(real(job[PARAMETER]))
+            for j in range(low, high):
+                z_by_x, total_g, total_gx = (
+                    (load(mean, j), load(scale, j), load(shift, j)),
+                    load(sum_g, j),
+                    load(sum_gx, j),
+                )
+                for i in range(rows):
+                    places = (
+                        place(job, X, group, row + i, column),
+                        place(job, G, group, row + i, column),
+                        place(job, R, group, row + i, column),
+                    )
+                    d, value = gradient(pointers, places, j, z_by_x, parameter)
+                    total_g += value
+                    total_gx = fma(value, d, total_gx)
+                store(sum_g, j, total_g)
+                store(sum_gx, j, total_gx)
+
+        return add
+
+    reduce_row, reduce_rows = reducer(1), reducer(_TOGETHER)
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def soon_gradient(job, group, row, column, width):
+        soon_read(at(job[X]), place(job, X, group, row, column), width)
+        soon_read(at(job[G]), place(job, G, group, row, column), width)
+        if residual:
+            soon_read(at(job[R]), place(job, R, group, row, column), width)
+
+    @njit(fastmath=False, error_model="numpy")
+    def reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
+        mean, scale, shift, sum_g, sum_gx = vector(), vector(), vector(), vector(), vector()
+        total_g, total_gx = wide_vector(), wide_vector()
+        prepare(job, group, first, channels, mean, scale, shift)
+        column, width = first * job[INNER], channels * job[INNER]
+        narrow, apart = is_narrow(width), is_apart(job, width)
+        fill(total_g, 0.0, width)
+        fill(total_gx, 0.0, width)
+        for low in range(begin, end, _SUMMED):
+            row, high = low, min(end, low + _SUMMED)
+            fill(sum_g, zero, width)
+            fill(sum_gx, zero, width)
+            while row < high:
+                if narrow and row + _TOGETHER <= high:
+                    for i in range(_TOGETHER, 2 * _TOGETHER):
+                        soon_gradient(job, group, row + i, column, width)
+                    reduce_rows(job, group, row, column, mean, scale, shift, sum_g, sum_gx, 0, width)
+                    row += _TOGETHER
+                else:
+                    if counts(job, group, row):
+                        for j in range(0, width, _ASKED):
+                            stop = min(width, j + _ASKED)
+                            if apart:
+                                soon_gradient(job, group, row + 1, column + j, stop - j)
+                            reduce_row(job, group, row, column, mean, scale, shift, sum_g, sum_gx, j, stop)
+                    row += 1
+            for j in range(width):
+                store(total_g, j, load(total_g, j) + load(sum_g, j))
+                store(total_gx, j, load(total_gx, j) + load(sum_gx, j))
+        for i in range(channels):
+            sums_g[i], sums_gx[i] = 0.0, 0.0
+            for j in range(i * job[INNER], (i + 1) * job[INNER]):
+                sums_g[i] += total_g[j]
+                sums_gx[i] += total_gx[j]
+
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def elementwise_row(job, places, y, e, mean, scale, shift, by_gradient, by_input, constant, low, high):
+        pointers, py, pe = (at(job[X]), at(job[G]), at(job[R])), at(job[Y]), at(job[D])
         parameter = number(real(job[PARAMETER]))
-        for j in range(width):
-            d = load(px, x + j) - load(mean, j)
-            z = fma(d, load(scale, j), load(shift, j))
-            if residual:
-                z += load(pr, r + j)
-            value = load(pg, g + j) * derivative_of(z, parameter)
+        for j in range(low, high):
+            d, value = gradient(pointers, places, j, (load(mean, j), load(scale, j), load(shift, j)), parameter)
             store(py, y + j, fma(value, load(by_gradient, j), fma(d, load(by_input, j), load(constant, j))))
             if residual:
                 store(pe, e + j, value)
 
     @njit(fastmath=False, error_model="numpy")
-    def all_normalize(job, group, first, channels, begin, end):
-        mean, scale, shift = vector(), vector(), vector()
-        spread(job, group, first, channels, mean, scale, shift)
-        column, width = first * job[INNER], channels * job[INNER]
-        for row in range(begin, end):
-            y = place(job, Y, group, row, column)
-            if counts(job, group, row):
-                x, r = place(job, X, group, row, column), place(job, R, group, row, column)
-                normalize_row(job, x, y, r, mean, scale, shift, width)
-            else:
-                for j in range(width):
-                    store(at(job[Y]), y + j, zero)
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
-        mean, scale, shift, sum_g, sum_gx = vector(), vector(), vector(), vector(), vector()
-        spread(job, group, first, channels, mean, scale, shift)
-        column, width = first * job[INNER], channels * job[INNER]
-        fill(sums_g, 0.0, width)
-        fill(sums_gx, 0.0, width)
-        together = max(1, _CACHED // max(width, 1))
-        for block in range((end - begin + together - 1) // together):
-            low = begin + block * together
-            fill(sum_g, zero, width)
-            fill(sum_gx, zero, width)
-            for row in range(low, min(end, low + together)):
-                if counts(job, group, row):
-                    x, g = place(job, X, group, row, column), place(job, G, group, row, column)
-                    r = place(job, R, group, row, column)
-                    reduce_row(job, x, g, r, mean, scale, shift, sum_g, sum_gx, width)
-            for j in range(width):
-                store(sums_g, j, load(sums_g, j) + load(sum_g, j))
-                store(sums_gx, j, load(sums_gx, j) + load(sum_gx, j))
-
-    @njit(fastmath=False, error_model="numpy")
-    def all_elementwise(job, group, first, channels, begin, end):
+    def elementwise(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         by_gradient, by_input, constant = vector(), vector(), vector()
-        spread(job, group, first, channels, mean, scale, shift)
-        spread_gradient(job, group, first, channels, by_gradient, by_input, constant)
+        prepare(job, group, first, channels, mean, scale, shift)
+        for i in range(channels):
+            values = gradient_coefficients(job, group * job[CHANNELS] + first + i, first + i)
+            spread(job, values, i, by_gradient, by_input, constant)
         column, width = first * job[INNER], channels * job[INNER]
-        for row in range(begin, end):
+        rows, apart = rows_at_once(job, width), is_apart(job, width)
+        for p in (mean, scale, shift, by_gradient, by_input, constant):
+            repeat(p, width, rows)
+        for row in range(begin, end, rows):
+            length = min(rows, end - row) * width
+            asked = _ASKED if apart else length
             y, e = place(job, Y, group, row, column), place(job, D, group, row, column)
             if counts(job, group, row):
-                x, g = place(job, X, group, row, column), place(job, G, group, row, column)
-                r = place(job, R, group, row, column)
-                elementwise_row(job, x, y, g, r, e, mean, scale, shift, by_gradient, by_input, constant, width)
+                places = (
+                    place(job, X, group, row, column),
+                    place(job, G, group, row, column),
+                    place(job, R, group, row, column),
+                )
+                for j in range(0, length, asked):
+                    stop = min(length, j + asked)
+                    if apart:
+                        soon_gradient(job, group, row + 1, column + j, stop - j)
+                        soon_written(at(job[Y]), y + job[Y + 2] + j, stop - j)
+                        if residual:
+                            soon_written(at(job[D]), e + job[D + 2] + j, stop - j)
+                    elementwise_row(job, places, y, e, mean, scale, shift, by_gradient, by_input, constant, j, stop)
             else:
                 for j in range(width):
                     store(at(job[Y]), y + j, zero)
                     if residual:
                         store(at(job[D]), e + j, zero)
 
-    @njit(fastmath=False, error_model="numpy")
-    def total(sums, i, inner):
-        value = 0.0
-        for j in range(i * inner, (i + 1) * inner):
-            value += load(sums, j)
-        return value
-
-    @njit(fastmath=False, error_model="numpy")
-    def strip_of(job, task):
-        """Group, first channel, number of channels, block, and its rows from … to."""
-        strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-        block, strip = task % job[BLOCKS], task // job[BLOCKS]
-        first = strip % strips * job[STRIP]
-        begin = block * job[BLOCK]
-        channels = min(job[STRIP], job[CHANNELS] - first)
-        return strip // strips, first, channels, block, begin, min(job[OUTER], begin + job[BLOCK])
-
-    def forward(job, task):
-        group, first, channels, _, begin, end = strip_of(job, task)
-        mean, squares = wide_vector(), wide_vector()
-        count = moments(job, group, first * job[INNER], channels * job[INNER], begin, end, mean, squares)
-        for i in range(channels):
-            n, centre, square = channel_moments(count, mean, squares, i, job[INNER])
-            finish_moments(job, group * job[CHANNELS] + first + i, n, centre, square)
-        all_normalize(job, group, first, channels, begin, end)
-
-    def backward(job, task):
-        group, first, channels, _, begin, end = strip_of(job, task)
-        sums_g, sums_gx = wide_vector(), wide_vector()
-        all_reduce(job, group, first, channels, begin, end, sums_g, sums_gx)
-        for i in range(channels):
-            k = group * job[CHANNELS] + first + i
-            finish_gradients(job, k, total(sums_g, i, job[INNER]), total(sums_gx, i, job[INNER]))
-        all_elementwise(job, group, first, channels, begin, end)
-
-    def moments_part(job, task):
-        group, first, channels, block, begin, end = strip_of(job, task)
-        mean, squares = wide_vector(), wide_vector()
-        count = moments(job, group, first * job[INNER], channels * job[INNER], begin, end, mean, squares)
-        partial = wide_at(job[PARTIAL])
-        for i in range(channels):
-            at_channel = 3 * ((group * job[BLOCKS] + block) * job[CHANNELS] + first + i)
-            n, centre, square = channel_moments(count, mean, squares, i, job[INNER])
-            partial[at_channel] = n
-            partial[at_channel + 1] = centre
-            partial[at_channel + 2] = square
-        if count_up(job, DONE) == job[TASKS] - 1:
-            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-            for group in range(job[TASKS] // (job[BLOCKS] * strips)):
-                for c in range(job[CHANNELS]):
-                    n, centre, square = 0.0, 0.0, 0.0
-                    for b in range(job[BLOCKS]):
-                        i = 3 * ((group * job[BLOCKS] + b) * job[CHANNELS] + c)
-                        n, centre, square = merge(n, centre, square, partial[i], partial[i + 1], partial[i + 2])
-                    finish_moments(job, group * job[CHANNELS] + c, n, centre, square)
-
-    def reduce_part(job, task):
-        group, first, channels, block, begin, end = strip_of(job, task)
-        sums_g, sums_gx = wide_vector(), wide_vector()
-        all_reduce(job, group, first, channels, begin, end, sums_g, sums_gx)
-        partial = wide_at(job[PARTIAL])
-        for i in range(channels):
-            at_channel = 2 * ((group * job[BLOCKS] + block) * job[CHANNELS] + first + i)
-            partial[at_channel] = total(sums_g, i, job[INNER])
-            partial[at_channel + 1] = total(sums_gx, i, job[INNER])
-        if count_up(job, DONE) == job[TASKS] - 1:
-            strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
-            for group in range(job[TASKS] // (job[BLOCKS] * strips)):
-                for c in range(job[CHANNELS]):
-                    sum_g, sum_gx = 0.0, 0.0
-                    for b in range(job[BLOCKS]):
-                        i = 2 * ((group * job[BLOCKS] + b) * job[CHANNELS] + c)
-                        sum_g += partial[i]
-                        sum_gx += partial[i + 1]
-                    finish_gradients(job, group * job[CHANNELS] + c, sum_g, sum_gx)
-
-    def normalize_part(job, task):
-        group, first, channels, _, begin, end = strip_of(job, task)
-        all_normalize(job, group, first, channels, begin, end)
-
-    def elementwise_part(job, task):
-        group, first, channels, _, begin, end = strip_of(job, task)
-        all_elementwise(job, group, first, channels, begin, end)
-
-    parts = {
-        "forward": forward,
-        "backward": backward,
-        "moments": moments_part,
-        "normalize": normalize_part,
-        "backward_reduce": reduce_part,
-        "backward_elementwise": elementwise_part,
-    }
-    return loop_over_tasks(njit(error_model="numpy")(parts[kind.part]))
+    return kernel(kind.part, Loops(moments, normalize, reduce, elementwise), chan)
