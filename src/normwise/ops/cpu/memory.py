@@ -1,6 +1,9 @@
 """What kernels need and numba's Python lacks: pointers from addresses, bfloat16 loads and stores, scratch, atomics.
 
 A pointer to uint16 stands for bfloat16: ``load`` widens to float32, ``store`` rounds to the nearest, ties to even.
+
+Outputs are new memory, in which no input and no scratch can lie: ``store_output`` and ``load_output`` say so to LLVM,
+which else would compare all addresses before each loop, and leave a loop with many of them to scalar instructions.
 """
 
 from __future__ import annotations
@@ -54,35 +57,54 @@ def scratch(dtype: str, count: int) -> Any:
     return allocate
 
 
-@intrinsic
-def load(typing: Any, pointer: Any, index: Any) -> Any:
-    """Read ``pointer[index]``; bfloat16 as float32."""
-    half = pointer.dtype == types.uint16
-    result = types.float32 if half else pointer.dtype
+def _load(about_aliases: str) -> Any:
+    @intrinsic
+    def load(typing: Any, pointer: Any, index: Any) -> Any:
+        half = pointer.dtype == types.uint16
+        result = types.float32 if half else pointer.dtype
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(builder.gep(args[0], [args[1]]))
-        value.align = context.get_abi_alignment(value.type)
-        if not half:
-            return value
-        return builder.bitcast(builder.shl(builder.zext(value, _BITS), ir.Constant(_BITS, 16)), ir.FloatType())
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value = builder.load(builder.gep(args[0], [args[1]]))
+            value.align = context.get_abi_alignment(value.type)
+            value.set_metadata(about_aliases, _outputs(builder.module))
+            if not half:
+                return value
+            return builder.bitcast(builder.shl(builder.zext(value, _BITS), ir.Constant(_BITS, 16)), ir.FloatType())
 
-    return result(pointer, types.int64), generate
+        return result(pointer, types.int64), generate
+
+    return load
 
 
-@intrinsic
-def store(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
-    """Write ``pointer[index] = value``; as bfloat16 rounded to the nearest, ties to even, NaN kept."""
-    half = pointer.dtype == types.uint16
-    kind = types.float32 if half else pointer.dtype
+def _store(about_aliases: str) -> Any:
+    @intrinsic
+    def store(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
+        half = pointer.dtype == types.uint16
+        kind = types.float32 if half else pointer.dtype
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = _round_to_bfloat16(builder, args[2]) if half else args[2]
-        written = builder.store(value, builder.gep(args[0], [args[1]]))
-        written.align = context.get_abi_alignment(value.type)
-        return context.get_dummy_value()
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value = _round_to_bfloat16(builder, args[2]) if half else args[2]
+            written = builder.store(value, builder.gep(args[0], [args[1]]))
+            written.align = context.get_abi_alignment(value.type)
+            written.set_metadata(about_aliases, _outputs(builder.module))
+            return context.get_dummy_value()
 
-    return types.void(pointer, types.int64, kind), generate
+        return types.void(pointer, types.int64, kind), generate
+
+    return store
+
+
+def _outputs(module: Any) -> Any:
+    """The set of memory regions that are outputs: one, by name."""
+    domain = module.add_metadata([ir.MetaDataString(module, "normwise")])
+    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, "outputs"), domain])])
+
+
+load, load_output = _load("noalias"), _load("alias.scope")
+"""``load(pointer, index)`` reads ``pointer[index]``; bfloat16 as float32."""
+
+store, store_output = _store("noalias"), _store("alias.scope")
+"""``store(pointer, index, value)`` writes ``pointer[index]``; bfloat16 rounded to the nearest, ties to even, NaN kept."""
 
 
 def _round_to_bfloat16(builder: Any, value: Any) -> Any:

@@ -35,6 +35,8 @@ from typing import NamedTuple
 X, Y, R, G, D = 22, 26, 30, 34, 38  # input, output (y, or the gradient of x), residual, gradient of y, of the residual
 WORDS = 42
 
+_EXPENSIVE = ("elu", "gelu", "gelu_tanh", "mish", "sigmoid", "silu", "tanh")  # derivatives with an exponential
+
 
 class Kind(NamedTuple):
     """What a kernel is compiled for.
@@ -60,3 +62,14 @@ class Kind(NamedTuple):
     def accumulator(self) -> str:
         """The type of statistics and coefficients: float64 for float64, float32 otherwise."""
         return "float64" if self.dtype == "float64" else "float32"
+
+    @property
+    def keeps(self) -> int:
+        """Where ``backward`` keeps the gradient of z between its passes: in ``D``, ``Y``, or 0 for nowhere.
+
+        The second pass then computes no derivative and reads no residual. Rounded to bfloat16 the gradient would not
+        do; in rows, keeping it costs more than it saves.
+        """
+        if (self.layout, self.part) != ("planes", "backward") or self.dtype == "bfloat16":
+            return 0
+        return D if self.residual else Y if self.activation in _EXPENSIVE else 0

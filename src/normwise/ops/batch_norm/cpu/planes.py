@@ -17,7 +17,7 @@ from normwise.ops.batch_norm.cpu.layout import STRIPS
 from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
-from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store
+from normwise.ops.cpu.memory import load, load_output, pointer_to, prefetcher, real, scratch, store_output
 
 _SUMMED = 4096  # elements that are summed in float32 before they are added to a float64
 SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
@@ -30,7 +30,7 @@ def build(kind: Kind) -> Any:
     at, bytes_at = pointer_to(kind.dtype), pointer_to("uint8")
     vector, wide_vector = scratch(kind.accumulator, STRIPS), scratch("float64", STRIPS)
     soon_read, soon_written = prefetcher(kind.dtype), prefetcher(kind.dtype, to_write=True)
-    masked, residual = kind.masked, kind.residual
+    masked, residual, keeps = kind.masked, kind.residual, kind.keeps
     forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
     chan = channel(kind.accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
@@ -123,7 +123,7 @@ def build(kind: Kind) -> Any:
             value = forward_of(z, parameter)
             if masked:
                 value = value if load(pm, mask + s) != 0 else zero
-            store(py, y + s, value)
+            store_output(py, y + s, value)
 
     @njit(fastmath=False, error_model="numpy")
     def normalize(job, group, first, channels, begin, end):
@@ -167,12 +167,14 @@ def build(kind: Kind) -> Any:
         return (at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])), (x, g, r, mask_place(job, group, n))
 
     @njit(fastmath=SUM, error_model="numpy")
-    def reduce_run(job, pointers, places, begin, end, z_by_x):
-        """Σg and Σg·(x − mean) of a part of a run."""
-        parameter = number(real(job[PARAMETER]))
+    def reduce_run(job, pointers, places, kept, begin, end, z_by_x):
+        """Σg and Σg·(x − mean) of a part of a run; where g is kept, it is written there."""
+        parameter, pk = number(real(job[PARAMETER])), at(job[keeps])
         sum_g, sum_gx = zero, zero
         for s in range(begin, end):
             d, value = gradient(pointers, places, s, z_by_x, parameter)
+            if keeps:
+                store_output(pk, kept + s, value)
             sum_g += value
             sum_gx += value * d
         return sum_g, sum_gx
@@ -186,9 +188,12 @@ def build(kind: Kind) -> Any:
         for n in range(begin, end):
             for i in range(channels):
                 pointers, places = gradient_inputs(job, group, first + i, n)
+                kept = place(job, keeps, group, first + i, n) if keeps else 0
+                if keeps:
+                    soon_written(at(job[keeps]), kept + job[keeps + 2], job[INNER])
                 for s in range(0, job[INNER], _SUMMED):
                     stop = min(s + _SUMMED, job[INNER])
-                    a, b = reduce_run(job, pointers, places, s, stop, (mean[i], scale[i], shift[i]))
+                    a, b = reduce_run(job, pointers, places, kept, s, stop, (mean[i], scale[i], shift[i]))
                     sums_g[i] += a
                     sums_gx[i] += b
 
@@ -196,15 +201,19 @@ def build(kind: Kind) -> Any:
     def elementwise_run(job, pointers, places, y, e, z_by_x, dx_by):
         parameter = number(real(job[PARAMETER]))
         py, pe, pm, mask = at(job[Y]), at(job[D]), pointers[3], places[3]
+        pk, kept = (pe, e) if residual else (py, y)
         by_gradient, by_input, constant = dx_by
         for s in range(job[INNER]):
-            d, value = gradient(pointers, places, s, z_by_x, parameter)
+            if keeps:
+                d, value = load(pointers[0], places[0] + s) - z_by_x[0], load_output(pk, kept + s)
+            else:
+                d, value = gradient(pointers, places, s, z_by_x, parameter)
             dx = fma(value, by_gradient, fma(d, by_input, constant))
             if masked:
                 dx = dx if load(pm, mask + s) != 0 else zero
-            store(py, y + s, dx)
-            if residual:
-                store(pe, e + s, value)
+            store_output(py, y + s, dx)
+            if residual and not keeps:
+                store_output(pe, e + s, value)
 
     @njit(fastmath=False, error_model="numpy")
     def elementwise(job, group, first, channels, begin, end):

@@ -19,7 +19,7 @@ from normwise.ops.batch_norm.cpu.layout import COLUMNS
 from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
-from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store
+from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store, store_output
 
 _SUMMED = 64  # rows that are summed in float32 before they are added to a float64
 _PIVOT = 8  # rows whose mean is near enough to that of the first block
@@ -197,7 +197,7 @@ def build(kind: Kind) -> Any:
             z = fma(load(px, x + j) - load(mean, j), load(scale, j), load(shift, j))
             if residual:
                 z += load(pr, r + j)
-            store(py, y + j, forward_of(z, parameter))
+            store_output(py, y + j, forward_of(z, parameter))
 
     @njit(fastmath=False, error_model="numpy")
     def normalize(job, group, first, channels, begin, end):
@@ -223,7 +223,7 @@ def build(kind: Kind) -> Any:
                     normalize_row(job, x, y, r, mean, scale, shift, j, stop)
             else:
                 for j in range(width):
-                    store(at(job[Y]), y + j, zero)
+                    store_output(at(job[Y]), y + j, zero)
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def gradient(pointers, places, j, z_by_x, parameter):
@@ -243,6 +243,9 @@ def build(kind: Kind) -> Any:
         @njit(fastmath=False, error_model="numpy", forceinline=True)
         def add(job, group, row, column, mean, scale, shift, sum_g, sum_gx, low, high):
             pointers = (at(job[X]), at(job[G]), at(job[R]))
+            x, g = place(job, X, group, row, column), place(job, G, group, row, column)
+            r = place(job, R, group, row, column)
+            x_step, g_step, r_step = job[X + 2], job[G + 2], job[R + 2]
             parameter = number(real(job[PARAMETER]))
             for j in range(low, high):
                 z_by_x, total_g, total_gx = (
@@ -251,11 +254,7 @@ def build(kind: Kind) -> Any:
                     load(sum_gx, j),
                 )
                 for i in range(rows):
-                    places = (
-                        place(job, X, group, row + i, column),
-                        place(job, G, group, row + i, column),
-                        place(job, R, group, row + i, column),
-                    )
+                    places = (x + i * x_step, g + i * g_step, r + i * r_step)
                     d, value = gradient(pointers, places, j, z_by_x, parameter)
                     total_g += value
                     total_gx = fma(value, d, total_gx)
@@ -315,9 +314,9 @@ def build(kind: Kind) -> Any:
         parameter = number(real(job[PARAMETER]))
         for j in range(low, high):
             d, value = gradient(pointers, places, j, (load(mean, j), load(scale, j), load(shift, j)), parameter)
-            store(py, y + j, fma(value, load(by_gradient, j), fma(d, load(by_input, j), load(constant, j))))
+            store_output(py, y + j, fma(value, load(by_gradient, j), fma(d, load(by_input, j), load(constant, j))))
             if residual:
-                store(pe, e + j, value)
+                store_output(pe, e + j, value)
 
     @njit(fastmath=False, error_model="numpy")
     def elementwise(job, group, first, channels, begin, end):
@@ -351,8 +350,8 @@ def build(kind: Kind) -> Any:
                     elementwise_row(job, places, y, e, mean, scale, shift, by_gradient, by_input, constant, j, stop)
             else:
                 for j in range(width):
-                    store(at(job[Y]), y + j, zero)
+                    store_output(at(job[Y]), y + j, zero)
                     if residual:
-                        store(at(job[D]), e + j, zero)
+                        store_output(at(job[D]), e + j, zero)
 
     return kernel(kind.part, Loops(moments, normalize, reduce, elementwise), chan)
