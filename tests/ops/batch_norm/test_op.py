@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import oracle
 from normwise.errors import InvalidArgumentError, ShapeError
-from normwise.ops import BatchNormOutput, batch_norm
+from normwise.ops import BatchNormOutput, batch_norm, normalize
 
 EPS = 1e-5
 IMPLS = ["reference", "torch"]
@@ -335,6 +335,12 @@ def test_four_five_six(impl):
         ({"weight": torch.ones(4)}, ShapeError, "weight must have shape (3,)"),
         ({"bias": torch.ones(1)}, ShapeError, "got bias of shape (1,)"),
         ({"residual": torch.zeros(3)}, ShapeError, "residual must have the shape of x, (4, 3, 5), got (3,)"),
+        (
+            {"weight": torch.ones(3).long()},
+            InvalidArgumentError,
+            "weight must be of a floating-point type, got torch.int",
+        ),
+        ({"residual": torch.zeros(4, 3, 5).cfloat()}, InvalidArgumentError, "residual.float()"),
         ({"channel_dim": 3}, InvalidArgumentError, "from -3 to 2, got 3"),
         ({"groups": 3}, ShapeError, "divide the 4 examples of the batch, got groups=3"),
         ({"groups": 0}, ShapeError, "at least 1"),
@@ -357,6 +363,34 @@ def test_errors_say_what_was_given_and_what_to_do(options, error, says):
     with pytest.raises(error) as raised:
         batch_norm(options.pop("x"), options.pop("weight"), options.pop("bias"), **options)
     assert says in str(raised.value)
+
+
+def elsewhere(name):
+    return rf"{name} must be on the device of x, cpu, got one on meta; move it: {name}.to\(x.device\)"
+
+
+@pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("weight", torch.ones(3)),
+        ("bias", torch.ones(3)),
+        ("residual", torch.ones(4, 3, 5)),
+        ("mask", torch.ones(4, 1, 5, dtype=torch.bool)),
+    ],
+)
+def test_a_tensor_on_another_device_is_refused(name, tensor, impl):
+    given = {"weight": None, "bias": None, name: tensor.to("meta")}
+    with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
+        batch_norm(torch.zeros(4, 3, 5), **given, eps=EPS, impl=impl)
+
+
+@pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
+@pytest.mark.parametrize("name", ["mean", "var"])
+def test_moments_on_another_device_are_refused(name, impl):
+    given = {"mean": torch.ones(3), "var": torch.ones(3), name: torch.ones(3, device="meta")}
+    with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
+        normalize(torch.zeros(4, 3, 5), **given, weight=None, bias=None, eps=EPS, impl=impl)
 
 
 def test_torch_refuses_to_run_under_a_transform():

@@ -61,14 +61,13 @@ def batch_norm(
     Raises:
         ShapeError: a shape does not fit ``x``, or the examples do not divide into ``groups``.
         InvalidArgumentError: unknown activation or implementation, an implementation that cannot do this, an axis that
-            ``x`` lacks, or a type that cannot be normalized.
+            ``x`` lacks, a type that is not floating-point, or a tensor on another device than ``x``.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
     arXiv:1705.08741.
     """
-    channel_dim = _check(x, weight, bias, channel_dim)
-    check_residual(x, residual)
+    channel_dim = _check(x, weight, bias, residual, mask, channel_dim)
     _check_groups(x, channel_dim, groups)
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
     if impl in ("auto", "cpu") and _is_traced(x):
@@ -137,8 +136,7 @@ def normalize(
 
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
-    channel_dim = _check(x, weight, bias, channel_dim, mean=mean, var=var)
-    check_residual(x, residual)
+    channel_dim = _check(x, weight, bias, residual, None, channel_dim, mean=mean, var=var)
     if _is_traced(x) and impl == "auto":
         impl = "torch" if channel_dim == 1 else "reference"
     if impl == "auto" and channel_dim == 1 and (x.numel() <= registry.SMALL or cpu.obstacle(x) is not None):
@@ -162,28 +160,56 @@ def _is_traced(x: Tensor) -> bool:
     return not registry.is_plain(x) and cpu.obstacle(x) is None
 
 
-def _check(x: Tensor, weight: Tensor | None, bias: Tensor | None, channel_dim: int, **moments: Tensor) -> int:
+def _check(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    channel_dim: int,
+    **moments: Tensor,
+) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
     if x.ndim < 2:
         raise ShapeError(
             f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
         )
-    if not x.is_floating_point():
-        raise InvalidArgumentError(
-            f"x must be of a floating-point type, got {x.dtype}; convert it, for example x.float()"
-        )
+    _check_type("x", x)
     if not -x.ndim <= channel_dim < x.ndim:
         raise InvalidArgumentError(
             f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"
         )
-    channels = x.shape[channel_dim]
+    shape, device = (x.shape[channel_dim],), x.device
     for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
-        if vector is not None and vector.shape != (channels,):
-            raise ShapeError(
-                f"{name} must have shape ({channels},), one value per channel of x, which has shape {tuple(x.shape)} "
-                f"with its channels on axis {channel_dim}; got {name} of shape {tuple(vector.shape)}"
-            )
+        if vector is not None:
+            if vector.shape != shape:
+                raise ShapeError(
+                    f"{name} must have shape {shape}, one value per channel of x, which has shape {tuple(x.shape)} "
+                    f"with its channels on axis {channel_dim}; got {name} of shape {tuple(vector.shape)}"
+                )
+            _check_type(name, vector)
+            _check_device(name, vector, device)
+    if residual is not None:
+        check_residual(x, residual)
+        _check_type("residual", residual)
+        _check_device("residual", residual, device)
+    if mask is not None:
+        _check_device("mask", mask, device)
     return channel_dim % x.ndim
+
+
+def _check_type(name: str, tensor: Tensor) -> None:
+    if not tensor.is_floating_point():
+        raise InvalidArgumentError(
+            f"{name} must be of a floating-point type, got {tensor.dtype}; convert it, for example {name}.float()"
+        )
+
+
+def _check_device(name: str, tensor: Tensor, device: torch.device) -> None:
+    if tensor.device != device:
+        raise InvalidArgumentError(
+            f"{name} must be on the device of x, {device}, got one on {tensor.device}; move it: {name}.to(x.device)"
+        )
 
 
 def _check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
