@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 import oracle
 from normwise.errors import InvalidArgumentError
-from normwise.ops import batch_norm
+from normwise.ops import batch_norm, normalize
 from tensors import EPS, draw, outcome, same_bits
 
 IMPLS = ["reference", "torch", "cpu"]
@@ -137,6 +138,49 @@ def test_without_autograd(impl):
             y = batch_norm(x, weight, bias, residual=residual, eps=EPS, activation="silu", impl=impl).y
         assert not y.requires_grad
         same_bits(torch.as_tensor(y.numpy()), want)
+
+
+BATCHES = {
+    "plain": {},
+    "silu": {"activation": "silu"},
+    "everything": {"activation": "silu", "groups": 2, "mask": MASK},
+}
+
+
+@pytest.mark.parametrize("options", BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_batch_of_gradients_at_once(create_graph, options):
+    inputs, _ = draw(SHAPE, 2)
+    y = batch_norm(**inputs, eps=EPS, impl="cpu", **options).y
+    upstreams = torch.randn(3, *SHAPE, dtype=torch.float64)
+    wanted, common = list(inputs.values()), {"retain_graph": True, "create_graph": create_graph}
+    got = torch.autograd.grad(y, wanted, upstreams, is_grads_batched=True, **common)
+    each = [torch.autograd.grad(y, wanted, upstream, **common) for upstream in upstreams]
+    torch.testing.assert_close(got, tuple(map(torch.stack, zip(*each, strict=True))), **FLOAT64)
+
+
+def test_a_batch_of_gradients_with_given_moments():
+    inputs, _ = draw(SHAPE, 2)
+    moments = torch.randn(2).double(), torch.rand(2).double()
+    x, residual, vectors = inputs["x"], inputs["residual"], (inputs["weight"], inputs["bias"])
+    y = normalize(x, *moments, *vectors, residual=residual, eps=EPS, activation="silu", impl="cpu")
+    upstreams, wanted = torch.randn(3, *SHAPE, dtype=torch.float64), list(inputs.values())
+    got = torch.autograd.grad(y, wanted, upstreams, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(y, wanted, upstream, retain_graph=True) for upstream in upstreams]
+    torch.testing.assert_close(got, tuple(map(torch.stack, zip(*each, strict=True))), **FLOAT64)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's forward mode imports with it
+def test_a_gradient_with_a_tangent():
+    inputs, upstream = draw(SHAPE, 2)
+    y = batch_norm(**inputs, eps=EPS, activation="tanh", impl="cpu").y
+    tangent = torch.randn_like(upstream)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(upstream, tangent)
+        (d_x,) = torch.autograd.grad(y, inputs["x"], dual, retain_graph=True)
+        got = forward_ad.unpack_dual(d_x).tangent
+    (want,) = torch.autograd.grad(y, inputs["x"], tangent)  # the gradient is linear in the upstream one
+    torch.testing.assert_close(got, want, **FLOAT64)
 
 
 @pytest.mark.parametrize("impl", IMPLS)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from normwise.moments import moments_dtype
+from normwise.ops import registry
 from normwise.ops.activations import Activation
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
@@ -62,7 +63,7 @@ class BatchNormFunction(torch.autograd.Function):
             return (None,) * 9
         x, weight, bias, residual, mask, *stats = ctx.saved_tensors
         eps, function, channel_dim, groups = ctx.options
-        if torch.is_grad_enabled():
+        if not _by_kernels(grad_y):
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
@@ -101,7 +102,7 @@ class NormalizeFunction(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, residual, mean, var = ctx.saved_tensors
         eps, function, channel_dim = ctx.options
-        if torch.is_grad_enabled():
+        if not _by_kernels(grad_y):
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
                 options = {"eps": eps, "residual": residual, "activation": function, "channel_dim": channel_dim}
@@ -170,15 +171,22 @@ def gradients(
     return grad_x, _summed(sums[0], weight, needs[1]), _summed(sums[1], bias, needs[2]), grad_residual
 
 
+def _by_kernels(grad_y: Tensor) -> bool:
+    """Whether the kernels take this gradient, and nobody wants to differentiate what becomes of it."""
+    return not torch.is_grad_enabled() and registry.is_plain(grad_y) and cpu.obstacle(grad_y) is None
+
+
 def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[Tensor | None, ...]:
-    """The gradients as differentiable functions themselves, by the reference."""
+    """The gradients by the reference, as differentiable functions themselves where that is wanted."""
     x, weight, bias, residual = ctx.saved_tensors[:4]
-    if ctx.has_residual and residual is None:
-        residual = torch.zeros_like(x).requires_grad_()
+    with torch.enable_grad():
+        if ctx.has_residual and residual is None:
+            residual = torch.zeros_like(x, requires_grad=True)
+        y = function(x, weight, bias, residual)
     inputs = (x, weight, bias, residual)
     wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad[:4], strict=True) if needed]
-    y = function(x, weight, bias, residual)
-    found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=True, materialize_grads=True))
+    graph = torch.is_grad_enabled()
+    found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=graph, materialize_grads=True))
     return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:4])
 
 

@@ -35,6 +35,8 @@ def obstacle(x: Tensor) -> str | None:
         return "it has no rule for torch.func transforms"
     if forward_ad._current_level >= 0:
         return "it has no rule for forward-mode differentiation"
+    if not torch.compiler.is_compiling() and torch._C._functorch.is_legacy_batchedtensor(x):
+        return "it has no rule for a batch of gradients"
     return None
 
 
