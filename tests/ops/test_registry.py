@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import normwise as nw
 from normwise.errors import InvalidArgumentError
@@ -22,8 +23,28 @@ SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
         (SMALL, {"mask": torch.ones(60, 1, dtype=torch.bool)}, "cpu"),
         (SMALL.half(), {"groups": 2}, "reference"),
         (LARGE.to("meta"), {}, "torch"),
+        (SMALL, {"training": False}, "torch"),
+        (LARGE, {"training": False}, "cpu"),
+        (SMALL, {"training": False, "channel_dim": -2}, "cpu"),
+        (SMALL[:1], {"training": False}, "torch"),
+        (SMALL[:1], {}, "cpu"),
     ],
-    ids=["small", "large", "bfloat16", "float16", "groups", "channel_dim", "mask", "float16 in groups", "meta"],
+    ids=[
+        "small",
+        "large",
+        "bfloat16",
+        "float16",
+        "groups",
+        "channel_dim",
+        "mask",
+        "float16 in groups",
+        "meta",
+        "evaluation",
+        "large evaluation",
+        "channel_dim in evaluation",
+        "one value in evaluation",
+        "one value",
+    ],
 )
 def test_the_quickest_that_can_run_is_taken_and_every_other_has_a_reason(x, options, impl):
     explained = nw.explain(x, **options)
@@ -43,6 +64,14 @@ def test_under_transforms_the_reference_runs():
 
     torch.func.vmap(f)(torch.randn(2, 32, 64, 8, 8))
     assert seen == ["reference"]
+
+
+def test_what_is_traced_is_chosen_whatever_its_size():
+    with FakeTensorMode() as mode:
+        small = mode.from_tensor(SMALL)
+        assert nw.explain(small).impl == "cpu"
+        assert nw.explain(small, training=False).impl == "torch"
+        assert "trace" in nw.explain(small, training=False).others["cpu"]
 
 
 def test_what_was_asked_for_and_cannot_run_is_refused_with_what_can():

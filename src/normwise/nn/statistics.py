@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -39,8 +38,7 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
 def _is_quick(mean: Tensor, var: Tensor, batch: BatchNormOutput) -> bool:
     """Whether one compiled call does it."""
     return (
-        not torch.compiler.is_compiling()
-        and registry.is_plain(mean)
+        registry.is_plain(mean)
         and cpu.can_update(mean, batch.mean)
         and mean.is_contiguous()
         and var.is_contiguous()

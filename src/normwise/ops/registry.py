@@ -36,18 +36,41 @@ class Explanation(NamedTuple):
         return "\n".join([f"{self.impl}: {self.why}", *(f"not {name}: {why}" for name, why in self.others.items())])
 
 
-def choose(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int, impl: str) -> str:
-    """The implementation for a tensor, ``impl`` itself where it is not ``"auto"``.
+class Call(NamedTuple):
+    """What the choice depends on.
+
+    Attributes:
+        x: the input.
+        mask: as in ``batch_norm``, as are ``channel_dim`` and ``groups``.
+        channel_dim: counted from the front.
+        groups: 1 where the moments are given.
+        training: whether the moments are the batch's own (``batch_norm``) or given (``normalize``).
+        plain: whether all the tensors of the call are; see ``is_plain``.
+    """
+
+    x: Tensor
+    mask: Tensor | None
+    channel_dim: int
+    groups: int
+    training: bool
+    plain: bool
+
+
+def choose(call: Call, impl: str) -> str:
+    """The implementation for a call, ``impl`` itself where it is not ``"auto"``.
+
+    What is traced may have another size when it runs, so that its size decides nothing.
 
     Raises:
         InvalidArgumentError: there is no such implementation, or it cannot run here.
     """
     if impl == "auto":
-        by_torch = kernel.obstacle(x, mask, channel_dim, groups) is None
-        if (not by_torch or x.numel() > SMALL) and cpu.obstacle(x) is None:
+        if call.plain and call.x.numel() <= SMALL and _by_torch(call) is None:
+            return "torch"
+        if _by_cpu(call) is None:
             return "cpu"
-        return "torch" if by_torch else "reference"
-    found = _obstacles(x, mask, channel_dim, groups)
+        return "torch" if _by_torch(call) is None else "reference"
+    found = _obstacles(call)
     if impl not in found:
         raise InvalidArgumentError(choice(impl, IMPLS, "impl"))
     if found[impl]:
@@ -58,7 +81,13 @@ def choose(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int, impl: 
 
 
 def explain(
-    x: Tensor, *, mask: Tensor | None = None, channel_dim: int = 1, groups: int = 1, impl: str = "auto"
+    x: Tensor,
+    *,
+    mask: Tensor | None = None,
+    channel_dim: int = 1,
+    groups: int = 1,
+    training: bool = True,
+    impl: str = "auto",
 ) -> Explanation:
     """Say which implementation ``normwise.ops.batch_norm`` and the layers take for this input, and why.
 
@@ -67,25 +96,33 @@ def explain(
         mask: as in ``batch_norm``.
         channel_dim: as in ``batch_norm``.
         groups: as in ``batch_norm``.
+        training: False for ``normwise.ops.normalize`` and layers in evaluation.
         impl: as in ``batch_norm``.
 
     Raises:
         InvalidArgumentError: ``impl`` does not exist or cannot run.
     """
     channel_dim %= x.ndim
-    chosen = choose(x, mask, channel_dim, groups, impl)
-    found = _obstacles(x, mask, channel_dim, groups)
+    call = Call(x, mask, channel_dim, groups, training, is_plain(x, mask))
+    chosen = choose(call, impl)
+    found = _obstacles(call)
     reasons = {name: obstacle or _disadvantage(name, x) for name, obstacle in found.items()}
     why = "it was asked for" if impl != "auto" else _advantage(chosen, x, reasons)
     return Explanation(chosen, why, {name: reason for name, reason in reasons.items() if name != chosen})
 
 
-def _obstacles(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int) -> dict[str, str | None]:
-    return {
-        "cpu": cpu.obstacle(x),
-        "torch": kernel.obstacle(x, mask, channel_dim, groups),
-        "reference": None,
-    }
+def _obstacles(call: Call) -> dict[str, str | None]:
+    return {"cpu": _by_cpu(call), "torch": _by_torch(call), "reference": None}
+
+
+def _by_cpu(call: Call) -> str | None:
+    if not call.plain and not call.training:
+        return "with given moments it is no operator that torch can trace, nor one that subclasses see"
+    return cpu.obstacle(call.x)
+
+
+def _by_torch(call: Call) -> str | None:
+    return kernel.obstacle(call.x, call.mask, call.channel_dim, call.groups, call.training)
 
 
 def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:
@@ -105,6 +142,14 @@ def _disadvantage(name: str, x: Tensor) -> str:
     return "it is the slowest: plain torch, one pass per operation"
 
 
-def is_plain(x: Tensor) -> bool:
-    """Whether a tensor has memory of its own that nobody watches: no subclass, no tracing, no dispatch mode."""
-    return type(x) in (Tensor, nn.Parameter) and not torch._C._len_torch_dispatch_stack()
+_PLAIN = frozenset({Tensor, nn.Parameter, type(None)})
+
+
+def is_plain(*tensors: Tensor | None) -> bool:
+    """Whether tensors have memory of their own that nobody watches: no subclass, no tracing, no dispatch mode."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
+        and torch._C._get_tracing_state() is None
+        and _PLAIN.issuperset(map(type, tensors))
+    )

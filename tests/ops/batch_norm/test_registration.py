@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import normwise as nw
 from normwise import ops
+from normwise.errors import InvalidArgumentError
 from tensors import EPS, INPUTS, draw, outcome, same_bits
 
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-11}
@@ -47,7 +49,6 @@ def positional(**given):
         "mask": None,
         "channel_dim": 1,
         "groups": 1,
-        "impl": "auto",
     }
     given = {**defaults, **given}
     return [given[argument.name] for argument in schema.arguments]
@@ -84,8 +85,13 @@ def compiled(function, **options):
 
 
 @pytest.mark.parametrize("with_residual", [False, True])
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-@pytest.mark.parametrize("impl", ["auto", "reference", "cpu"])
+@pytest.mark.parametrize(
+    ("impl", "name"),
+    [
+        *itertools.product(["auto", "reference", "cpu"], CONFIGURATIONS),
+        *itertools.product(["torch"], ["plain", "relu", "silu", "leaky_relu"]),
+    ],
+)
 def test_compiled_is_eager(impl, name, with_residual):
     options = {**CONFIGURATIONS[name], "impl": impl}
     inputs, upstream = draw(SHAPE, channels_of(options))
@@ -104,7 +110,7 @@ def test_compiled_is_eager(impl, name, with_residual):
     torch.testing.assert_close(got, want, **FLOAT64)
 
 
-@pytest.mark.parametrize("impl", ["auto", "cpu"])
+@pytest.mark.parametrize("impl", ["auto", "cpu", "torch"])
 def test_compiled_in_channels_last(impl):
     inputs, upstream = draw((4, 3, 6, 5), 3)
     inputs = {n: t.detach() for n, t in inputs.items()}
@@ -124,7 +130,7 @@ def test_compiled_in_channels_last(impl):
     torch.testing.assert_close(list(gradients), [want[f"d_{n}"] for n in inputs], **FLOAT64)
 
 
-@pytest.mark.parametrize("impl", ["auto", "cpu"])
+@pytest.mark.parametrize("impl", ["auto", "cpu", "torch"])
 def test_one_graph_for_every_size(impl):
     @compiled
     def y(x):
@@ -141,6 +147,38 @@ def test_one_graph_for_every_size(impl):
         torch.testing.assert_close(got, want, **FLOAT64)
         (d_got,), (d_want,) = (torch.autograd.grad(t, x, upstream) for t in (got, want))
         torch.testing.assert_close(d_got, d_want, **FLOAT64)
+
+
+@pytest.mark.parametrize("impl", ["auto", "torch", "reference"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_compiled_with_given_moments(impl, channels_last):
+    inputs, upstream = draw((4, 3, 6, 5), 3)
+    moments = {"mean": torch.randn(3).double(), "var": torch.rand(3).double()}
+
+    def y(x):
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        x = x.contiguous(memory_format=form)
+        given = {n: t for n, t in inputs.items() if n != "x"}
+        return ops.normalize(x, **moments, **given, eps=EPS, activation="silu", impl=impl)
+
+    got, want = compiled(y)(inputs["x"]), y(inputs["x"])
+    torch.testing.assert_close(got, want, **FLOAT64)
+    gradients = [torch.autograd.grad(t, list(inputs.values()), upstream) for t in (got, want)]
+    torch.testing.assert_close(*gradients, **FLOAT64)
+
+
+@pytest.mark.parametrize("way", ["compiled", "fake"])
+def test_the_kernels_refuse_given_moments_while_tracing(way):
+    def y(x):
+        return ops.normalize(x, torch.zeros(3), torch.ones(3), None, None, eps=EPS, impl="cpu")
+
+    says = "no operator that torch can trace.*use impl='torch' or impl='reference'"
+    if way == "fake":
+        with FakeTensorMode(), pytest.raises(InvalidArgumentError, match=says):
+            y(torch.randn(9, 3))
+    else:
+        with pytest.raises(Exception, match=says):  # dynamo wraps what a function raises
+            compiled(y)(torch.randn(9, 3))
 
 
 LAYERS = {

@@ -142,6 +142,11 @@ def prepared(
     return Transform(_vector(weight, dtype), _vector(bias, dtype), eps, function, mask, channel_dim, groups)
 
 
+def in_memory(tensor: Tensor | None) -> Tensor | None:
+    """The tensor, or a copy where its values are not what lies at its address: negated, zero or sparse."""
+    return None if tensor is None else _dense(tensor)
+
+
 def given(x: Tensor, mean: Tensor, var: Tensor) -> Statistics:
     """Statistics that are not the batch's own, as the kernels want them."""
     dtype = moments_dtype(x.dtype)
@@ -159,7 +164,7 @@ def gradients(
     stats: Statistics,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of x, weight, bias and residual that are asked for."""
-    needs = ctx.needs_input_grad
+    needs, grad_y = ctx.needs_input_grad, _dense(grad_y)
     if needs[0] or residual is not None:
         found = cpu.backward(grad_y, x, residual, transform, stats)
         grad_x, sums, grad_residual = (found.x if needs[0] else None), (found.weight, found.bias), found.residual
@@ -188,6 +193,12 @@ def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[T
     graph = torch.is_grad_enabled()
     found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=graph, materialize_grads=True))
     return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:4])
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    if tensor.layout is torch.strided and not tensor.is_neg() and not tensor._is_zerotensor():
+        return tensor
+    return tensor.to_dense().clone()
 
 
 def _kept(residual: Tensor | None, activation: str | None) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""The transform as an operator that torch knows: for torch.compile, torch.export and everything else that traces.
+"""The transform by the CPU kernels as an operator that torch knows: for torch.compile and everything else that traces.
 
 ``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x,
 weight, bias and residual. Eager calls do not pass through here.
@@ -12,16 +12,13 @@ import torch
 from torch import Tensor
 
 from normwise.moments import moments_dtype
-from normwise.ops import registry
-from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import cpu, reference
-from normwise.ops.batch_norm import torch as kernel
+from normwise.ops.batch_norm import cpu
 from normwise.ops.batch_norm.cpu import Statistics
 from normwise.ops.batch_norm.cpu.layout import traced_memory_format
 from normwise.ops.batch_norm.function import prepared
 
 
-@torch.library.custom_op("normwise::batch_norm", mutates_args=())
+@torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types="cpu")
 def batch_norm(
     x: Tensor,
     weight: Tensor | None,
@@ -32,27 +29,13 @@ def batch_norm(
     mask: Tensor | None,
     channel_dim: int,
     groups: int,
-    impl: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The transform of ``normwise.ops.batch_norm``, and what rounding took from the mean."""
     channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
-    chosen = registry.choose(x, mask, channel_dim, groups, impl)
-    if chosen == "cpu":
-        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-        y, stats = cpu.forward(x, residual, transform)
-        mean, var, low, count = (s.squeeze(0).clone() if groups == 1 else s.clone() for s in stats if s is not None)
-        return y, mean, var, count, low
-    function = None if activation is None else parse(activation)
-    if chosen == "torch":
-        y, mean, var, count = kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
-    else:
-        options: dict[str, Any] = {"mask": mask, "channel_dim": channel_dim, "groups": groups}
-        y, mean, var, count = reference.batch_norm(
-            x, weight, bias, eps=eps, residual=residual, activation=function, **options
-        )
-    y = y.contiguous(memory_format=traced_memory_format(x))
-    return (y.clone() if y is x else y), mean, var, count, torch.zeros_like(mean)
+    y, stats = cpu.forward(x, residual, prepared(x, weight, bias, mask, eps, activation, channel_dim, groups))
+    mean, var, low, count = (s.squeeze(0).clone() if groups == 1 else s.clone() for s in stats if s is not None)
+    return y, mean, var, count, low
 
 
 @batch_norm.register_fake
@@ -66,7 +49,6 @@ def _(
     mask: Tensor | None,
     channel_dim: int,
     groups: int,
-    impl: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     channels = x.shape[channel_dim]
     shape = (channels,) if groups == 1 else (groups, channels)
@@ -74,7 +56,7 @@ def _(
     return torch.empty_like(x, memory_format=traced_memory_format(x)), mean, var, count, low
 
 
-@torch.library.custom_op("normwise::batch_norm_backward", mutates_args=())
+@torch.library.custom_op("normwise::batch_norm_backward", mutates_args=(), device_types="cpu")
 def batch_norm_backward(
     grad_y: Tensor,
     x: Tensor,
@@ -134,7 +116,7 @@ def _(
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, eps, residual, activation, mask, channel_dim, groups, _ = inputs
+    x, weight, bias, eps, residual, activation, mask, channel_dim, groups = inputs
     ctx.options = (eps, activation, channel_dim, groups)
     ctx.save_for_backward(x, weight, bias, residual, mask, *output[1:])
     ctx.mark_non_differentiable(*output[1:])
@@ -143,14 +125,14 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 def _backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad_y is None:
-        return (None,) * 10
+        return (None,) * 9
     x, weight, bias, residual, *rest = ctx.saved_tensors
     grads = batch_norm_backward(grad_y, x, weight, bias, residual, *rest, *ctx.options)
     given = (x, weight, bias, residual)
     grad_x, grad_weight, grad_bias, grad_residual = (
         grad if tensor is not None else None for grad, tensor in zip(grads, given, strict=True)
     )
-    return grad_x, grad_weight, grad_bias, None, grad_residual, None, None, None, None, None
+    return grad_x, grad_weight, grad_bias, None, grad_residual, None, None, None, None
 
 
 batch_norm.register_autograd(_backward, setup_context=_setup)

@@ -10,10 +10,10 @@ from torch import Tensor
 from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.ops import registry
 from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import cpu, library, reference
+from normwise.ops.batch_norm import library, reference
 from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.epilogue import check_residual
-from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction
+from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, in_memory
 from normwise.ops.batch_norm.output import BatchNormOutput
 
 
@@ -70,22 +70,23 @@ def batch_norm(
     channel_dim = _check(x, weight, bias, residual, mask, channel_dim)
     _check_groups(x, channel_dim, groups)
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
-    if impl in ("auto", "cpu") and _is_traced(x):
-        y, mean, var, count, _ = library.batch_norm(
-            x, weight, bias, eps, residual, activation, mask, channel_dim, groups, impl
-        )
-        return BatchNormOutput(y, mean, var, count)
     if impl == "auto" and eps <= 0 and kernel.obstacle(x, mask, channel_dim, groups) is None:
         impl = "torch"  # which may refuse it
-    chosen = registry.choose(x, mask, channel_dim, groups, impl)
+    plain = registry.is_plain(x, weight, bias, residual, mask)
+    chosen = registry.choose(registry.Call(x, mask, channel_dim, groups, True, plain), impl)
+    if chosen == "cpu" and not plain:
+        y, mean, var, count, _ = library.batch_norm(
+            x, weight, bias, eps, residual, activation, mask, channel_dim, groups
+        )
+        return BatchNormOutput(y, mean, var, count)
     if chosen == "cpu":
         y, *moments = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
-            x, weight, bias, residual, mask, eps, activation, channel_dim, groups
+            *map(in_memory, (x, weight, bias, residual, mask)), eps, activation, channel_dim, groups
         )
         return BatchNormOutput(y, *(m.squeeze(0) if groups == 1 else m for m in moments))
     function = None if activation is None else parse(activation)
     if chosen == "torch":
-        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function)
+        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function, plain=plain)
     return reference.batch_norm(
         x,
         weight,
@@ -128,7 +129,8 @@ def normalize(
         residual: a tensor of the shape of ``x``, or None for 0.
         activation: a specification such as ``"relu"``, or None for the identity.
         channel_dim: the axis of the channels.
-        impl: ``"cpu"`` (one pass; see ``batch_norm``), ``"torch"`` (``channel_dim=1``), ``"reference"`` or ``"auto"``.
+        impl: ``"cpu"`` (one pass; see ``batch_norm``; not while tracing), ``"torch"`` (``channel_dim=1``),
+            ``"reference"`` or ``"auto"``.
 
     Raises:
         ShapeError: a shape does not fit ``x``.
@@ -137,27 +139,17 @@ def normalize(
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
     channel_dim = _check(x, weight, bias, residual, None, channel_dim, mean=mean, var=var)
-    if _is_traced(x) and impl == "auto":
-        impl = "torch" if channel_dim == 1 else "reference"
-    if impl == "auto" and channel_dim == 1 and (x.numel() <= registry.SMALL or cpu.obstacle(x) is not None):
-        impl = "torch"
-    chosen = impl if impl == "torch" and channel_dim == 1 else registry.choose(x, None, channel_dim, 1, impl)
+    plain = registry.is_plain(x, mean, var, weight, bias, residual)
+    chosen = registry.choose(registry.Call(x, None, channel_dim, 1, False, plain), impl)
     if chosen == "cpu":
         return NormalizeFunction.apply(  # type: ignore[no-any-return, no-untyped-call]
-            x, weight, bias, residual, mean.detach(), var.detach(), eps, activation, channel_dim
+            *map(in_memory, (x, weight, bias, residual, mean.detach(), var.detach())), eps, activation, channel_dim
         )
     function = None if activation is None else parse(activation)
     options: dict[str, Any] = {"eps": eps, "residual": residual, "activation": function}
     if chosen == "torch":
         return kernel.normalize(x, mean, var, weight, bias, **options)
     return reference.normalize(x, mean, var, weight, bias, channel_dim=channel_dim, **options)
-
-
-def _is_traced(x: Tensor) -> bool:
-    """Whether somebody records what is done with x, so that it must be an operator that torch knows."""
-    if torch.compiler.is_compiling():
-        return x.device.type == "cpu" and x.dtype in cpu.DTYPES
-    return not registry.is_plain(x) and cpu.obstacle(x) is None
 
 
 def _check(

@@ -15,17 +15,18 @@ import torch
 from torch import Tensor
 
 from normwise.moments import Moments, batch_moments, moments_dtype
+from normwise.ops import registry
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
 from normwise.ops.batch_norm.cpu import Statistics, Transform
-from normwise.ops.batch_norm.function import prepared
+from normwise.ops.batch_norm.function import in_memory, prepared
 
 
 @torch.no_grad()
 def moments(x: Tensor, *, channel_dim: int = 1) -> Moments:
     """The moments of each channel of ``x``."""
     channel_dim %= x.ndim
-    if cpu.obstacle(x) is not None:
+    if not _by_kernels(x):
         return batch_moments(x, tuple(dim for dim in range(x.ndim) if dim != channel_dim))
     stats = cpu.moments(x, prepared(x, None, None, None, 0.0, None, channel_dim, 1))
     assert stats.count is not None
@@ -47,7 +48,7 @@ def normalize(
     """The output activation(γ·(x − μ)/√(σ² + ε) + β + residual), for the moments ``over`` all values."""
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if cpu.obstacle(x) is None:
+    if _by_kernels(x, weight, bias, residual, *over):
         return cpu.normalize(x, residual, transform, _statistics(x, over))
     return reference.normalize(
         x,
@@ -78,7 +79,7 @@ def backward_reduce(
     """The sums Σ g·x̂ and Σ g over the values of ``x``, with g = ∂L/∂z: the gradients of γ and β."""
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if cpu.obstacle(x) is None:
+    if _by_kernels(x, grad_y, weight, bias, residual, *over):
         kept = None if transform.activation is None else residual
         sums = cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
         return sums[0, 0], sums[1, 0]
@@ -107,7 +108,7 @@ def backward_elementwise(
     """
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if cpu.obstacle(x) is None:
+    if _by_kernels(x, grad_y, weight, bias, residual, *over, *sums):
         kept = None if transform.activation is None else residual
         stacked = torch.stack(sums).unsqueeze(1).to(moments_dtype(x.dtype)).contiguous()
         grad_x, grad_residual = cpu.backward_elementwise(grad_y, x, kept, transform, _statistics(x, over), stacked)
@@ -117,6 +118,11 @@ def backward_elementwise(
     by_weight, by_bias = (_spread(s / over.count.clamp(min=1), x, channel_dim) for s in sums)
     grad_x = _spread(scale, x, channel_dim) * (g - by_bias - normalized * by_weight)
     return grad_x.to(x.dtype), None if residual is None else g.to(residual.dtype)
+
+
+def _by_kernels(x: Tensor, *others: Tensor | None) -> bool:
+    tensors = (x, *others)
+    return cpu.obstacle(x) is None and registry.is_plain(*tensors) and all(in_memory(t) is t for t in tensors)
 
 
 def _statistics(x: Tensor, over: Moments) -> Statistics:

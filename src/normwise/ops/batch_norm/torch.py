@@ -12,14 +12,16 @@ from normwise.ops.batch_norm.epilogue import add_and_activate
 from normwise.ops.batch_norm.output import BatchNormOutput
 
 
-def obstacle(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int) -> str | None:
-    """Why PyTorch's kernel cannot do this, or None where it can."""
+def obstacle(x: Tensor, mask: Tensor | None, channel_dim: int, groups: int, training: bool = True) -> str | None:
+    """Why PyTorch's kernel cannot do this, or None where it can; ``training`` where the moments are the batch's own."""
     if mask is not None:
         return "it takes no mask"
     if channel_dim != 1:
         return f"it needs channel_dim=1, got {channel_dim}"
     if groups != 1:
         return f"it needs groups=1, got {groups}"
+    if not training:
+        return None
     if x.numel() <= x.shape[1]:
         return f"it needs more than one value per channel, got x of shape {tuple(x.shape)}"
     if torch._C._are_functorch_transforms_active():
@@ -35,8 +37,9 @@ def batch_norm(
     eps: float,
     residual: Tensor | None = None,
     activation: Activation | None = None,
+    plain: bool = True,
 ) -> BatchNormOutput:
-    """The transform of ``normwise.ops.batch_norm``, whose arguments have been checked.
+    """The transform of ``normwise.ops.batch_norm``, whose arguments have been checked; ``plain`` outside tracing.
 
     The kernel only gives the batch moments away through running statistics. Zeros updated with momentum 1,
     ``running ← (1 − 1)·0 + 1·batch``, hold exactly the mean and the unbiased variance of the batch.
@@ -46,7 +49,7 @@ def batch_norm(
     mean, unbiased_var = x.new_zeros(channels, dtype=dtype), x.new_zeros(channels, dtype=dtype)
     if dtype is not x.dtype:
         weight, bias = _to(weight, dtype), _to(bias, dtype)
-    if x.device.type == "cpu" and eps > 0:  # without the way there, which is a tenth of a small layer's time
+    if plain and x.device.type == "cpu" and eps > 0:  # without the way there, which is a tenth of a small layer's time
         y = torch.native_batch_norm(x, weight, bias, mean, unbiased_var, True, 1.0, eps)[0]
     else:
         y = F.batch_norm(x, mean, unbiased_var, weight, bias, training=True, momentum=1.0, eps=eps)

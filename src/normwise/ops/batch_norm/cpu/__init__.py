@@ -31,12 +31,17 @@ def obstacle(x: Tensor) -> str | None:
         return f"it needs tensors on the CPU, got one on {x.device}"
     if x.dtype not in DTYPES:
         return f"it needs float32, float64 or bfloat16, got {str(x.dtype).removeprefix('torch.')}"
+    if x.layout is not torch.strided:
+        return f"it needs a strided tensor, got one of layout {str(x.layout).removeprefix('torch.')}"
     if torch._C._are_functorch_transforms_active():
         return "it has no rule for torch.func transforms"
     if forward_ad._current_level >= 0:
         return "it has no rule for forward-mode differentiation"
-    if not torch.compiler.is_compiling() and torch._C._functorch.is_legacy_batchedtensor(x):
-        return "it has no rule for a batch of gradients"
+    if not torch.compiler.is_compiling():  # which takes neither question, and has neither kind of tensor
+        if x._is_zerotensor():
+            return "it needs values in memory, got zeros that have none"
+        if torch._C._functorch.is_legacy_batchedtensor(x):
+            return "it has no rule for a batch of gradients"
     return None
 
 
