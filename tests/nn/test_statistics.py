@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import normwise as nw
 from normwise.nn import statistics
 from normwise.ops import BatchNormOutput
 
@@ -27,6 +28,49 @@ def test_without_momentum_every_batch_weighs_the_same():
     # 1/3 is rounded, so the average is known to a unit in the last place.
     assert layer.running_mean.item() == pytest.approx(3, rel=1e-6)
     assert layer.running_var.item() == pytest.approx(4, rel=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.25, -0.5, 0.0])
+@pytest.mark.parametrize("counted", [True, False])
+def test_every_momentum_is_taken_as_torch_takes_it(momentum, counted):
+    layers = [make(3, momentum=momentum) for make in (nw.BatchNorm1d, nn.BatchNorm1d)]
+    for _ in range(3):
+        x = torch.randn(9, 3)
+        for layer in layers:
+            if not counted:
+                layer.num_batches_tracked = None
+            layer(x)
+    torch.testing.assert_close(*(layer.state_dict() for layer in layers))
+
+
+ODD = {
+    "float64": lambda t: t.double(),
+    "gaps": lambda t: torch.stack([t, t], -1)[..., 0],
+    "wrapped": lambda t: t.as_subclass(Other),
+    "negated": lambda t: torch._neg_view(-t),
+}
+
+
+class Other(torch.Tensor):
+    pass
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["running_mean", "running_var", "num_batches_tracked"])
+def test_odd_buffers_are_updated_as_well(name, odd):
+    layer, plain = nw.BatchNorm1d(3, momentum=None), nw.BatchNorm1d(3, momentum=None)
+    setattr(layer, name, ODD[odd](getattr(layer, name)))
+    for x in torch.randn(2, 9, 3):
+        layer(x), plain(x)
+    for got, want in zip(layer.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(got.as_subclass(torch.Tensor), want, check_dtype=False)
+
+
+def test_a_variance_of_another_size_is_an_error():
+    layer = nw.BatchNorm1d(3)
+    layer.running_var = torch.ones(2)
+    with pytest.raises(RuntimeError):
+        layer(torch.randn(9, 3))
 
 
 def test_an_empty_batch_only_counts():

@@ -18,10 +18,11 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
         running ← (1 − momentum)·running + momentum·batch
 
     where a ``momentum`` of None stands for 1/num_batches_tracked, which makes ``running`` the plain average over the
-    batches. An empty batch moves the counter and leaves the statistics, as in torch. Buffers change in place.
+    batches, and for 0 where the layer has no such counter. An empty batch moves the counter and leaves the statistics,
+    as in torch. Buffers change in place.
     """
     batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
-    if mean is not None and var is not None and _is_quick(mean, var, batch):
+    if mean is not None and var is not None and _is_quick(mean, var, batches, batch):
         cpu.update(mean, var, batches, batch.mean, batch.var, batch.count, layer.momentum)
         return
     if batches is not None:
@@ -35,12 +36,10 @@ def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
     moments.running(var, moments.unbiased(batch.var, batch.count), momentum, out=var)
 
 
-def _is_quick(mean: Tensor, var: Tensor, batch: BatchNormOutput) -> bool:
+def _is_quick(mean: Tensor, var: Tensor, batches: Tensor | None, batch: BatchNormOutput) -> bool:
     """Whether one compiled call does it."""
     return (
-        registry.is_plain(mean)
-        and cpu.can_update(mean, batch.mean)
-        and mean.is_contiguous()
-        and var.is_contiguous()
+        registry.is_plain(mean, var, batches, *batch)
+        and cpu.can_update(mean, var, batches, batch.mean)
         and batch.y.numel() > 0
     )

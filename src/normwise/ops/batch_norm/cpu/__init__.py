@@ -148,16 +148,23 @@ def backward_elementwise(
     return grad_x, grad_residual
 
 
-def can_update(running_mean: Tensor, mean: Tensor) -> bool:
-    """Whether ``update`` takes these statistics: plain float32 or float64 in the CPU's memory, of one type."""
-    dtype = running_mean.dtype
-    return (
-        dtype is mean.dtype
-        and (dtype is torch.float32 or dtype is torch.float64)
-        and running_mean.device.type == "cpu"
-        and type(running_mean) is Tensor
-        and mean.ndim == 1
-    )
+def can_update(running_mean: Tensor, running_var: Tensor, batches: Tensor | None, mean: Tensor) -> bool:
+    """Whether ``update`` takes these statistics: float32 or float64, side by side in the CPU's memory, and a counter.
+
+    ``mean`` stands for the moments of a batch, which lie alike.
+    """
+    dtype, shape = mean.dtype, mean.shape
+    if len(shape) != 1 or (dtype is not torch.float32 and dtype is not torch.float64):
+        return False
+    for statistic in (mean, running_mean, running_var):
+        if not (_is_at_hand(statistic, dtype) and statistic.shape == shape):
+            return False
+    return batches is None or _is_at_hand(batches, torch.int64)
+
+
+def _is_at_hand(tensor: Tensor, dtype: torch.dtype) -> bool:
+    plain = type(tensor) is Tensor and tensor.dtype is dtype and tensor.is_cpu
+    return plain and tensor.is_contiguous() and not tensor.is_neg()
 
 
 def update(
@@ -170,9 +177,10 @@ def update(
     momentum: float | None,
 ) -> None:
     """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
+    cumulative = momentum is None and batches is not None
     job = (
-        mean.shape[0], _bits(-1.0 if momentum is None else momentum), running_mean.data_ptr(), running_var.data_ptr(),
-        mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
+        mean.shape[0], cumulative, _bits(momentum or 0.0), running_mean.data_ptr(),
+        running_var.data_ptr(), mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
     )  # fmt: skip
     threads.run(_update_kernel(mean.dtype), job, 1)
     for statistic in (running_mean, running_var, *(() if batches is None else (batches,))):

@@ -9,7 +9,17 @@ from numba import cfunc, njit, types
 
 from normwise.ops.cpu.memory import load, pointer_to, real, store
 
-CHANNELS, MOMENTUM, RUNNING_MEAN, RUNNING_VAR, MEAN, VAR, COUNT, BATCHES = range(8)
+(
+    CHANNELS,
+    CUMULATIVE,  # 1 where the momentum is 1 / batches
+    MOMENTUM,  # a float64, bit by bit
+    RUNNING_MEAN,
+    RUNNING_VAR,
+    MEAN,
+    VAR,
+    COUNT,
+    BATCHES,  # an int64 that is counted up; 0 for none
+) = range(9)
 
 
 def build(dtype: str) -> Any:
@@ -28,7 +38,7 @@ def build(dtype: str) -> Any:
         if job[BATCHES] != 0:
             batches = batches_at(job[BATCHES])
             batches[0] += 1
-            if momentum < 0:
+            if job[CUMULATIVE] != 0:
                 momentum = 1.0 / batches[0]
         for c in range(job[CHANNELS]):
             count = load(at(job[COUNT]), c)
