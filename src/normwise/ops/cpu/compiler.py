@@ -30,7 +30,7 @@ DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where object 
 _ALLOWED = re.compile(r"llvm\.|mem(cpy|set|move)$|(exp|expm1|erf|erfc|tanh|sqrt|log1p)$")
 _DIGEST = 32
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _engines: list[Any] = []  # machine code lives as long as its engine
 
 
@@ -50,6 +50,11 @@ def compiled(name: str, build: Callable[[], Any]) -> int:
         return _load(code)
 
 
+if hasattr(os, "register_at_fork"):
+    # A fork waits for a compilation in another thread, whose half of LLVM would be locked in the child for ever.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
 def cache_directory() -> Path | None:
     """Where object files are kept, or None where nothing can be written.
 
@@ -57,7 +62,7 @@ def cache_directory() -> Path | None:
     directory, in a folder that belongs to the user.
     """
     candidates = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
-    if DIRECTORY in os.environ:
+    if os.environ.get(DIRECTORY):
         candidates = [Path(os.environ[DIRECTORY])]
     else:
         with contextlib.suppress(RuntimeError):

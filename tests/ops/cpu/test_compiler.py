@@ -1,0 +1,200 @@
+"""Object files: where they are kept, and what happens to those that cannot be read, written or shared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from normwise import ops
+from normwise.ops.batch_norm import cpu
+from normwise.ops.cpu import compiler, threads
+
+NAME = "a kernel of this test"
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+not_root = pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() == 0, reason="root may write everywhere")
+
+
+def build():
+    """A kernel that writes 7 into its job."""
+    from numba import cfunc, types
+
+    @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
+    def kernel(job):
+        job[0] = 7
+
+    return kernel
+
+
+def unwanted():
+    raise AssertionError("it was compiled again")
+
+
+def result(address: int) -> int:
+    word = torch.zeros(1, dtype=torch.int64)
+    threads._function(address)(word.data_ptr())
+    return int(word)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache directory."""
+    monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_file_is_read_instead_of_compiling(cache):
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert len(list(cache.iterdir())) == 1
+    assert result(compiler.compiled(NAME, unwanted)) == 7
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x", lambda b: b[:10]])
+def test_a_truncated_or_corrupt_file_is_replaced(cache, damage):
+    compiler.compiled(NAME, build)
+    (file,) = cache.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    assert compiler._read(file) is None
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert result(compiler.compiled(NAME, unwanted)) == 7
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_a_directory_that_cannot_be(tmp_path, monkeypatch, where):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path / where))
+    assert compiler.cache_directory() is None
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@not_root
+def test_a_directory_that_may_not_be_written(cache):
+    cache.mkdir(mode=0o500)
+    assert compiler.cache_directory() is None
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert not list(cache.iterdir())
+
+
+def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
+    def refuse(**_):
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(compiler.tempfile, "NamedTemporaryFile", refuse)
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert not list(cache.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system has no owners")
+def test_a_directory_of_somebody_else_is_not_trusted(cache, monkeypatch):
+    cache.mkdir()
+    monkeypatch.setattr(compiler.os, "getuid", lambda: cache.stat().st_uid + 1)
+    assert compiler.cache_directory() is None
+
+
+def test_an_empty_variable_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("NORMWISE_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiler.cache_directory() == tmp_path / "normwise"
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\0" * 4000])
+def test_a_damaged_file_is_compiled_again(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path))
+    x = torch.randn(50, 3)
+    good = ops.batch_norm(x, None, None, eps=1e-5, impl="cpu").y
+    for file in tmp_path.iterdir():
+        file.write_bytes(content)
+    cpu.compile_kernel.cache_clear()
+    torch.testing.assert_close(ops.batch_norm(x, None, None, eps=1e-5, impl="cpu").y, good, rtol=0, atol=0)
+    cpu.compile_kernel.cache_clear()
+
+
+SCRIPT = """
+import os, sys, threading, time
+import torch
+from normwise.ops import batch_norm
+from normwise.ops.cpu import compiler
+
+def run():
+    return batch_norm(torch.ones(20, 3), None, None, eps=1e-5, impl="cpu").y
+"""
+
+
+def start(script, **environment) -> subprocess.Popen:
+    code = SCRIPT + textwrap.dedent(script)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **environment}, **pipes)
+
+
+def succeed(process: subprocess.Popen) -> None:
+    try:
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+
+
+WAIT = """
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            sys.exit(os.waitstatus_to_exitcode(status))
+        time.sleep(0.1)
+    os.kill(child, 9)
+    sys.exit("the child hangs")
+"""
+
+
+@needs_fork
+def test_a_fork_while_another_thread_holds_the_lock():
+    script = """
+    held = threading.Event()
+
+    def hold():
+        with compiler._lock:
+            held.set()
+            time.sleep(0.5)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        run()
+        os._exit(0)
+    """
+    succeed(start(script + WAIT))
+
+
+@needs_fork
+def test_a_fork_while_another_thread_compiles(cache):
+    script = """
+    from normwise.ops.cpu.compiler import _object_code as slow
+    begun = threading.Event()
+
+    def object_code(kernel):
+        begun.set()
+        return slow(kernel)
+
+    compiler._object_code = object_code
+    threading.Thread(target=run).start()
+    begun.wait()
+    child = os.fork()
+    if child == 0:
+        batch_norm(torch.ones(20, 3), None, None, eps=1e-5, activation="silu", impl="cpu")
+        os._exit(0)
+    """
+    succeed(start(script + WAIT, NORMWISE_CACHE=str(cache)))
+
+
+def test_two_processes_at_once_leave_one_good_file_each(cache):
+    processes = [start("run()", NORMWISE_CACHE=str(cache)) for _ in range(2)]
+    for process in processes:
+        succeed(process)
+    files = list(cache.iterdir())
+    assert files
+    assert all(file.suffix == ".o" and compiler._read(file) for file in files)
