@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from normwise.ops.cpu import threads as pool
 from tensors import draw, outcome, same_bits
 
 TIMEOUT = 120  # seconds; these scripts take a few, and a deadlock takes for ever
@@ -50,6 +52,17 @@ def test_the_number_of_threads_changes_no_bit(threads, impl, shape, channels_las
     for number in (2, 3, 2):
         threads(number)
         same_bits(outcome(inputs, upstream, **options, impl=impl), want)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_pool_of_our_own_changes_no_bit(threads, shape, monkeypatch):
+    inputs, upstream, options = case(shape, False, torch.float32, False)
+    threads(3)
+    want = outcome(inputs, upstream, **options, impl="cpu")
+    monkeypatch.setattr(pool, "_openmp", lambda: None)
+    monkeypatch.setattr(pool, "_team", functools.cache(pool._team.__wrapped__))
+    assert pool._team() is pool._own_pool
+    same_bits(outcome(inputs, upstream, **options, impl="cpu"), want)
 
 
 @pytest.mark.parametrize("number", [1, 2])
