@@ -96,6 +96,27 @@ def test_half_precision_has_float32_moments(impl, dtype, weights):
     torch.testing.assert_close(got[0].double(), want[0], rtol=2 * step, atol=8 * step)
 
 
+TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("others", TYPES)
+@pytest.mark.parametrize("impl", ["auto", "torch"])
+def test_the_types_of_vectors_may_differ_from_that_of_x(impl, others, dtype):
+    inputs, upstream = problem((6, 4, 3), dtype)
+    inputs[1] = inputs[1].detach().to(others).requires_grad_()
+    mean, var = torch.randn(4).to(others), torch.rand(4).to(torch.float32) + 1
+    x, weight, bias, residual = inputs
+
+    def values(impl):
+        y = normalize(x, mean, var, weight, bias, residual=residual, eps=EPS, impl=impl)
+        return [y, *torch.autograd.grad(y, inputs, upstream), *outcome(inputs, upstream, impl=impl)]
+
+    # Sums and gradients are rounded to the type once or twice; they are up to about 8.
+    step = max(torch.finfo(dtype).eps, torch.finfo(others).eps)
+    torch.testing.assert_close(values(impl), values("reference"), rtol=4 * step, atol=16 * step)
+
+
 @pytest.mark.parametrize("impl", IMPLS)
 def test_weight_and_bias_may_each_be_missing(impl):
     (x, weight, bias, _), _ = problem((6, 4))

@@ -47,8 +47,7 @@ def batch_norm(
     dtype = moments_dtype(x.dtype)
     channels = x.shape[1]
     mean, unbiased_var = x.new_zeros(channels, dtype=dtype), x.new_zeros(channels, dtype=dtype)
-    if dtype is not x.dtype:
-        weight, bias = _to(weight, dtype), _to(bias, dtype)
+    weight, bias = _to(weight, dtype), _to(bias, dtype)
     if plain and x.device.type == "cpu" and eps > 0:  # without the way there, which is a tenth of a small layer's time
         y = torch.native_batch_norm(x, weight, bias, mean, unbiased_var, True, 1.0, eps)[0]
     else:
@@ -59,7 +58,7 @@ def batch_norm(
 
 
 def _to(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if tensor is None else tensor.to(dtype)
+    return tensor if tensor is None or tensor.dtype is dtype else tensor.to(dtype)
 
 
 def normalize(
@@ -74,5 +73,8 @@ def normalize(
     activation: Activation | None = None,
 ) -> Tensor:
     """The transform of ``normwise.ops.normalize``, whose arguments have been checked."""
+    if {t.dtype for t in (mean, var, weight, bias) if t is not None} != {x.dtype}:  # of which the kernel takes few
+        dtype = moments_dtype(x.dtype)
+        mean, var, weight, bias = mean.to(dtype), var.to(dtype), _to(weight, dtype), _to(bias, dtype)
     y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
     return add_and_activate(y, residual, activation)
