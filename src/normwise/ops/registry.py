@@ -36,41 +36,29 @@ class Explanation(NamedTuple):
         return "\n".join([f"{self.impl}: {self.why}", *(f"not {name}: {why}" for name, why in self.others.items())])
 
 
-class Call(NamedTuple):
-    """What the choice depends on.
+def choose(
+    x: Tensor,
+    mask: Tensor | None,
+    channel_dim: int,
+    groups: int,
+    impl: str,
+    training: bool = True,
+    plain: bool = True,
+) -> str:
+    """The implementation for a tensor, ``impl`` itself where it is not ``"auto"``.
 
-    Attributes:
-        x: the input.
-        mask: as in ``batch_norm``, as are ``channel_dim`` and ``groups``.
-        channel_dim: counted from the front.
-        groups: 1 where the moments are given.
-        training: whether the moments are the batch's own (``batch_norm``) or given (``normalize``).
-        plain: whether all the tensors of the call are; see ``is_plain``.
-    """
-
-    x: Tensor
-    mask: Tensor | None
-    channel_dim: int
-    groups: int
-    training: bool
-    plain: bool
-
-
-def choose(call: Call, impl: str) -> str:
-    """The implementation for a call, ``impl`` itself where it is not ``"auto"``.
-
+    ``training`` where the moments are the batch's own, and ``plain`` where all tensors of the call are (``is_plain``).
     What is traced may have another size when it runs, so that its size decides nothing.
 
     Raises:
         InvalidArgumentError: there is no such implementation, or it cannot run here.
     """
     if impl == "auto":
-        if call.plain and call.x.numel() <= SMALL and _by_torch(call) is None:
-            return "torch"
-        if _by_cpu(call) is None:
+        by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
+        if not (by_torch and plain and x.numel() <= SMALL) and _by_cpu(x, training, plain) is None:
             return "cpu"
-        return "torch" if _by_torch(call) is None else "reference"
-    found = _obstacles(call)
+        return "torch" if by_torch else "reference"
+    found = _obstacles(x, mask, channel_dim, groups, training, plain)
     if impl not in found:
         raise InvalidArgumentError(choice(impl, IMPLS, "impl"))
     if found[impl]:
@@ -103,26 +91,26 @@ def explain(
         InvalidArgumentError: ``impl`` does not exist or cannot run.
     """
     channel_dim %= x.ndim
-    call = Call(x, mask, channel_dim, groups, training, is_plain(x, mask))
-    chosen = choose(call, impl)
-    found = _obstacles(call)
+    plain = is_plain(x, mask)
+    chosen = choose(x, mask, channel_dim, groups, impl, training, plain)
+    found = _obstacles(x, mask, channel_dim, groups, training, plain)
     reasons = {name: obstacle or _disadvantage(name, x) for name, obstacle in found.items()}
     why = "it was asked for" if impl != "auto" else _advantage(chosen, x, reasons)
     return Explanation(chosen, why, {name: reason for name, reason in reasons.items() if name != chosen})
 
 
-def _obstacles(call: Call) -> dict[str, str | None]:
-    return {"cpu": _by_cpu(call), "torch": _by_torch(call), "reference": None}
+def _obstacles(
+    x: Tensor, mask: Tensor | None, channel_dim: int, groups: int, training: bool, plain: bool
+) -> dict[str, str | None]:
+    by_torch = kernel.obstacle(x, mask, channel_dim, groups, training)
+    return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
 
 
-def _by_cpu(call: Call) -> str | None:
-    if not call.plain and not call.training:
+def _by_cpu(x: Tensor, training: bool, plain: bool) -> str | None:
+    """Why the kernels cannot take this call, or None where they can."""
+    if not plain and not training:
         return "with given moments it is no operator that torch can trace, nor one that subclasses see"
-    return cpu.obstacle(call.x)
-
-
-def _by_torch(call: Call) -> str | None:
-    return kernel.obstacle(call.x, call.mask, call.channel_dim, call.groups, call.training)
+    return cpu.obstacle(x)
 
 
 def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:

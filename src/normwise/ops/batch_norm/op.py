@@ -73,7 +73,7 @@ def batch_norm(
     if impl == "auto" and eps <= 0 and kernel.obstacle(x, mask, channel_dim, groups) is None:
         impl = "torch"  # which may refuse it
     plain = registry.is_plain(x, weight, bias, residual, mask)
-    chosen = registry.choose(registry.Call(x, mask, channel_dim, groups, True, plain), impl)
+    chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
     if chosen == "cpu" and not plain:
         y, mean, var, count, _ = library.batch_norm(
             x, weight, bias, eps, residual, activation, mask, channel_dim, groups
@@ -140,7 +140,7 @@ def normalize(
     """
     channel_dim = _check(x, weight, bias, residual, None, channel_dim, mean=mean, var=var)
     plain = registry.is_plain(x, mean, var, weight, bias, residual)
-    chosen = registry.choose(registry.Call(x, None, channel_dim, 1, False, plain), impl)
+    chosen = registry.choose(x, None, channel_dim, 1, impl, False, plain)
     if chosen == "cpu":
         return NormalizeFunction.apply(  # type: ignore[no-any-return, no-untyped-call]
             *map(in_memory, (x, weight, bias, residual, mean.detach(), var.detach())), eps, activation, channel_dim
@@ -162,15 +162,14 @@ def _check(
     **moments: Tensor,
 ) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
-    if x.ndim < 2:
+    axes = x.ndim
+    if axes < 2:
         raise ShapeError(
             f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
         )
     _check_type("x", x)
-    if not -x.ndim <= channel_dim < x.ndim:
-        raise InvalidArgumentError(
-            f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"
-        )
+    if not -axes <= channel_dim < axes:
+        raise InvalidArgumentError(f"channel_dim must be an axis of x, from {-axes} to {axes - 1}, got {channel_dim}")
     shape, device = (x.shape[channel_dim],), x.device
     for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
         if vector is not None:
@@ -187,7 +186,7 @@ def _check(
         _check_device("residual", residual, device)
     if mask is not None:
         _check_device("mask", mask, device)
-    return channel_dim % x.ndim
+    return channel_dim % axes
 
 
 def _check_type(name: str, tensor: Tensor) -> None:
