@@ -104,7 +104,7 @@ load, load_output = _load("noalias"), _load("alias.scope")
 """``load(pointer, index)`` reads ``pointer[index]``; bfloat16 as float32."""
 
 store, store_output = _store("noalias"), _store("alias.scope")
-"""``store(pointer, index, value)`` writes ``pointer[index]``; bfloat16 rounded to the nearest, ties to even, NaN kept."""
+"""``store(pointer, index, value)`` writes it; as bfloat16 rounded to the nearest, ties to even, NaN kept."""
 
 
 def _round_to_bfloat16(builder: Any, value: Any) -> Any:
