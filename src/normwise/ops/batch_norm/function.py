@@ -30,7 +30,7 @@ LISTENER = _Listener()
 
 
 class BatchNormFunction(torch.autograd.Function):
-    """Normalize with the batch's moments: (y, mean, var, count), the last three of shape (groups, channels)."""
+    """Normalize with the batch's moments: y and the statistics, stacked as ``cpu.forward`` gives them."""
 
     @staticmethod
     def forward(
@@ -44,24 +44,23 @@ class BatchNormFunction(torch.autograd.Function):
         activation: str | None,
         channel_dim: int,
         groups: int,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
         y, stats = cpu.forward(x, residual, transform)
         ctx.options = (eps, transform.activation, channel_dim, groups)
         ctx.has_residual = residual is not None
-        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, *stats)
+        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, stats)
         ctx.set_materialize_grads(False)
         if LISTENER.hear is not None:
             LISTENER.hear(ctx, x, residual, _batch_norm)
-        assert stats.count is not None
-        ctx.mark_non_differentiable(stats.mean, stats.var, stats.count)
-        return y, stats.mean, stats.var, stats.count
+        ctx.mark_non_differentiable(stats)
+        return y, stats
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_y is None:
             return (None,) * 9
-        x, weight, bias, residual, mask, *stats = ctx.saved_tensors
+        x, weight, bias, residual, mask, stats = ctx.saved_tensors
         eps, function, channel_dim, groups = ctx.options
         if not _by_kernels(grad_y):
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
@@ -71,7 +70,7 @@ class BatchNormFunction(torch.autograd.Function):
 
             return *_again(ctx, grad_y, again), *(None,) * 5
         transform = prepared(x, weight, bias, mask, eps, function, channel_dim, groups)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, Statistics(*stats)), *(None,) * 5
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, stats), *(None,) * 5
 
 
 class NormalizeFunction(torch.autograd.Function):
@@ -114,8 +113,8 @@ class NormalizeFunction(torch.autograd.Function):
 
 
 def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
-    x, weight, bias, residual, mask, *stats = saved
-    return cpu.normalize(x, residual, prepared(x, weight, bias, mask, *options), Statistics(*stats))
+    x, weight, bias, residual, mask, stats = saved
+    return cpu.normalize(x, residual, prepared(x, weight, bias, mask, *options), stats)
 
 
 def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
@@ -161,19 +160,23 @@ def gradients(
     bias: Tensor | None,
     residual: Tensor | None,
     transform: Transform,
-    stats: Statistics,
+    stats: Statistics | Tensor,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of x, weight, bias and residual that are asked for."""
     needs, grad_y = ctx.needs_input_grad, _dense(grad_y)
     if needs[0] or residual is not None:
-        found = cpu.backward(grad_y, x, residual, transform, stats)
-        grad_x, sums, grad_residual = (found.x if needs[0] else None), (found.weight, found.bias), found.residual
+        grad_x, sums, grad_residual = cpu.backward(grad_y, x, residual, transform, stats)
     else:
-        weight_and_bias = cpu.backward_reduce(grad_y, x, None, transform, stats)
-        grad_x, sums, grad_residual = None, (weight_and_bias[0], weight_and_bias[1]), None
+        grad_x, sums, grad_residual = None, cpu.backward_reduce(grad_y, x, None, transform, stats), None
     if needs[3] and residual is None:
         grad_residual = grad_y if transform.mask is None else torch.where(transform.mask, grad_y, 0)
-    return grad_x, _summed(sums[0], weight, needs[1]), _summed(sums[1], bias, needs[2]), grad_residual
+    grad_weight, grad_bias = sums.unbind()
+    return (
+        grad_x if needs[0] else None,
+        _summed(grad_weight, weight, needs[1]),
+        _summed(grad_bias, bias, needs[2]),
+        grad_residual,
+    )
 
 
 def _by_kernels(grad_y: Tensor) -> bool:
@@ -216,4 +219,4 @@ def _summed(gradient: Tensor, parameter: Tensor | None, needed: bool) -> Tensor 
     """Over the groups, in the parameter's type."""
     if parameter is None or not needed:
         return None
-    return (gradient.squeeze(0) if len(gradient) == 1 else gradient.sum(0)).to(parameter.dtype)
+    return (gradient if gradient.ndim == 1 else gradient.sum(0)).to(parameter.dtype)

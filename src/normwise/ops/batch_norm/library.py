@@ -34,7 +34,7 @@ def batch_norm(
     channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
     y, stats = cpu.forward(x, residual, prepared(x, weight, bias, mask, eps, activation, channel_dim, groups))
-    mean, var, low, count = (s.squeeze(0).clone() if groups == 1 else s.clone() for s in stats if s is not None)
+    mean, var, low, count = (s.clone() for s in stats)
     return y, mean, var, count, low
 
 
@@ -78,13 +78,13 @@ def batch_norm_backward(
     mask = _full(mask, x, channel_dim)
     dtype = moments_dtype(x.dtype)
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-    shape = (groups, x.shape[channel_dim])
-    stats = Statistics(*(s.reshape(shape).contiguous() for s in (mean, var, low, count)))
+    stats = Statistics(*(s.contiguous() for s in (mean, var, low, count)))
     found = cpu.backward(grad_y.to(x.dtype), x, residual, transform, stats)
-    sums = (found.weight.sum(0), found.bias.sum(0))
+    sums = found.sums if groups == 1 else found.sums.sum(1)
     like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
     grad_residual = x.new_empty(0) if found.residual is None else found.residual
-    return found.x, sums[0].to(like[0]), sums[1].to(like[1]), grad_residual
+    grad_weight, grad_bias = (s.to(d, copy=True) for s, d in zip(sums, like, strict=True))
+    return found.x, grad_weight, grad_bias, grad_residual
 
 
 @batch_norm_backward.register_fake

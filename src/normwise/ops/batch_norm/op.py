@@ -80,10 +80,11 @@ def batch_norm(
         )
         return BatchNormOutput(y, mean, var, count)
     if chosen == "cpu":
-        y, *moments = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
+        y, stats = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
             *map(in_memory, (x, weight, bias, residual, mask)), eps, activation, channel_dim, groups
         )
-        return BatchNormOutput(y, *(m.squeeze(0) if groups == 1 else m for m in moments))
+        mean, var, _, count = stats.unbind()
+        return BatchNormOutput(y, mean, var, count)
     function = None if activation is None else parse(activation)
     if chosen == "torch":
         return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function, plain=plain)

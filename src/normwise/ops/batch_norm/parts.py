@@ -28,9 +28,8 @@ def moments(x: Tensor, *, channel_dim: int = 1) -> Moments:
     channel_dim %= x.ndim
     if not _by_kernels(x):
         return batch_moments(x, tuple(dim for dim in range(x.ndim) if dim != channel_dim))
-    stats = cpu.moments(x, prepared(x, None, None, None, 0.0, None, channel_dim, 1))
-    assert stats.count is not None
-    return Moments(stats.count[0], stats.mean[0], stats.var[0])
+    mean, var, _, count = cpu.moments(x, prepared(x, None, None, None, 0.0, None, channel_dim, 1))
+    return Moments(count, mean, var)
 
 
 @torch.no_grad()
@@ -81,8 +80,8 @@ def backward_reduce(
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
     if _by_kernels(x, grad_y, weight, bias, residual, *over):
         kept = None if transform.activation is None else residual
-        sums = cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
-        return sums[0, 0], sums[1, 0]
+        of_weight, of_bias = cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
+        return of_weight, of_bias
     normalized, g = _gradient_of_z(grad_y, x, over, transform, residual)
     dims = [dim for dim in range(x.ndim) if dim != channel_dim]
     return (g * normalized).sum(dims), g.sum(dims)

@@ -46,7 +46,9 @@ def obstacle(x: Tensor) -> str | None:
 
 
 class Statistics(NamedTuple):
-    """What the transform normalizes with: arrays of shape (groups, channels) of the type that is accumulated in.
+    """What the transform normalizes with: contiguous arrays of a value for each group and channel.
+
+    They are of the type that is accumulated in. The four of a batch come as one tensor, ``Statistics(*tensor)``.
 
     Attributes:
         mean: μ, rounded.
@@ -77,10 +79,10 @@ class Transform(NamedTuple):
     groups: int
 
 
-def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Statistics]:
-    """Y = f(BN(x) + residual) and the batch's moments."""
+def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:
+    """The output f(BN(x) + residual) and the batch's statistics, stacked."""
     work = _Work(x, residual, transform)
-    stats = _statistics(work.x, transform)
+    stats = work.values(4)
     y = work.new()
     if work.split.blocks == 1:
         work.run("forward", stats, y)
@@ -90,50 +92,51 @@ def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[T
     return y, stats
 
 
-def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics) -> Tensor:
-    """Y = f((x − μ)·γ/√(σ² + ε) + β + residual), for given statistics."""
+def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor) -> Tensor:
+    """The output f((x − μ)·γ/√(σ² + ε) + β + residual), for given statistics."""
     work = _Work(x, residual, transform)
     y = work.new()
     work.run("normalize", stats, y)
     return y
 
 
-def moments(x: Tensor, transform: Transform) -> Statistics:
-    """The moments of x alone."""
+def moments(x: Tensor, transform: Transform) -> Tensor:
+    """The statistics of x alone, stacked."""
     work = _Work(x, None, transform)
-    stats = _statistics(work.x, transform)
+    stats = work.values(4)
     work.run("moments", stats, work.x, work.partial())
     return stats
 
 
 class Gradients(NamedTuple):
-    """Of the loss by x, weight, bias (both of shape (G, C)) and residual."""
+    """Of the loss by x, by weight and bias (stacked), and by the residual."""
 
     x: Tensor
-    weight: Tensor
-    bias: Tensor
+    sums: Tensor
     residual: Tensor | None
 
 
-def backward(grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics) -> Gradients:
+def backward(
+    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor
+) -> Gradients:
     """The gradients of all inputs; the statistics pass gradients on where they have a count."""
     work = _Work(x, residual, transform, grad_y)
-    sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
+    sums = work.values(2)
     grad_x, grad_residual = work.new(), None if residual is None else work.new()
     if work.split.blocks == 1:
         work.run("backward", stats, grad_x, None, sums, grad_residual)
     else:
         work.run("backward_reduce", stats, grad_x, work.partial(), sums)
         work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
-    return Gradients(grad_x, sums[0], sums[1], grad_residual)
+    return Gradients(grad_x, sums, grad_residual)
 
 
 def backward_reduce(
-    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics
+    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor
 ) -> Tensor:
-    """The gradients of weight and bias, stacked: (2, G, C)."""
+    """The gradients of weight and bias, stacked."""
     work = _Work(x, residual, transform, grad_y)
-    sums = torch.empty(2, *stats.mean.shape, dtype=stats.mean.dtype)
+    sums = work.values(2)
     work.run("backward_reduce", stats, work.x, work.partial(), sums)
     return sums
 
@@ -211,6 +214,12 @@ class _Work:
         """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
         return pages.advise(torch.empty_like(self.x, memory_format=self.plan.format))
 
+    def values(self, count: int) -> Tensor:
+        """That many uninitialised values of each channel, (count, C), or (count, G, C) where there are groups."""
+        _, groups, channels, _, _ = self.plan.layout
+        shape = (count, channels) if groups == 1 else (count, groups, channels)
+        return torch.empty(shape, dtype=moments_dtype(self.x.dtype))
+
     def partial(self) -> Tensor:
         """Room for the three values that each part finds out about each channel."""
         layout = self.plan.layout
@@ -238,7 +247,7 @@ class _Work:
     def run(
         self,
         part: str,
-        stats: Statistics,
+        stats: Statistics | Tensor,
         out: Tensor,
         partial: Tensor | None = None,
         sums: Tensor | None = None,
@@ -252,28 +261,30 @@ class _Work:
         masked = transform.mask is not None
         kernel = compile_kernel(form, part, self.x.dtype, activation.name, self.residual is not None, masked)
         parameter = activation.parameters[0] if activation.parameters else 0.0
-        grad_weight, grad_bias = (0, 0) if sums is None else (sums[0].data_ptr(), sums[1].data_ptr())
+        mean, var, low, count = _stacked(stats) if isinstance(stats, Tensor) else map(_address, stats)
+        grad_weight, grad_bias = (0, 0) if sums is None else _stacked(sums)[:2]
         job = (
             0, 0, tasks, channels, outer, inner, strip, blocks, block,
-            stats.count is not None, _bits(transform.eps), _bits(parameter),
+            count != 0, _bits(transform.eps), _bits(parameter),
             _address(transform.weight), _address(transform.bias),
-            stats.mean.data_ptr(), stats.var.data_ptr(), _address(stats.low), _address(stats.count),
-            grad_weight, grad_bias, _address(partial), _address(transform.mask),
+            mean, var, low, count, grad_weight, grad_bias, _address(partial), _address(transform.mask),
             *self._place(self.x), *self._place(out), *self._place(self.residual),
             *self._place(self.grad_y), *self._place(grad_residual),
         )  # fmt: skip
         threads.run(kernel, job, self.threads if tasks > 1 else 1)
 
 
-def _statistics(x: Tensor, transform: Transform) -> Statistics:
-    shape = (4, transform.groups, x.shape[transform.channel_dim])
-    return Statistics(*torch.empty(shape, dtype=moments_dtype(x.dtype)))
+def _stacked(tensor: Tensor) -> tuple[int, int, int, int]:
+    """The addresses of the parts of a tensor along its first axis, as if it had four."""
+    first, step = tensor.data_ptr(), tensor.stride(0) * tensor.element_size()
+    return first, first + step, first + 2 * step, first + 3 * step
 
 
 def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
+@functools.lru_cache(maxsize=256)
 def _bits(value: float) -> int:
     return int(struct.unpack("q", struct.pack("d", value))[0])
 
