@@ -80,7 +80,8 @@ def test_what_was_asked_for_and_cannot_run_is_refused_with_what_can():
     assert nw.explain(SMALL, impl="cpu").why == "it was asked for"
 
 
-def test_the_limit_itself_is_torch_s():
-    x = torch.empty(registry.SMALL // 64, 64)
-    assert nw.explain(x).impl == "torch"
-    assert nw.explain(torch.empty(registry.SMALL // 64 + 1, 64)).impl == "cpu"
+def test_the_limits_themselves_are_torch_s():
+    planes, rows = (registry.SMALL // 2048, 16, 128), (registry.SMALL_ROWS // 64, 64)
+    for count, *sizes in (planes, rows):
+        assert nw.explain(torch.empty(count, *sizes)).impl == "torch"
+        assert nw.explain(torch.empty(count + 1, *sizes)).impl == "cpu"

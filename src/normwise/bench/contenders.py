@@ -20,7 +20,6 @@ from normwise.bench.inputs import EPS, MOMENTUM, Inputs
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, statistics
 
 OURS, TORCH, INPLACE, COMPILED, FLOOR = "ours", "torch", "torch in place", "torch.compile", "floor"
-IMPLS = ("auto", "cpu", "torch", "reference")
 
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 

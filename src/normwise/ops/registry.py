@@ -14,9 +14,10 @@ from normwise.ops.batch_norm import torch as kernel
 
 IMPLS = ("auto", "cpu", "reference", "torch")
 
-SMALL = 1 << 16
-"""Elements up to which PyTorch's kernel is quicker than ours: calling ours costs more than it saves. Measured forward
-and backward with an activation on one thread: at 65,536 values of (N, C) torch took 0.75 times as long as ours."""
+SMALL, SMALL_ROWS = 1 << 16, 1 << 19
+"""Elements up to which PyTorch's kernel is quicker than ours, as calling ours costs more than it saves: in general, and
+where channels lie side by side, as in (N, C) and channels_last. From the rows of benchmarks/results/cpu.csv with
+``impl`` cpu: BN + ReLU, forward and backward, one and two threads."""
 
 
 class Explanation(NamedTuple):
@@ -55,7 +56,7 @@ def choose(
     """
     if impl == "auto":
         by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
-        if not (by_torch and plain and x.numel() <= SMALL) and _by_cpu(x, training, plain) is None:
+        if not (by_torch and plain and _is_small(x)) and _by_cpu(x, training, plain) is None:
             return "cpu"
         return "torch" if by_torch else "reference"
     found = _obstacles(x, mask, channel_dim, groups, training, plain)
@@ -106,6 +107,12 @@ def _obstacles(
     return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
 
 
+def _is_small(x: Tensor) -> bool:
+    """Whether calling the kernels costs more than they save, for channels on axis 1."""
+    size = x.numel()
+    return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and cpu.has_rows(x))
+
+
 def _by_cpu(x: Tensor, training: bool, plain: bool) -> str | None:
     """Why the kernels cannot take this call, or None where they can."""
     if not plain and not training:
@@ -124,7 +131,7 @@ def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:
 
 def _disadvantage(name: str, x: Tensor) -> str:
     if name == "cpu":
-        return f"up to {SMALL:,} elements, calling it costs more than it saves"
+        return f"up to {SMALL:,} elements, or {SMALL_ROWS:,} where channels lie side by side, calling it costs more"
     if name == "torch":
         return "it reads and writes the tensor more often, and adds up float32 serially in channels_last"
     return "it is the slowest: plain torch, one pass per operation"

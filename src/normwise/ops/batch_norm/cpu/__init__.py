@@ -45,6 +45,12 @@ def obstacle(x: Tensor) -> str | None:
     return None
 
 
+def has_rows(x: Tensor) -> bool:
+    """Whether the channels, on axis 1, lie side by side, as in (N, C) and channels_last."""
+    found = plan(x, 1, 1, False)
+    return found is not None and found.layout.form == "rows" and found.layout.inner == 1
+
+
 class Statistics(NamedTuple):
     """What the transform normalizes with: contiguous arrays of a value for each group and channel.
 

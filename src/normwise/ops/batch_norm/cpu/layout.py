@@ -15,6 +15,7 @@ _CACHE = 512 * 1024  # bytes that a task may expect to find again in its core's 
 _PART = 1 << 18  # elements of a part, where a channel is split
 _RUN = 2048  # elements that a task reads side by side, so that memory is read in long runs
 _LINE = 64  # columns that are read together at least
+_WIDE = 512  # columns of a strip that makes it worth while to read the rows of a large input piecewise
 
 Dims = list[tuple[int, int]]  # (size, stride) of axes, outer first
 
@@ -179,7 +180,7 @@ def split(layout: Layout, tensors: int, itemsize: int) -> Split:
         strip = 1 if blocks > 1 else max(1, min(_RUN // max(inner, 1), groups * channels // 32, STRIPS))
         return Split(strip, blocks, block, groups * -(-channels // strip) * blocks)
     fitting = _CACHE // max(1, outer * itemsize * tensors)
-    if fitting >= _LINE or outer * channels * inner < _PART:
+    if fitting >= _WIDE or outer * channels * inner < _PART:
         strip = max(1, min(max(fitting, _LINE), max(channels * inner // 4, _LINE), COLUMNS) // inner)
         strip = strip if strip < _LINE else strip // _LINE * _LINE
         return Split(strip, 1, outer, groups * -(-channels // strip))
