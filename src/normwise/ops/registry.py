@@ -14,7 +14,7 @@ from normwise.ops.batch_norm import torch as kernel
 
 IMPLS = ("auto", "cpu", "reference", "torch")
 
-SMALL, SMALL_ROWS = 1 << 16, 1 << 19
+SMALL, SMALL_ROWS = 1 << 16, 1 << 18
 """Elements up to which PyTorch's kernel is quicker than ours, as calling ours costs more than it saves: in general, and
 where channels lie side by side, as in (N, C) and channels_last. From the rows of benchmarks/results/cpu.csv with
 ``impl`` cpu: BN + ReLU, forward and backward, one and two threads."""

@@ -118,8 +118,21 @@ def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
 
 
 def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
-    x, weight, bias, residual, mean, var = saved
-    eps, activation, channel_dim = options
+    return normalized(*saved, *options)
+
+
+def normalized(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    eps: float,
+    activation: str | Activation | None,
+    channel_dim: int,
+) -> Tensor:
+    """The output of ``NormalizeFunction``, for nobody who differentiates."""
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
     return cpu.normalize(x, residual, transform, given(x, mean, var))
 

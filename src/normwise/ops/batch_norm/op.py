@@ -13,7 +13,7 @@ from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import library, reference
 from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.epilogue import check_residual
-from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, in_memory
+from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, in_memory, normalized
 from normwise.ops.batch_norm.output import BatchNormOutput
 
 
@@ -143,11 +143,14 @@ def normalize(
     plain = registry.is_plain(x, mean, var, weight, bias, residual)
     chosen = registry.choose(x, None, channel_dim, 1, impl, False, plain)
     if chosen == "cpu":
-        return NormalizeFunction.apply(  # type: ignore[no-any-return, no-untyped-call]
-            *map(in_memory, (x, weight, bias, residual, mean.detach(), var.detach())), eps, activation, channel_dim
-        )
-    function = None if activation is None else parse(activation)
-    options: dict[str, Any] = {"eps": eps, "residual": residual, "activation": function}
+        function: Any = NormalizeFunction.apply if torch.is_grad_enabled() else normalized
+        tensors = map(in_memory, (x, weight, bias, residual, mean.detach(), var.detach()))
+        return function(*tensors, eps, activation, channel_dim)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {
+        "eps": eps,
+        "residual": residual,
+        "activation": None if activation is None else parse(activation),
+    }
     if chosen == "torch":
         return kernel.normalize(x, mean, var, weight, bias, **options)
     return reference.normalize(x, mean, var, weight, bias, channel_dim=channel_dim, **options)
