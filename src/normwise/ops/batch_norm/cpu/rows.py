@@ -144,6 +144,7 @@ def build(kind: Kind) -> Any:
         count = 0.0
         for low in range(begin, end, _SUMMED):
             high = min(end, low + _SUMMED)
+            stop = high
             if count > 0.0:
                 for j in range(width):
                     store(pivot, j, number(load(mean, j)))
@@ -153,13 +154,16 @@ def build(kind: Kind) -> Any:
                     row += 1
                 if row == high:
                     continue
-                first = place(job, X, group, row, column)
+                first, stop = place(job, X, group, row, column), min(high, row + _PIVOT)
                 for j in range(width):
                     store(pivot, j, load(at(job[X]), first + j))
-                kept = number(add_block(job, group, column, width, row, min(high, row + _PIVOT), pivot, sums, about))
+            while True:
+                kept = add_block(job, group, column, width, low, stop, pivot, sums, about)
+                if stop == high:
+                    break
+                stop = high  # those few were only to find a pivot
                 for j in range(width):
-                    store(pivot, j, load(pivot, j) + load(sums, j) / kept)
-            kept = add_block(job, group, column, width, low, high, pivot, sums, about)
+                    store(pivot, j, load(pivot, j) + load(sums, j) / number(kept))
             if kept > 0.0:
                 merge_columns(count, kept, pivot, sums, about, mean, squares, width)
                 count += kept
