@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def compiled(name: str, build: Callable[[], Any]) -> int:
         file = _file(name)
         code = _read(file)
         if code is None:
-            code = _object_code(build())
+            with _unoptimised():
+                kernel = build()
+            code = _object_code(kernel)
             _write(file, code)
         return _load(code)
 
@@ -124,13 +127,33 @@ def _write(file: Path | None, code: bytes) -> None:
         Path(unfinished.name).replace(file)
 
 
+@contextlib.contextmanager
+def _unoptimised() -> Iterator[None]:
+    """Let numba translate and not optimise: it would do that for each function of a kernel and in each caller again."""
+    config = importlib.import_module("numba.core.config")
+    before = config.OPT
+    config.OPT = config._OptLevel(0)
+    try:
+        yield
+    finally:
+        config.OPT = before
+
+
 def _object_code(kernel: Any) -> bytes:
     module = llvm.parse_assembly(kernel.inspect_llvm() + _entry(kernel.native_name.removeprefix("cfunc.")))
     _drop_all_but_entry(module)
     foreign = [f.name for f in module.functions if f.is_declaration and not _ALLOWED.match(f.name)]
     if foreign:
         raise NormwiseError(f"the kernel calls {', '.join(foreign)}, which a process without numba lacks")
+    _optimise(module)
     return bytes(_machine().emit_object(module))
+
+
+def _optimise(module: Any) -> None:
+    options = llvm.PipelineTuningOptions(speed_level=3)
+    options.loop_vectorization = options.slp_vectorization = True
+    builder = llvm.create_pass_builder(_machine(), options)
+    builder.getModulePassManager().run(module, builder)
 
 
 def _entry(function: str) -> str:
