@@ -5,8 +5,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import normwise as nw
-from normwise.errors import InvalidArgumentError
+from normwise import ops
+from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.ops import registry
+from normwise.ops.batch_norm import cpu, reference
+from normwise.ops.batch_norm import torch as kernel
 
 SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
 
@@ -85,3 +88,38 @@ def test_the_limits_themselves_are_torch_s():
     for count, *sizes in (planes, rows):
         assert nw.explain(torch.empty(count, *sizes)).impl == "torch"
         assert nw.explain(torch.empty(count + 1, *sizes)).impl == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("x", "channel_dim", "error"),
+    [
+        (torch.tensor(1.0), 0, ShapeError),
+        (torch.zeros(5), 0, ShapeError),
+        (torch.zeros(5, 3, dtype=torch.int64), 1, InvalidArgumentError),
+        (torch.zeros(5, 3), 7, InvalidArgumentError),
+        (torch.zeros(5, 3), -3, InvalidArgumentError),
+    ],
+    ids=["0-d", "1-d", "integers", "axis 7", "axis -3"],
+)
+def test_what_the_operator_refuses_is_not_explained(x, channel_dim, error):
+    with pytest.raises(error):
+        nw.explain(x, channel_dim=channel_dim)
+    with pytest.raises(error):
+        ops.batch_norm(x, None, None, eps=1e-5, channel_dim=channel_dim)
+
+
+@pytest.mark.parametrize("x", [SMALL, LARGE, SMALL[:1], LARGE.bfloat16(), LARGE.half()], ids=lambda x: f"{x.dtype}")
+@pytest.mark.parametrize("groups", [1, 2])
+def test_what_is_explained_is_what_runs(monkeypatch, x, groups):
+    ran = []
+
+    def spy(module, function, name):
+        known = getattr(module, function)
+        monkeypatch.setattr(module, function, lambda *args, **options: ran.append(name) or known(*args, **options))
+
+    spy(cpu, "forward", "cpu")
+    spy(kernel, "batch_norm", "torch")
+    spy(reference, "batch_norm", "reference")
+    groups = groups if len(x) % groups == 0 else 1
+    ops.batch_norm(x, None, None, eps=1e-5, groups=groups)
+    assert ran == [nw.explain(x, groups=groups).impl]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from normwise.errors import InvalidArgumentError, choice
+from normwise.errors import InvalidArgumentError, ShapeError, choice
 from normwise.ops.batch_norm import cpu
 from normwise.ops.batch_norm import torch as kernel
 
@@ -89,15 +89,38 @@ def explain(
         impl: as in ``batch_norm``.
 
     Raises:
-        InvalidArgumentError: ``impl`` does not exist or cannot run.
+        ShapeError: ``x`` has fewer than two axes.
+        InvalidArgumentError: ``impl`` does not exist or cannot run, or ``x`` has no such axis or is not floating-point.
     """
-    channel_dim %= x.ndim
+    channel_dim = channel_axis(x, channel_dim)
     plain = is_plain(x, mask)
     chosen = choose(x, mask, channel_dim, groups, impl, training, plain)
     found = _obstacles(x, mask, channel_dim, groups, training, plain)
     reasons = {name: obstacle or _disadvantage(name, x) for name, obstacle in found.items()}
     why = "it was asked for" if impl != "auto" else _advantage(chosen, x, reasons)
     return Explanation(chosen, why, {name: reason for name, reason in reasons.items() if name != chosen})
+
+
+def channel_axis(x: Tensor, channel_dim: int) -> int:
+    """The axis of the channels, counted from the front, of what can be normalized.
+
+    Raises:
+        ShapeError: ``x`` has fewer than two axes.
+        InvalidArgumentError: it has no such axis, or is not floating-point.
+    """
+    if x.ndim < 2:
+        raise ShapeError(
+            f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
+        )
+    if not x.is_floating_point():
+        raise InvalidArgumentError(
+            f"x must be of a floating-point type, got {x.dtype}; convert it, for example x.float()"
+        )
+    if not -x.ndim <= channel_dim < x.ndim:
+        raise InvalidArgumentError(
+            f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"
+        )
+    return channel_dim % x.ndim
 
 
 def _obstacles(

@@ -227,6 +227,34 @@ def test_values_that_jump(impl, layout, jump, shape):
     np.testing.assert_allclose(got["var"], task.answer["var"], rtol=16 * SINGLE)
 
 
+# What counts of (N, H, W) positions.
+MASKS = {
+    "all but the first example": lambda counts: counts[1:],
+    "the second half": lambda counts: counts[len(counts) // 2 :],
+    "the end of each example": lambda counts: counts[:, -2:, 3:],
+    "one example": lambda counts: counts[17:18],
+}
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("shape", [(40, 9, 50, 2), (40, 4, 4, 3)], ids=str)
+@pytest.mark.parametrize("kept", MASKS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("impl", IMPLS)
+def test_masks(impl, layout, kept, shape, groups):
+    x = torch.from_numpy(sample(1e4, 1, shape, 1))
+    counts = torch.zeros(shape[:-1], dtype=torch.bool)
+    MASKS[kept](counts)[:] = True
+    place, channel_dim = LAYOUTS[layout]
+    mask = place(counts.unsqueeze(-1)).select(channel_dim, 0)
+    got = ops.batch_norm(
+        place(x), None, None, eps=EPS, mask=mask, groups=groups, channel_dim=channel_dim, impl=impl
+    ).var.reshape(groups, -1)
+    for found, some, counted in zip(got, x.double().chunk(groups), counts.chunk(groups), strict=True):
+        want = some[counted].var(0, correction=0) if counted.any() else torch.zeros(shape[-1])
+        np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("impl", IMPLS)
 def test_denormals(impl, layout):

@@ -169,3 +169,23 @@ def test_torch_jit_trace_sees_the_operator(training):
     x, other = torch.randn(2, 30_000, 3)
     traced = torch.jit.trace(y, (x,))
     torch.testing.assert_close(traced(other), y(other))
+
+
+@pytest.mark.parametrize("shape", [(300, 5), (4, 3, 40, 40), (2, 2, 200, 200)], ids=str)
+def test_a_default_device_is_not_that_of_the_statistics(shape):
+    inputs, upstream = draw(shape, shape[1])
+    want = outcome(inputs, upstream, impl="reference")
+    with torch.device("meta"):
+        got = outcome(inputs, upstream, impl="cpu")
+    torch.testing.assert_close(got, want, **FLOAT64)
+
+
+def test_gradients_of_weight_and_bias_share_no_memory():
+    inputs, upstream = draw(SHAPE, 3)
+    y = ops.batch_norm(**inputs, eps=EPS, impl="cpu").y
+    weight, bias = torch.autograd.grad(y, (inputs["weight"], inputs["bias"]), upstream)
+    before = bias.clone()
+    weight.mul_(2)
+    assert bias._version == 0
+    torch.testing.assert_close(bias, before)
+    assert weight.untyped_storage().data_ptr() != bias.untyped_storage().data_ptr()

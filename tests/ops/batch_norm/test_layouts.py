@@ -176,6 +176,17 @@ def test_channel_dim(impl, where, shape):
     torch.testing.assert_close(got, expected(inputs, upstream, where, "silu"), **FLOAT64)
 
 
+@pytest.mark.parametrize("where", [0, 2, -1])
+@pytest.mark.parametrize("strides", STRIDES)
+@pytest.mark.parametrize("impl", EVERYTHING)
+def test_channel_dim_of_any_strides(impl, strides, where):
+    inputs, upstream = draw(SHAPE, SHAPE[where])
+    want = expected(inputs, upstream, where, "silu")
+    inputs["x"], _ = poisoned(inputs["x"], STRIDES[strides](SHAPE))
+    got = outcome(inputs, upstream, activation="silu", channel_dim=where, impl=impl)
+    torch.testing.assert_close(got, want, **FLOAT64)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("strides", STRIDES)

@@ -178,12 +178,12 @@ def gradients(
     """The gradients of x, weight, bias and residual that are asked for."""
     needs, grad_y = ctx.needs_input_grad, _dense(grad_y)
     if needs[0] or residual is not None:
-        grad_x, sums, grad_residual = cpu.backward(grad_y, x, residual, transform, stats)
+        grad_x, grad_weight, grad_bias, grad_residual = cpu.backward(grad_y, x, residual, transform, stats)
     else:
-        grad_x, sums, grad_residual = None, cpu.backward_reduce(grad_y, x, None, transform, stats), None
+        grad_x, grad_residual = None, None
+        grad_weight, grad_bias = cpu.backward_reduce(grad_y, x, None, transform, stats)
     if needs[3] and residual is None:
         grad_residual = grad_y if transform.mask is None else torch.where(transform.mask, grad_y, 0)
-    grad_weight, grad_bias = sums.unbind()
     return (
         grad_x if needs[0] else None,
         _summed(grad_weight, weight, needs[1]),

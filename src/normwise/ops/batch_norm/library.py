@@ -14,7 +14,7 @@ from torch import Tensor
 from normwise.moments import moments_dtype
 from normwise.ops.batch_norm import cpu
 from normwise.ops.batch_norm.cpu import Statistics
-from normwise.ops.batch_norm.cpu.layout import traced_memory_format
+from normwise.ops.batch_norm.cpu.layout import memory_format
 from normwise.ops.batch_norm.function import prepared
 
 
@@ -53,7 +53,7 @@ def _(
     channels = x.shape[channel_dim]
     shape = (channels,) if groups == 1 else (groups, channels)
     mean, var, count, low = (x.new_empty(shape, dtype=moments_dtype(x.dtype)) for _ in range(4))
-    return torch.empty_like(x, memory_format=traced_memory_format(x)), mean, var, count, low
+    return torch.empty_like(x, memory_format=memory_format(x, channel_dim % x.ndim)), mean, var, count, low
 
 
 @torch.library.custom_op("normwise::batch_norm_backward", mutates_args=(), device_types="cpu")
@@ -80,10 +80,10 @@ def batch_norm_backward(
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
     stats = Statistics(*(s.contiguous() for s in (mean, var, low, count)))
     found = cpu.backward(grad_y.to(x.dtype), x, residual, transform, stats)
-    sums = found.sums if groups == 1 else found.sums.sum(1)
+    sums = (s if groups == 1 else s.sum(0) for s in (found.weight, found.bias))
     like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
     grad_residual = x.new_empty(0) if found.residual is None else found.residual
-    grad_weight, grad_bias = (s.to(d, copy=True) for s, d in zip(sums, like, strict=True))
+    grad_weight, grad_bias = (s.to(d) for s, d in zip(sums, like, strict=True))
     return found.x, grad_weight, grad_bias, grad_residual
 
 
@@ -110,7 +110,7 @@ def _(
         return x.new_empty(x.shape[channel_dim], dtype=dtype if parameter is None else parameter.dtype)
 
     def like() -> Tensor:
-        return torch.empty_like(x, memory_format=traced_memory_format(x))
+        return torch.empty_like(x, memory_format=memory_format(x, channel_dim % x.ndim))
 
     return like(), vector(weight), vector(bias), x.new_empty(0) if residual is None else like()
 

@@ -166,14 +166,7 @@ def _check(
     **moments: Tensor,
 ) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
-    axes = x.ndim
-    if axes < 2:
-        raise ShapeError(
-            f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
-        )
-    _check_type("x", x)
-    if not -axes <= channel_dim < axes:
-        raise InvalidArgumentError(f"channel_dim must be an axis of x, from {-axes} to {axes - 1}, got {channel_dim}")
+    channel_dim = registry.channel_axis(x, channel_dim)
     shape, device = (x.shape[channel_dim],), x.device
     for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
         if vector is not None:
@@ -190,7 +183,7 @@ def _check(
         _check_device("residual", residual, device)
     if mask is not None:
         _check_device("mask", mask, device)
-    return channel_dim % axes
+    return channel_dim
 
 
 def _check_type(name: str, tensor: Tensor) -> None:

@@ -80,8 +80,7 @@ def backward_reduce(
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
     if _by_kernels(x, grad_y, weight, bias, residual, *over):
         kept = None if transform.activation is None else residual
-        of_weight, of_bias = cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
-        return of_weight, of_bias
+        return cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
     normalized, g = _gradient_of_z(grad_y, x, over, transform, residual)
     dims = [dim for dim in range(x.ndim) if dim != channel_dim]
     return (g * normalized).sum(dims), g.sum(dims)
@@ -109,8 +108,10 @@ def backward_elementwise(
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
     if _by_kernels(x, grad_y, weight, bias, residual, *over, *sums):
         kept = None if transform.activation is None else residual
-        stacked = torch.stack(sums).unsqueeze(1).to(moments_dtype(x.dtype)).contiguous()
-        grad_x, grad_residual = cpu.backward_elementwise(grad_y, x, kept, transform, _statistics(x, over), stacked)
+        by_weight, by_bias = (s.to(moments_dtype(x.dtype)).contiguous() for s in sums)
+        grad_x, grad_residual = cpu.backward_elementwise(
+            grad_y, x, kept, transform, _statistics(x, over), (by_weight, by_bias)
+        )
         return grad_x, grad_y if residual is not None and kept is None else grad_residual
     normalized, g = _gradient_of_z(grad_y, x, over, transform, residual)
     scale = torch.rsqrt(over.var + eps) if weight is None else torch.rsqrt(over.var + eps) * weight

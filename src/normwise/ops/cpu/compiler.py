@@ -130,7 +130,7 @@ def _write(file: Path | None, code: bytes) -> None:
 @contextlib.contextmanager
 def _unoptimised() -> Iterator[None]:
     """Let numba translate and not optimise: it would do that for each function of a kernel and in each caller again."""
-    config = importlib.import_module("numba.core.config")
+    config: Any = importlib.import_module("numba.core.config")
     before = config.OPT
     config.OPT = config._OptLevel(0)
     try:

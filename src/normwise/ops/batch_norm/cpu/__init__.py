@@ -115,10 +115,11 @@ def moments(x: Tensor, transform: Transform) -> Tensor:
 
 
 class Gradients(NamedTuple):
-    """Of the loss by x, by weight and bias (stacked), and by the residual."""
+    """Of the loss by x, weight, bias and residual; those by weight and bias have a value for each group and channel."""
 
     x: Tensor
-    sums: Tensor
+    weight: Tensor
+    bias: Tensor
     residual: Tensor | None
 
 
@@ -127,28 +128,33 @@ def backward(
 ) -> Gradients:
     """The gradients of all inputs; the statistics pass gradients on where they have a count."""
     work = _Work(x, residual, transform, grad_y)
-    sums = work.values(2)
+    sums = work.values(), work.values()
     grad_x, grad_residual = work.new(), None if residual is None else work.new()
     if work.split.blocks == 1:
         work.run("backward", stats, grad_x, None, sums, grad_residual)
     else:
         work.run("backward_reduce", stats, grad_x, work.partial(), sums)
         work.run("backward_elementwise", stats, grad_x, None, sums, grad_residual)
-    return Gradients(grad_x, sums, grad_residual)
+    return Gradients(grad_x, *sums, grad_residual)
 
 
 def backward_reduce(
     grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor
-) -> Tensor:
-    """The gradients of weight and bias, stacked."""
+) -> tuple[Tensor, Tensor]:
+    """The gradients of weight and bias."""
     work = _Work(x, residual, transform, grad_y)
-    sums = work.values(2)
+    sums = work.values(), work.values()
     work.run("backward_reduce", stats, work.x, work.partial(), sums)
     return sums
 
 
 def backward_elementwise(
-    grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics, sums: Tensor
+    grad_y: Tensor,
+    x: Tensor,
+    residual: Tensor | None,
+    transform: Transform,
+    stats: Statistics,
+    sums: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor | None]:
     """The gradients of x and residual, given those of weight and bias over all the values that ``stats`` counts."""
     work = _Work(x, residual, transform, grad_y)
@@ -203,7 +209,7 @@ class _Work:
         self.transform = transform
         found = self._plan(x)
         if found is None:
-            x = x.contiguous(memory_format=memory_format(x))
+            x = x.contiguous(memory_format=memory_format(x, transform.channel_dim))
             found = self._plan(x)
             assert found is not None
         self.x, self.plan = x, found
@@ -220,16 +226,17 @@ class _Work:
         """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
         return pages.advise(torch.empty_like(self.x, memory_format=self.plan.format))
 
-    def values(self, count: int) -> Tensor:
-        """That many uninitialised values of each channel, (count, C), or (count, G, C) where there are groups."""
+    def values(self, *kinds: int) -> Tensor:
+        """Uninitialised values of each channel, (*kinds, C), or (*kinds, G, C) where there are groups."""
         _, groups, channels, _, _ = self.plan.layout
-        shape = (count, channels) if groups == 1 else (count, groups, channels)
-        return torch.empty(shape, dtype=moments_dtype(self.x.dtype))
+        shape = (*kinds, channels) if groups == 1 else (*kinds, groups, channels)
+        return torch.empty(shape, dtype=moments_dtype(self.x.dtype), device=self.x.device)
 
     def partial(self) -> Tensor:
         """Room for the three values that each part finds out about each channel."""
         layout = self.plan.layout
-        return torch.empty(self.split.blocks * layout.groups * layout.channels * 3, dtype=torch.float64)
+        values = self.split.blocks * layout.groups * layout.channels * 3
+        return torch.empty(values, dtype=torch.float64, device=self.x.device)
 
     def _alike(self, tensor: Tensor) -> Tensor:
         """The tensor, or a copy of it that the same kernel can read."""
@@ -256,7 +263,7 @@ class _Work:
         stats: Statistics | Tensor,
         out: Tensor,
         partial: Tensor | None = None,
-        sums: Tensor | None = None,
+        sums: tuple[Tensor, Tensor] | None = None,
         grad_residual: Tensor | None = None,
     ) -> None:
         """Compute one part of the transform."""
@@ -268,7 +275,7 @@ class _Work:
         kernel = compile_kernel(form, part, self.x.dtype, activation.name, self.residual is not None, masked)
         parameter = activation.parameters[0] if activation.parameters else 0.0
         mean, var, low, count = _stacked(stats) if isinstance(stats, Tensor) else map(_address, stats)
-        grad_weight, grad_bias = (0, 0) if sums is None else _stacked(sums)[:2]
+        grad_weight, grad_bias = (0, 0) if sums is None else map(_address, sums)
         job = (
             0, 0, tasks, channels, outer, inner, strip, blocks, block,
             count != 0, _bits(transform.eps), _bits(parameter),
@@ -281,7 +288,7 @@ class _Work:
 
 
 def _stacked(tensor: Tensor) -> tuple[int, int, int, int]:
-    """The addresses of the parts of a tensor along its first axis, as if it had four."""
+    """The addresses of the four parts of a tensor along its first axis."""
     first, step = tensor.data_ptr(), tensor.stride(0) * tensor.element_size()
     return first, first + step, first + 2 * step, first + 3 * step
 
@@ -314,4 +321,4 @@ def _update_kernel(dtype: torch.dtype) -> int:
 
 def _build(kind: Kind) -> object:
     """Compile; only here is numba imported."""
-    return importlib.import_module(f"{__name__}.{kind.layout}").build(kind)
+    return importlib.import_module(f"{__name__}.{kind.form}").build(kind)

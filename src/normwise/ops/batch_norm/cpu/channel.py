@@ -41,19 +41,23 @@ def channel(accumulator: str) -> Channel:
     at = pointer_to(accumulator)
 
     @njit(fastmath=False, error_model="numpy")
-    def scale_and_low(job, k, c):
-        scale = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
-        if job[WEIGHT] != 0:
-            scale *= load(at(job[WEIGHT]), c)
+    def inverse_and_low(job, k):
+        """The inverse standard deviation, and what rounding took from the mean."""
+        inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
         low = 0.0
         if job[LOW] != 0:
             low = np.float64(load(at(job[LOW]), k))
-        return scale, low
+        return inverse, low
+
+    @njit(fastmath=False, error_model="numpy")
+    def scaled(job, inverse, c):
+        return inverse * load(at(job[WEIGHT]), c) if job[WEIGHT] != 0 else inverse
 
     @njit(fastmath=False, error_model="numpy")
     def coefficients(job, k, c):
-        """Z = (x − mean)·scale + shift."""
-        scale, low = scale_and_low(job, k, c)
+        """The mean, scale and shift of z = (x − mean)·scale + shift."""
+        inverse, low = inverse_and_low(job, k)
+        scale = scaled(job, inverse, c)
         shift = -low * scale
         if job[BIAS] != 0:
             shift += load(at(job[BIAS]), c)
@@ -61,14 +65,14 @@ def channel(accumulator: str) -> Channel:
 
     @njit(fastmath=False, error_model="numpy")
     def gradient_coefficients(job, k, c):
-        """Dx = g·by_gradient + (x − mean)·by_input + constant."""
-        scale, low = scale_and_low(job, k, c)
+        """What makes the gradient of x: g·by_gradient + (x − mean)·by_input + constant."""
+        inverse, low = inverse_and_low(job, k)
+        scale = scaled(job, inverse, c)
         if job[TRAINING] == 0:
             return number(scale), number(0), number(0)
         count = np.float64(load(at(job[COUNT]), k))
         if count <= 1.0:
             return number(0), number(0), number(0)
-        inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
         by_input = -scale * inverse * load(at(job[GRAD_WEIGHT]), k) / count
         constant = -scale * load(at(job[GRAD_BIAS]), k) / count - by_input * low
         return number(scale), number(by_input), number(constant)
@@ -85,10 +89,7 @@ def channel(accumulator: str) -> Channel:
     @njit(fastmath=False, error_model="numpy")
     def finish_gradients(job, k, sum_g, sum_gx):
         """Write the gradients of γ and β, from the sums of g and of g·(x − rounded mean)."""
-        inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
-        low = 0.0
-        if job[LOW] != 0:
-            low = np.float64(load(at(job[LOW]), k))
+        inverse, low = inverse_and_low(job, k)
         store(at(job[GRAD_WEIGHT]), k, number((sum_gx - low * sum_g) * inverse))
         store(at(job[GRAD_BIAS]), k, number(sum_g))
 

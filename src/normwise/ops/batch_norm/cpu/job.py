@@ -15,7 +15,7 @@ from typing import NamedTuple
     CHANNELS,
     OUTER,  # examples per group (planes), or rows per group
     INNER,  # positions per example and channel
-    STRIP,  # channels per task (rows)
+    STRIP,  # channels per task
     BLOCKS,  # parts that the examples of a group are split in
     BLOCK,  # examples per part
     TRAINING,  # 1 where the moments are the batch's own and pass gradients on
@@ -42,7 +42,7 @@ class Kind(NamedTuple):
     """What a kernel is compiled for.
 
     Attributes:
-        layout: ``"planes"`` or ``"rows"``.
+        form: ``"planes"`` or ``"rows"``.
         part: ``forward`` and ``backward`` do all of a channel at once; ``moments``, ``normalize``, ``backward_reduce``
         and ``backward_elementwise`` are the four parts that they are made of.
         dtype: of the elements.
@@ -51,7 +51,7 @@ class Kind(NamedTuple):
         masked: whether there is a mask.
     """
 
-    layout: str
+    form: str
     part: str
     dtype: str
     activation: str
@@ -70,6 +70,6 @@ class Kind(NamedTuple):
         The second pass then computes no derivative and reads no residual. Rounded to bfloat16 the gradient would not
         do; in rows, keeping it costs more than it saves.
         """
-        if (self.layout, self.part) != ("planes", "backward") or self.dtype == "bfloat16":
+        if (self.form, self.part) != ("planes", "backward") or self.dtype == "bfloat16":
             return 0
         return D if self.residual else Y if self.activation in _EXPENSIVE else 0

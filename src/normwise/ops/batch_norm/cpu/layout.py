@@ -14,7 +14,7 @@ COLUMNS = 1024  # of a strip of rows, at most
 _CACHE = 512 * 1024  # bytes that a task may expect to find again in its core's cache
 _PART = 1 << 18  # elements of a part, where a channel is split
 _RUN = 2048  # elements that a task reads side by side, so that memory is read in long runs
-_LINE = 64  # columns that are read together at least
+_LEAST = 64  # columns that are read together
 _WIDE = 512  # columns of a strip that makes it worth while to read the rows of a large input piecewise
 
 Dims = list[tuple[int, int]]  # (size, stride) of axes, outer first
@@ -64,23 +64,18 @@ class Plan(NamedTuple):
 
 
 def plan(x: Tensor, channel_dim: int, groups: int, masked: bool) -> Plan | None:
-    """How the kernels read a tensor, or None where it must be copied first, to ``memory_format(x)``."""
+    """How the kernels read a tensor, or None where it must be copied first, to ``memory_format(x, channel_dim)``."""
     return _plan(x.shape, x.stride(), channel_dim, groups, masked)
 
 
-def memory_format(x: Tensor) -> torch.memory_format:
-    """The memory format that torch gives to the output of a layer for this input."""
-    return _format(x.shape, x.stride())
-
-
-def traced_memory_format(x: Tensor) -> torch.memory_format:
-    """The same for a tensor whose sizes may be symbols."""
-    return _format(tuple(x.shape), tuple(x.stride()))
+def memory_format(x: Tensor, channel_dim: int) -> torch.memory_format:
+    """That of the output: as torch's layers keep it where the channels are on axis 1, contiguous otherwise."""
+    return _format(tuple(x.shape), tuple(x.stride()), channel_dim)
 
 
 @functools.lru_cache(maxsize=4096)
 def _plan(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool) -> Plan | None:
-    kept = _format(shape, stride)
+    kept = _format(shape, stride, channel_dim)
     if 0 in shape:
         return Plan(Layout("planes", groups, shape[channel_dim], 0, 0), Strides(0, 0, 0), kept)
     new = _dense(shape, kept)
@@ -92,9 +87,9 @@ def _plan(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, gro
     return Plan(*found, kept) if found is not None and dense is not None and found[0] == dense[0] else None
 
 
-def _format(shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.memory_format:
+def _format(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int) -> torch.memory_format:
     """Channels last where the channel's stride is the least and the others fall as in that format."""
-    if len(shape) not in (4, 5) or stride == _dense(shape, torch.contiguous_format):
+    if channel_dim != 1 or len(shape) not in (4, 5) or stride == _dense(shape, torch.contiguous_format):
         return torch.contiguous_format
     outer_first = [stride[0], *stride[2:], stride[1]]
     sizes = [shape[0], *shape[2:], shape[1]]
@@ -181,8 +176,8 @@ def split(layout: Layout, tensors: int, itemsize: int) -> Split:
         return Split(strip, blocks, block, groups * -(-channels // strip) * blocks)
     fitting = _CACHE // max(1, outer * itemsize * tensors)
     if fitting >= _WIDE or outer * channels * inner < _PART:
-        strip = max(1, min(max(fitting, _LINE), max(channels * inner // 4, _LINE), COLUMNS) // inner)
-        strip = strip if strip < _LINE else strip // _LINE * _LINE
+        strip = max(1, min(max(fitting, _LEAST), max(channels * inner // 4, _LEAST), COLUMNS) // inner)
+        strip = strip if strip < _LEAST else strip // _LEAST * _LEAST
         return Split(strip, 1, outer, groups * -(-channels // strip))
     strip = max(1, COLUMNS // inner)
     block = max(1, _PART // (min(strip, channels) * inner))

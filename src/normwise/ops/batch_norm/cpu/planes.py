@@ -59,16 +59,18 @@ def build(kind: Kind) -> Any:
         return (kept if masked else length), total, square
 
     @njit(fastmath=False, error_model="numpy")
-    def near_mean(job, x, mask, length):
-        """A value near those of a run: their mean, as float32 knows it."""
-        pivot, i = zero, 0
-        if masked:
-            while i < length and load(bytes_at(job[MASK]), mask + i) == 0:
-                i += 1
-        if i < length:
-            pivot = load(at(job[X]), x + i)
-        kept, total, _ = sums(job, x, mask, length, pivot)
-        return pivot + total / number(max(kept, 1))
+    def near_mean(job, group, c, begin, end, s, length):
+        """A value near those of a block: the mean, as float32 knows it, of the first run in which something counts."""
+        for n in range(begin, end):
+            x, mask, i = place(job, X, group, c, n) + s, mask_place(job, group, n) + s, 0
+            if masked:
+                while i < length and load(bytes_at(job[MASK]), mask + i) == 0:
+                    i += 1
+            if i < length:
+                pivot = load(at(job[X]), x + i)
+                kept, total, _ = sums(job, x, mask, length, pivot)
+                return pivot + total / number(kept)
+        return zero
 
     @njit(fastmath=False, error_model="numpy")
     def moments(job, group, first, channels, begin, end, count, mean, squares):
@@ -89,8 +91,7 @@ def build(kind: Kind) -> Any:
                 for c in range(channels):
                     kept[c], total[c], square[c], pivot[c] = 0.0, 0.0, 0.0, number(mean[c])
                     if count[c] == 0.0:
-                        x = place(job, X, group, first + c, low) + s
-                        pivot[c] = near_mean(job, x, mask_place(job, group, low) + s, length)
+                        pivot[c] = near_mean(job, group, first + c, low, high, s, length)
                 for n in range(low, high):
                     for c in range(channels):
                         x = place(job, X, group, first + c, n) + s
