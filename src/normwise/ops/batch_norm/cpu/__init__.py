@@ -198,8 +198,8 @@ def update(
         running_var.data_ptr(), mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
     )  # fmt: skip
     threads.run(_update_kernel(mean.dtype), job, 1)
-    for statistic in (running_mean, running_var, *(() if batches is None else (batches,))):
-        torch.autograd.graph.increment_version(statistic)
+    changed = (running_mean, running_var) if batches is None else (running_mean, running_var, batches)
+    torch.autograd.graph.increment_version(changed)
 
 
 class _Work:
