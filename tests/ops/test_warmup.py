@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from normwise import ops
@@ -10,9 +11,15 @@ from normwise.ops import warmup
 from normwise.ops.batch_norm import cpu
 
 
+def forget():
+    """Let kernels be looked for on disk again."""
+    cpu.compile_kernel.cache_clear()
+    cpu.compile_update.cache_clear()
+
+
 def test_what_was_compiled_is_found_by_the_next_process(tmp_path, monkeypatch):
     monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path / "cache"))
-    cpu.compile_kernel.cache_clear()
+    forget()
     asked = warmup.kernels(["identity"])[:3]
     assert list(warmup.warmup(asked)) == asked
     files = sorted((tmp_path / "cache").iterdir())
@@ -24,7 +31,45 @@ def test_what_was_compiled_is_found_by_the_next_process(tmp_path, monkeypatch):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "False"
     assert sorted((tmp_path / "cache").iterdir()) == files
-    cpu.compile_kernel.cache_clear()
+    forget()
+
+
+STEP = """
+import sys
+import torch
+import normwise as nw
+
+x = torch.randn(32, 8, 32, 32, requires_grad=True)
+assert nw.explain(x).impl == "cpu"
+nw.BatchNorm2d(8, activation="relu")(x).sum().backward()
+print("numba" in sys.modules)
+"""
+
+
+def test_a_training_step_after_a_warmup_compiles_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path / "cache"))
+    forget()
+    asked = [kernel for kernel in warmup.kernels(["relu"]) if kernel.form != "rows" and not kernel.residual]
+    assert list(warmup.warmup(asked)) == asked
+    files = sorted((tmp_path / "cache").iterdir())
+    done = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.strip() == "False"
+    assert sorted((tmp_path / "cache").iterdir()) == files
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "statistics"),
+    [
+        ([torch.float32, torch.bfloat16], [torch.float32]),
+        ([torch.bfloat16], [torch.float32]),
+        ([torch.float64, torch.float32], [torch.float64, torch.float32]),
+    ],
+)
+def test_running_statistics_are_of_the_type_of_the_moments(dtypes, statistics):
+    listed = [kernel for kernel in warmup.kernels(["relu"], iter(dtypes)) if kernel.part == "update"]
+    assert [kernel.dtype for kernel in listed] == statistics
+    assert str(listed[0]) == f"running statistics, {str(statistics[0]).removeprefix('torch.')}"
 
 
 def test_the_kernels_of_a_layer_are_all_there(monkeypatch):

@@ -197,7 +197,7 @@ def update(
         mean.shape[0], cumulative, _bits(momentum or 0.0), running_mean.data_ptr(),
         running_var.data_ptr(), mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
     )  # fmt: skip
-    threads.run(_update_kernel(mean.dtype), job, 1)
+    threads.run(compile_update(mean.dtype), job, 1)
     changed = (running_mean, running_var) if batches is None else (running_mean, running_var, batches)
     torch.autograd.graph.increment_version(changed)
 
@@ -313,7 +313,8 @@ def compile_kernel(form: str, part: str, dtype: torch.dtype, activation: str, re
 
 
 @functools.cache
-def _update_kernel(dtype: torch.dtype) -> int:
+def compile_update(dtype: torch.dtype) -> int:
+    """The address of the kernel for running statistics of type ``dtype``, compiled if this machine lacks it yet."""
     compiler = importlib.import_module("normwise.ops.cpu.compiler")
     running = f"{__name__}.running"
     return int(compiler.compiled(f"running {dtype}", lambda: importlib.import_module(running).build(DTYPES[dtype])))
