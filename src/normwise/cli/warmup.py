@@ -22,6 +22,7 @@ def warmup(
     """Compile the CPU kernels now instead of at their first call, and keep them on disk.
 
     They lie in ~/.cache/normwise, or where NORMWISE_CACHE says: set it in an image that is built once and run often.
+    Who runs it needs to own that directory, or root does; others must not be able to write to it.
 
     Example: normwise warmup relu silu
     """
@@ -39,5 +40,7 @@ def warmup(
         for done, kernel in enumerate(warmup(asked)):
             update(str(kernel), done + 1, len(asked))
     where = cache_directory()
-    kept = f"kept in {where}" if where else "but no directory can be written: set NORMWISE_CACHE to one that can"
+    kept = (
+        f"kept in {where}" if where else "but no directory is writable for you alone: set NORMWISE_CACHE to one that is"
+    )
     typer.echo(f"{len(asked)} kernels are compiled, {kept}")

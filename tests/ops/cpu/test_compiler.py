@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from normwise.ops.cpu import compiler, threads
 
 NAME = "a kernel of this test"
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+needs_owners = pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system has no owners")
 not_root = pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() == 0, reason="root may write everywhere")
 
 
@@ -89,11 +91,50 @@ def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
     assert not list(cache.iterdir())
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system has no owners")
-def test_a_directory_of_somebody_else_is_not_trusted(cache, monkeypatch):
-    cache.mkdir()
-    monkeypatch.setattr(compiler.os, "getuid", lambda: cache.stat().st_uid + 1)
+def test_what_lies_in_a_directory_that_may_only_be_read_is_found(cache, monkeypatch):
+    compiler.compiled(NAME, build)
+    files = list(cache.iterdir())
+    monkeypatch.setattr(compiler.os, "access", lambda folder, mode: mode != os.W_OK)
     assert compiler.cache_directory() is None
+    assert result(compiler.compiled(NAME, unwanted)) == 7
+    assert result(compiler.compiled("another kernel", build)) == 7
+    assert list(cache.iterdir()) == files
+
+
+@needs_owners
+def test_a_file_can_be_read_by_all(cache):
+    compiler.compiled(NAME, build)
+    (file,) = cache.iterdir()
+    assert file.stat().st_mode & 0o444 == 0o444
+    assert file.stat().st_mode & 0o022 == 0
+
+
+def about(mode: int, owner: int) -> os.stat_result:
+    return os.stat_result((stat.S_IFDIR | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+
+
+@needs_owners
+@pytest.mark.parametrize(
+    ("mode", "owner", "trusted"),
+    [
+        (0o700, 1000, True), (0o775, 1000, True), (0o755, 0, True), (0o555, 0, True),
+        (0o777, 1000, False), (0o777, 0, False), (0o1777, 0, False), (0o755, 1001, False),
+    ],
+)  # fmt: skip
+def test_who_is_trusted(monkeypatch, mode, owner, trusted):
+    monkeypatch.setattr(compiler.os, "getuid", lambda: 1000)
+    assert compiler._is_trusted(about(mode, owner)) is trusted
+
+
+@needs_owners
+def test_a_directory_that_all_may_write_is_neither_read_nor_written(cache):
+    compiler.compiled(NAME, build)
+    (file,) = cache.iterdir()
+    cache.chmod(0o777)
+    assert compiler.cache_directory() is None
+    assert compiler._find(file.name) is None
+    cache.chmod(0o755)
+    assert compiler._find(file.name)
 
 
 def test_an_empty_variable_is_none(monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import os
 import re
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -44,13 +45,16 @@ def compiled(name: str, build: Callable[[], Any]) -> int:
     """
     with _lock:
         file = _file(name)
-        code = _read(file)
-        if code is None:
-            with _unoptimised():
-                kernel = build()
-            code = _object_code(kernel)
-            _write(file, code)
-        return _load(code)
+        return _load(_find(file) or _make(file, build))
+
+
+def _make(file: str, build: Callable[[], Any]) -> bytes:
+    """Compile, and keep the object code; LLVM's part of the kernel is gone when this returns, under the lock."""
+    with _unoptimised():
+        kernel = build()
+    code = _object_code(kernel)
+    _write(cache_directory(), file, code)
+    return code
 
 
 if hasattr(os, "register_at_fork"):
@@ -62,26 +66,42 @@ def cache_directory() -> Path | None:
     """Where object files are kept, or None where nothing can be written.
 
     ``$NORMWISE_CACHE``, else ``$XDG_CACHE_HOME/normwise`` or ``~/.cache/normwise``, else the system's temporary
-    directory, in a folder that belongs to the user.
+    directory, in a folder that belongs to the user. A folder that others may write to is not taken; one that may only
+    be read is not written to, but what lies in it is found.
     """
-    candidates = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
+    return next((folder for folder in _candidates() if _is_writable(folder)), None)
+
+
+def _candidates() -> list[Path]:
     if os.environ.get(DIRECTORY):
-        candidates = [Path(os.environ[DIRECTORY])]
-    else:
-        with contextlib.suppress(RuntimeError):
-            home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-            candidates.insert(0, Path(home) / "normwise")
-    return next((folder for folder in candidates if _usable(folder)), None)
+        return [Path(os.environ[DIRECTORY])]
+    found = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
+    with contextlib.suppress(RuntimeError):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found.insert(0, Path(home) / "normwise")
+    return found
 
 
-def _usable(folder: Path) -> bool:
-    """Whether files can be written there, and nobody else owns it: machine code will be read from it."""
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be written there, and will be trusted; makes the folder."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return _is_readable(folder) and os.access(folder, os.W_OK)
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether there is such a folder, and nobody else can have put machine code into it."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder.is_dir() and _is_trusted(folder.stat())
     except OSError:
         return False
-    mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
-    return mine and os.access(folder, os.W_OK)
+
+
+def _is_trusted(about: os.stat_result) -> bool:
+    """Whether what is described belongs to the user or to root, and not everybody may write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    return about.st_uid in (os.getuid(), 0) and not about.st_mode & stat.S_IWOTH
 
 
 @functools.cache
@@ -100,31 +120,38 @@ def _features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
 
 
-def _file(name: str) -> Path | None:
-    folder = cache_directory()
-    if folder is None:
-        return None
-    return folder / f"{hashlib.sha256((_fingerprint() + name).encode()).hexdigest()[:32]}.o"
+def _file(name: str) -> str:
+    return f"{hashlib.sha256((_fingerprint() + name).encode()).hexdigest()[:32]}.o"
 
 
-def _read(file: Path | None) -> bytes | None:
+def _find(file: str) -> bytes | None:
+    """The object code from the first folder that has a good file of this name."""
+    found = (_read(folder / file) for folder in _candidates() if _is_readable(folder))
+    return next((code for code in found if code is not None), None)
+
+
+def _read(file: Path) -> bytes | None:
     """The object code in a file, or None where there is none or where the file is damaged."""
     try:
-        content = b"" if file is None else file.read_bytes()
+        content = file.read_bytes()
     except OSError:
         return None
     digest, code = content[:_DIGEST], content[_DIGEST:]
     return code if code and hashlib.sha256(code).digest() == digest else None
 
 
-def _write(file: Path | None, code: bytes) -> None:
-    """Keep the object code, complete or not at all; a full disk only costs the next process its compilation."""
-    if file is None:
+def _write(folder: Path | None, file: str, code: bytes) -> None:
+    """Keep the object code, complete or not at all; a full disk only costs the next process its compilation.
+
+    All users may read the file, as they do where root fills the folder of an image.
+    """
+    if folder is None:
         return
-    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as unfinished:
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
         unfinished.write(hashlib.sha256(code).digest() + code)
         unfinished.close()
-        Path(unfinished.name).replace(file)
+        Path(unfinished.name).chmod(0o644)
+        Path(unfinished.name).replace(folder / file)
 
 
 @contextlib.contextmanager
