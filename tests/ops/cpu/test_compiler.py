@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -86,7 +87,18 @@ def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
     def refuse(**_):
         raise PermissionError("read-only file system")
 
-    monkeypatch.setattr(compiler.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(compiler.tempfile, "mkstemp", refuse)
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert not list(cache.iterdir())
+
+
+def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
+    def fail(path, content):
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(compiler.Path, "write_bytes", fail)
     assert result(compiler.compiled(NAME, build)) == 7
     assert not list(cache.iterdir())
 

@@ -147,11 +147,16 @@ def _write(folder: Path | None, file: str, code: bytes) -> None:
     """
     if folder is None:
         return
-    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
-        unfinished.write(hashlib.sha256(code).digest() + code)
-        unfinished.close()
-        Path(unfinished.name).chmod(0o644)
-        Path(unfinished.name).replace(folder / file)
+    with contextlib.suppress(OSError):
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.close(descriptor)
+        unfinished = Path(name)
+        try:
+            unfinished.write_bytes(hashlib.sha256(code).digest() + code)
+            unfinished.chmod(0o644)
+            unfinished.replace(folder / file)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
