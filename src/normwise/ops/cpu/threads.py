@@ -11,7 +11,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import torch
@@ -61,9 +61,15 @@ def _openmp() -> Team | None:
 
 
 def _own_pool(kernel: int, job: int, threads: int) -> None:
+    """Returns, and raises, only when no thread reads the job any more: its memory is the caller's."""
     function = _function(kernel)
-    helpers = [_workers().submit(function, job) for _ in range(threads - 1)]
-    function(job)
+    helpers: list[Future[None]] = []
+    try:
+        for _ in range(threads - 1):
+            helpers.append(_workers().submit(function, job))
+        function(job)
+    finally:
+        wait(helpers)
     for helper in helpers:
         helper.result()
 
