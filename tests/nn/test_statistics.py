@@ -43,6 +43,17 @@ def test_every_momentum_is_taken_as_torch_takes_it(momentum, counted):
     torch.testing.assert_close(*(layer.state_dict() for layer in layers))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_momentum_1_forgets_even_a_large_mean(dtype):
+    layers = [make(3, momentum=1.0).to(dtype) for make in (nw.BatchNorm1d, nn.BatchNorm1d)]
+    x = torch.tensor([[0.00099993], [0.00099993]], dtype=dtype) * torch.tensor([1.0, 0.7, -3.0], dtype=dtype)
+    for layer in layers:
+        layer.running_mean.fill_(1e4)
+        layer(x)
+    assert torch.equal(layers[0].running_mean, x[0])
+    torch.testing.assert_close(*(layer.state_dict() for layer in layers))
+
+
 ODD = {
     "float64": lambda t: t.double(),
     "gaps": lambda t: torch.stack([t, t], -1)[..., 0],

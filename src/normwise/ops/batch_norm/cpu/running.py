@@ -30,7 +30,7 @@ def build(dtype: str) -> Any:
     @njit(fastmath=False, error_model="numpy", forceinline=True)
     def step(job, running, c, batch, momentum):
         old = load(at(job[running]), c)
-        store(at(job[running]), c, number(old + momentum * (batch - old)))
+        store(at(job[running]), c, number((1.0 - momentum) * old + momentum * batch))
 
     @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
     def kernel(job):
