@@ -373,3 +373,20 @@ def test_an_input_that_was_modified_before_the_output_is_saved():
         loss = nn.Conv2d(8, 8, 1)(y).sum()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@pytest.mark.parametrize("name", ["recipe", "_normwise_recipe"])
+@pytest.mark.parametrize("value", ["flour", Block], ids=["text", "callable"])
+def test_attributes_of_another_function_s_context_are_its_own(name, value):
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            setattr(ctx, name, value)
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * grad
+
+    network = made(Layer)
+    assert_unchanged(network, lambda x: network(Double.apply(x)).square())

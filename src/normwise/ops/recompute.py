@@ -13,6 +13,8 @@ from torch import Tensor
 
 from normwise.ops.batch_norm.function import LISTENER, Compute
 
+_ATTRIBUTE = "_normwise_recipe"  # of the node in autograd's graph that made an output
+
 
 @contextlib.contextmanager
 def recompute_activations() -> Iterator[None]:
@@ -160,11 +162,11 @@ def _unpack(packed: _Versioned | _Output) -> Tensor:
 
 def _recipe(output: Tensor) -> _Recipe | None:
     """That of a tensor which is an output that nobody wrote to."""
-    reference = getattr(output.grad_fn, "recipe", None)
-    if reference is None or output.output_nr or output._version:
+    reference = getattr(output.grad_fn, _ATTRIBUTE, None)
+    if not isinstance(reference, weakref.ref) or output.output_nr or output._version:
         return None
-    recipe: _Recipe | None = reference()
-    return recipe if recipe is not None and recipe.tensors else None
+    recipe = reference()
+    return recipe if isinstance(recipe, _Recipe) and recipe.tensors else None
 
 
 def _is_plain(view: Tensor, output: Tensor) -> bool:
@@ -185,7 +187,7 @@ def _note(ctx: Any, x: Tensor, residual: Tensor | None, compute: Compute) -> Non
         _keep(tensor)
     if residual is None or saved[3] is not None:
         _THREAD.noted = _Recipe(saved, ctx.options, compute)
-        ctx.recipe = weakref.ref(_THREAD.noted)
+        setattr(ctx, _ATTRIBUTE, weakref.ref(_THREAD.noted))
 
 
 def _keep(tensor: Tensor | None) -> None:
