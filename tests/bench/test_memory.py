@@ -1,3 +1,6 @@
+import os
+
+import pytest
 import torch
 from torch import nn
 
@@ -30,6 +33,17 @@ def test_live_follows_what_is_allocated_and_freed():
     assert abs(found.kept - BYTES) < 100  # give or take the scalars
     assert 2 * BYTES <= found.peak < 2 * BYTES + 100
     assert memory.live(work) == found
+
+
+@pytest.mark.parametrize("level", [None, "3"])
+def test_the_environment_is_left_as_it_was(monkeypatch, level):
+    monkeypatch.delenv("KINETO_LOG_LEVEL", raising=False)
+    if level:
+        monkeypatch.setenv("KINETO_LOG_LEVEL", level)
+    during = []
+    memory.live(lambda: during.append(os.environ["KINETO_LOG_LEVEL"]))
+    assert during == [level or memory.QUIET]
+    assert os.environ.get("KINETO_LOG_LEVEL") == level
 
 
 def test_resident_counts_parameters_and_buffers_once():

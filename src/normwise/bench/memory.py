@@ -8,14 +8,16 @@ decides when to return what was freed. Scratch that oneDNN takes from the C libr
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+LOUDNESS = "KINETO_LOG_LEVEL"
 QUIET = "6"  # the profiler announces its start on stderr below this level
 
 
@@ -50,14 +52,26 @@ def live(work: Callable[[], object]) -> Live:
     """What ``work`` allocates; what it returns counts as kept. Call it once before, so that caches are filled."""
     from torch.autograd.profiler import profile
 
-    os.environ.setdefault("KINETO_LOG_LEVEL", QUIET)
-    with profile(profile_memory=True) as profiler:
+    with _quiet(), profile(profile_memory=True) as profiler:
         result = work()
     recorded: Any = profiler.kineto_results
     sizes = [event.nbytes() for event in recorded.events() if event.name() == "[memory]"]
     del result
     sums = list(itertools.accumulate(sizes, initial=0))
     return Live(max(sums), sums[-1])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let the profiler start without a word, unless the environment says how loud it is to be."""
+    if LOUDNESS in os.environ:
+        yield
+        return
+    os.environ[LOUDNESS] = QUIET
+    try:
+        yield
+    finally:
+        os.environ.pop(LOUDNESS, None)
 
 
 def resident(network: nn.Module, *more: Tensor) -> int:
