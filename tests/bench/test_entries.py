@@ -58,7 +58,7 @@ def test_recomputing_is_an_arm_of_its_own(monkeypatch):
         entered.append(True)
         yield
 
-    monkeypatch.setattr(normwise, "recompute_activations", recompute_activations, raising=False)
+    monkeypatch.setattr(normwise, "recompute_activations", recompute_activations)
     assert set(entries.step(MLP, seconds=0.0).speed) == {TORCH, RECOMPUTING}
     assert len(entered) >= 5
     assert set(entries.kept(CHAIN).shares) == {OURS, RECOMPUTING}

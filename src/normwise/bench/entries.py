@@ -95,11 +95,13 @@ class Memory(NamedTuple):
 
 
 def arms(network: Network) -> dict[str, Arm]:
-    """The network with our normalization, the same recomputing where that exists, and with torch's; equal weights."""
-    found = {OURS: Arm(_made(network, networks.our_norm(network.dims)), nullcontext)}
-    if hasattr(normwise, "recompute_activations"):
-        found[RECOMPUTING] = Arm(_made(network, networks.our_norm(network.dims)), normwise.recompute_activations)
-    return found | {TORCH: Arm(_made(network, networks.torch_norm(network.dims)), nullcontext)}
+    """The network with our normalization, the same recomputing, and with torch's; equal weights."""
+    ours, theirs = networks.our_norm(network.dims), networks.torch_norm(network.dims)
+    return {
+        OURS: Arm(_made(network, ours), nullcontext),
+        RECOMPUTING: Arm(_made(network, ours), normwise.recompute_activations),
+        TORCH: Arm(_made(network, theirs), nullcontext),
+    }
 
 
 def _made(network: Network, norm: Norm) -> nn.Module:
