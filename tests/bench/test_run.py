@@ -8,6 +8,7 @@ from measurements import kept_tensors, measurement, training_step
 from normwise.bench import entries, ledger, networks, request, run
 from normwise.bench.entries import Network
 from normwise.bench.run import Result, threads, write_ledger
+from normwise.errors import RequestError
 
 SMALL = Network("small MLP", lambda norm: networks.mlp(norm, inputs=9, width=8), (12, 9))
 
@@ -68,3 +69,13 @@ def test_the_ledger_has_a_row_for_everything(tmp_path, monkeypatch):
     with (tmp_path / "benchmarks/results/memory.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["ours_share"] for row in rows] == ["0.750"] * 2
+
+
+def test_the_ledger_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "memory.csv").write_text("date,speed\n")
+    monkeypatch.setattr(ledger, "checkout", lambda: tmp_path)
+    with pytest.raises(RequestError, match="move it away"):
+        write_ledger(result())
+    assert not (results / "cpu.csv").exists()

@@ -103,6 +103,19 @@ def test_the_ledger_needs_a_checkout_before_anything_is_measured(normwise, found
     assert "of a checkout" in err
 
 
+@pytest.mark.parametrize("name", ["cpu.csv", "memory.csv"])
+def test_other_columns_are_refused_before_anything_is_measured(normwise, monkeypatch, tmp_path, name):
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / name).write_text("date,speed\n")
+    monkeypatch.setattr(ledger, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(benchmark, "run", lambda *_: pytest.fail("it was measured"))
+    code, out, err = normwise("--ledger")
+    assert (code, out) == (2, "")
+    assert "move it away" in err
+    assert [path.name for path in results.iterdir()] == [name]
+
+
 def test_the_ledger_is_appended_to(normwise, found, monkeypatch, tmp_path):
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     monkeypatch.setattr(ledger, "checkout", lambda: tmp_path)

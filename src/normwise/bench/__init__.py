@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from normwise.bench.request import Request, request
-from normwise.bench.run import Result, Status, run, write_ledger
+from normwise.bench.run import Result, Status, check_ledger, run, write_ledger
 
-__all__ = ["Request", "Result", "Status", "request", "run", "write_ledger"]
+__all__ = ["Request", "Result", "Status", "check_ledger", "request", "run", "write_ledger"]

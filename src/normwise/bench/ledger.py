@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,10 @@ def append(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     Raises:
         RequestError: the file has other columns.
     """
-    stamp = {"date": datetime.now(UTC).date().isoformat()}, described()
-    whole = [stamp[0] | dict(row) | stamp[1] for row in rows]
-    if not whole:
+    if not rows:
         return
-    _check_columns(path, whole[0])
+    check(path, rows[0])
+    whole = [_stamped(row) for row in rows]
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, whole[0], lineterminator="\n")
@@ -51,13 +50,23 @@ def append(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows(whole)
 
 
-def _check_columns(path: Path, row: Iterable[str]) -> None:
+def check(path: Path, row: Mapping[str, object]) -> None:
+    """Let pass a row that could be appended.
+
+    Raises:
+        RequestError: the file has other columns.
+    """
     if not path.exists():
         return
+    columns = list(_stamped(row))
     with path.open(newline="", encoding="utf-8") as file:
         there = next(csv.reader(file), [])
-    if there != list(row):
-        raise RequestError(f"{path} has the columns {', '.join(there)}, not {', '.join(row)}; move it away")
+    if there != columns:
+        raise RequestError(f"{path} has the columns {', '.join(there)}, not {', '.join(columns)}; move it away")
+
+
+def _stamped(row: Mapping[str, object]) -> dict[str, object]:
+    return {"date": datetime.now(UTC).date().isoformat(), **row, **described()}
 
 
 def described() -> dict[str, str]:

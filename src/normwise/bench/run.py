@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -136,14 +137,32 @@ def threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def write_ledger(result: Result) -> None:
-    """Append the cases and training steps to ``results/cpu.csv`` and the memory to ``results/memory.csv``.
+def check_ledger() -> None:
+    """Let pass a benchmark whose result could be written: ask before measuring.
 
     Raises:
         RequestError: there is no checkout, or a file has other columns.
     """
-    results = ledger.checkout() / "benchmarks" / "results"
+    cpu, memory = _ledgers()
+    settings: dict[str, object] = {"impl": "", "threads": 0}
+    ledger.check(cpu, ledger.step_row(Step("", {}, {}), settings))
+    ledger.check(memory, ledger.memory_row(Memory("", "", {}), settings))
+
+
+def write_ledger(result: Result) -> None:
+    """Append the cases and training steps to ``results/cpu.csv`` and the memory to ``results/memory.csv``, or nothing.
+
+    Raises:
+        RequestError: there is no checkout, or a file has other columns.
+    """
+    check_ledger()
+    cpu, memory = _ledgers()
     settings: dict[str, object] = {"impl": result.impl, "threads": result.threads}
     rows = [ledger.case_row(found, settings) for found in result.cases]
-    ledger.append(results / "cpu.csv", rows + [ledger.step_row(step, settings) for step in result.steps])
-    ledger.append(results / "memory.csv", [ledger.memory_row(memory, settings) for memory in result.memory])
+    ledger.append(cpu, rows + [ledger.step_row(step, settings) for step in result.steps])
+    ledger.append(memory, [ledger.memory_row(found, settings) for found in result.memory])
+
+
+def _ledgers() -> tuple[Path, Path]:
+    results = ledger.checkout() / "benchmarks" / "results"
+    return results / "cpu.csv", results / "memory.csv"

@@ -47,12 +47,11 @@ def bench(
     Example: normwise bench --shape 32x64x56x56 --only bn+relu
     """
     from normwise import bench as benchmark
-    from normwise.bench.ledger import checkout
     from normwise.bench.timing import busy
 
     asked = benchmark.request(shapes=shape or (), only=only, quick=quick, compile=compiled, impl=impl, threads=threads)
     if ledger:
-        checkout()
+        benchmark.check_ledger()
     if warning := busy():
         typer.echo(f"warning: {warning}", err=True)
     with console.stdout_kept(json), console.bar() as update:
