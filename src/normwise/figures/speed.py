@@ -136,7 +136,6 @@ def _axes(axes: Axes, info: Info) -> None:
     axes.axhline(1.0, color=style.MUTED, linewidth=1.0)
     axes.grid(visible=False, axis="x")
     axes.set_xlim(-0.5, max(len(info.groups), 1) - 0.5)
-    axes.set_xlabel("in each group small inputs left, large ones right")
     axes.set_xticks(range(len(info.groups)), [group.epilogue.replace("+add", "+add\n") for group in info.groups])
 
 
