@@ -21,8 +21,10 @@ _HOME = {
     "lab": "normwise",
     "nn": "normwise",
     "ops": "normwise",
+    "pooled_statistics": "normwise.nn",
     "recompute_activations": "normwise.ops",
     "surgery": "normwise",
+    "suspend_statistics": "normwise.nn",
 }
 
 __all__ = sorted(_HOME)

@@ -1,4 +1,4 @@
-"""Every error that normwise raises on purpose.
+"""Every error that normwise raises on purpose, and every warning.
 
     NormwiseError
     ├── InvalidArgumentError (ValueError)       a layer, an operator or a surgery was asked for what does not exist
@@ -8,7 +8,10 @@
     │   └── DataError                           a data set, or a file of one, is missing, truncated or does not fit
     └── JobError (RuntimeError)                 a job was asked for rightly and failed; the command exits with 1
 
-Each also subclasses what torch, or Python, raises in that place, so code that caught the built-in error still does.
+    NormwiseWarning (UserWarning)
+    └── MomentumWarning                         a momentum looks like the other convention
+
+Each error also subclasses what torch, or Python, raises in that place, so code that caught the built-in one still does.
 """
 
 from __future__ import annotations
@@ -43,6 +46,14 @@ class DataError(RequestError):
 
 class JobError(NormwiseError, RuntimeError):
     """A job was asked for rightly and failed; what it had recorded stays readable."""
+
+
+class NormwiseWarning(UserWarning):
+    """The root of the warnings."""
+
+
+class MomentumWarning(NormwiseWarning):
+    """A momentum is so large that it looks like the weight of the past, as Keras and JAX have it."""
 
 
 def choice(given: str, allowed: Iterable[str], what: str) -> str:

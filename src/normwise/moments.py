@@ -95,6 +95,11 @@ def biased(var: Tensor, count: int) -> Tensor:
     return torch.sub(var, var, alpha=1 / count)
 
 
+def are_finite(mean: Tensor, var: Tensor) -> Tensor:
+    """Where both a mean and a variance are finite, and so is their sum: True or False for each."""
+    return (mean + var) * 0 == 0
+
+
 def running(old: Tensor, batch: Tensor, momentum: float | Tensor, out: Tensor | None = None) -> Tensor:
     """One step of a running average: ``running ← (1 − momentum)·running + momentum·batch``.
 
@@ -107,7 +112,7 @@ def cumulative_momentum(batches: Tensor, dtype: torch.dtype) -> Tensor:
     """The momentum 1/k with which the k-th running update makes the plain average of the k batches seen so far.
 
     Args:
-        batches: k, the number of batches, this one included; a scalar tensor, so that nothing waits for its value.
+        batches: k, the number of batches, this one included; a tensor, so that nothing waits for its value.
         dtype: the type of the statistics.
     """
-    return batches.to(dtype).reciprocal()
+    return batches.clamp(min=1).to(dtype).reciprocal()

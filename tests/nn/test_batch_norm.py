@@ -43,7 +43,7 @@ def step(layer, x, upstream):
 
 
 def buffers(layer):
-    return dict(layer.named_buffers())
+    return {name: buffer for name, buffer in layer.state_dict().items() if name in dict(layer.named_buffers())}
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.7, None])
@@ -88,6 +88,7 @@ def test_float32_in_both_memory_formats(memory_format):
     ids=str,
 )
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.filterwarnings("ignore::normwise.errors.MomentumWarning")
 def test_options_do_what_they_do_in_torch(options, training):
     ours, theirs = pair((6, 4), **options)
     for layer in (ours, theirs):
@@ -155,22 +156,6 @@ def test_half_precision(dtype, layer_dtype):
     assert ours.running_mean.dtype == theirs.running_mean.dtype
     resolution = torch.finfo(ours.running_mean.dtype).eps
     torch.testing.assert_close(buffers(ours), buffers(theirs), rtol=4 * resolution, atol=4 * resolution)
-
-
-@pytest.mark.parametrize("eps", [0.0, -1.0])
-def test_eps_that_is_not_positive_is_judged_by_torch(eps):
-    ours, theirs = pair((6, 4), eps=eps)
-    for training in (True, False):
-        outcomes = []
-        for layer in (ours.train(training), theirs.train(training)):
-            try:
-                outcomes.append(layer(torch.arange(24.0).double().reshape(6, 4)).detach())
-            except ValueError as error:
-                outcomes.append(str(error))
-        if isinstance(outcomes[1], str):
-            assert outcomes[0] == outcomes[1]
-        else:
-            torch.testing.assert_close(*outcomes, equal_nan=True, **FLOAT64)
 
 
 @pytest.mark.parametrize("ndim", [2, 3, 4, 5])
@@ -241,7 +226,8 @@ def test_classes_and_signatures_extend_torchs(ours, theirs):
     assert [n for n, p in signature.items() if p.kind is p.POSITIONAL_OR_KEYWORD] == [
         n for n, p in base.items() if p.kind is p.POSITIONAL_OR_KEYWORD
     ]
-    assert signature["activation"].kind is inspect.Parameter.KEYWORD_ONLY
+    ours_alone = {"activation", "channel_dim", "small_batch"}
+    assert {signature[name].kind for name in ours_alone} == {inspect.Parameter.KEYWORD_ONLY}
     assert ours._version == theirs._version == 2
 
 

@@ -7,7 +7,7 @@ running statistics are updated in training, gradients are returned and not accum
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,11 @@ from normwise import ops
 from normwise.bench.cases import INFERENCE, TRAIN, Case
 from normwise.bench.inputs import EPS, MOMENTUM, Inputs
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, statistics
+from normwise.nn.layer import Layer
 
 OURS, TORCH, INPLACE, COMPILED, FLOOR = "ours", "torch", "torch in place", "torch.compile", "floor"
 
+AnyLayer = TypeVar("AnyLayer", bound=_BatchNorm)
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 
 FUNCTIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
@@ -55,18 +57,18 @@ class Contender(NamedTuple):
 
 def ours(case: Case, inputs: Inputs, impl: str = "auto") -> Contender:
     """The layer of normwise with the activation and the residual fused; of another ``impl`` than auto, its operator."""
-    kinds = (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)
+    kinds: tuple[type[Layer], ...] = (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)
     layer = _loaded(kinds[len(case.shape) - 2](case.channels, EPS, MOMENTUM, activation=case.activation), case, inputs)
     return _contender(case, inputs, layer, layer if impl == "auto" else _with_impl(layer, case, impl))
 
 
-def _with_impl(layer: _BatchNorm, case: Case, impl: str) -> Forward:
+def _with_impl(layer: Layer, case: Case, impl: str) -> Forward:
     def forward(x: Tensor, residual: Tensor | None) -> Tensor:
         common: Any = {"eps": EPS, "residual": residual, "activation": case.activation, "impl": impl}
         if not layer.training and layer.running_mean is not None and layer.running_var is not None:
             return ops.normalize(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, **common)
         batch = ops.batch_norm(x, layer.weight, layer.bias, **common)
-        statistics.update(layer, batch)
+        statistics.update(layer, batch.moments)
         return batch.y
 
     return forward
@@ -99,7 +101,7 @@ def compiled(case: Case, inputs: Inputs) -> Contender:
 
 
 def _torch_layer(case: Case, inputs: Inputs) -> _BatchNorm:
-    kinds = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    kinds: tuple[type[_BatchNorm], ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     return _loaded(kinds[len(case.shape) - 2](case.channels, EPS, MOMENTUM), case, inputs)
 
 
@@ -113,7 +115,7 @@ def _torch_forward(case: Case, layer: nn.Module) -> Forward:
     return forward
 
 
-def _loaded(layer: _BatchNorm, case: Case, inputs: Inputs) -> _BatchNorm:
+def _loaded(layer: AnyLayer, case: Case, inputs: Inputs) -> AnyLayer:
     """The layer with the γ and β of the inputs and, for inference, their statistics."""
     state = {"weight": inputs.weight.detach(), "bias": inputs.bias.detach()}
     if case.mode == INFERENCE:

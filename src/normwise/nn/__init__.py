@@ -1,5 +1,6 @@
 """Layers with PyTorch's names, signatures and state, and more to ask of them."""
 
 from normwise.nn.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from normwise.nn.tracking import pooled_statistics, suspend_statistics
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "pooled_statistics", "suspend_statistics"]

@@ -2,91 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
-from normwise import ops
-from normwise.errors import ShapeError
-from normwise.nn import statistics
+from normwise.nn.layer import Layer
 
 
-class _Layer(_BatchNorm):
-    """What the three layers share."""
-
-    activation: str | None
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-        activation: str | None = None,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
-        if not bias:
-            self.register_parameter("bias", None)
-        self.activation = None if activation is None else str(ops.activation(activation))
-
-    def reset_parameters(self) -> None:
-        """Reset the statistics (mean 0, variance 1, no batch seen) and γ to 1 and β to 0, where there are any."""
-        self.reset_running_stats()
-        for parameter, value in ((self.weight, 1.0), (self.bias, 0.0)):
-            if parameter is not None:
-                nn.init.constant_(parameter, value)
-
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """Normalize ``x``, add ``residual`` of the same shape, and activate; see the class."""
-        self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        self._check_channels(x)
-        if not self.training and self.running_mean is not None:
-            return self._evaluate(x, residual)
-        self._check_values(x)
-        batch = ops.batch_norm(x, self.weight, self.bias, eps=self.eps, residual=residual, activation=self.activation)
-        if self.training and self.track_running_stats and not torch._C._are_functorch_transforms_active():
-            statistics.update(self, batch)
-        return batch.y
-
-    def _check_channels(self, x: Tensor) -> None:
-        mean = self.running_mean
-        if mean is not None and mean.shape[0] != x.shape[1]:
-            raise ShapeError(
-                f"expected {mean.shape[0]} channels on axis 1, got x of shape {tuple(x.shape)}; "
-                f"give x that many channels or make the layer with num_features={x.shape[1]}"
-            )
-
-    def _check_values(self, x: Tensor) -> None:
-        """Refuse a batch with a single value per channel."""
-        if x.numel() == x.shape[1]:
-            raise ShapeError(
-                f"expected more than one value per channel when training, got x of shape {tuple(x.shape)}: a single "
-                "value has no variance; use a larger batch, drop the last one (drop_last=True) or call eval() first"
-            )
-
-    def _evaluate(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        mean, var = self.running_mean, self.running_var
-        assert mean is not None
-        assert var is not None
-        return ops.normalize(
-            x, mean, var, self.weight, self.bias, eps=self.eps, residual=residual, activation=self.activation
-        )
-
-    def extra_repr(self) -> str:
-        text = str(super().extra_repr())  # type: ignore[no-untyped-call]
-        if self.affine and self.bias is None and "bias=" not in text:
-            text += ", bias=False"
-        return text if self.activation is None else f"{text}, activation={self.activation!r}"
-
-
-class BatchNorm1d(_Layer, nn.BatchNorm1d):
+class BatchNorm1d(Layer, nn.BatchNorm1d):
     """Batch normalization of (N, C) or (N, C, L): ``torch.nn.BatchNorm1d`` with ``activation`` and a residual.
 
         y = activation((x − μ)/√(σ² + ε)·γ + β + residual)
@@ -95,7 +16,7 @@ class BatchNorm1d(_Layer, nn.BatchNorm1d):
     """
 
 
-class BatchNorm2d(_Layer, nn.BatchNorm2d):
+class BatchNorm2d(Layer, nn.BatchNorm2d):
     """Batch normalization of (N, C, H, W): ``torch.nn.BatchNorm2d`` with ``activation`` and a residual.
 
         y = activation((x − μ)/√(σ² + ε)·γ + β + residual)
@@ -140,7 +61,7 @@ class BatchNorm2d(_Layer, nn.BatchNorm2d):
     """
 
 
-class BatchNorm3d(_Layer, nn.BatchNorm3d):
+class BatchNorm3d(Layer, nn.BatchNorm3d):
     """Batch normalization of (N, C, D, H, W): ``torch.nn.BatchNorm3d`` with ``activation`` and a residual.
 
         y = activation((x − μ)/√(σ² + ε)·γ + β + residual)

@@ -2,44 +2,80 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise import moments
-from normwise.ops import BatchNormOutput, registry
+from normwise.moments import Moments
+from normwise.ops import registry
 from normwise.ops.batch_norm import cpu
 
+if TYPE_CHECKING:
+    from normwise.nn.layer import Layer
 
-def update(layer: _BatchNorm, batch: BatchNormOutput) -> None:
-    """Let the running statistics of ``layer`` see one more batch.
+
+def counts(layer: Layer) -> bool:
+    """Whether this forward of ``layer`` is one that its running statistics should see.
+
+    That is a forward in training, unless it runs within a ``torch.func`` transform or a backward: what runs there is a
+    forward that ``torch.utils.checkpoint`` repeats, whose first run was seen, or one that a backward hook asked for,
+    which looks the same. While ``torch.compile`` traces, which repeats operators and not forwards, every forward
+    counts.
+    """
+    return (
+        layer.training
+        and layer.track_running_stats
+        and not torch._C._are_functorch_transforms_active()
+        and (torch.compiler.is_compiling() or torch._C._current_graph_task_id() == -1)
+    )
+
+
+def update(layer: Layer, batch: Moments) -> None:
+    """Let the running statistics of ``layer`` see one more batch, or its pool, where it has one.
 
     First ``num_batches_tracked ← num_batches_tracked + 1``, then, for the mean and the unbiased variance m/(m − 1)·σ²,
 
         running ← (1 − momentum)·running + momentum·batch
 
-    where a ``momentum`` of None stands for 1/num_batches_tracked, which makes ``running`` the plain average over the
-    batches, and for 0 where the layer has no such counter. An empty batch moves the counter and leaves the statistics,
-    as in torch. Buffers change in place.
+    where a ``momentum`` of None stands for 1/(num_batches_tracked − skipped), which makes ``running`` the plain average
+    over the batches, and for 0 where the layer has no such counter. A channel whose moments are not finite keeps its
+    statistics, and ``skipped`` counts it. A channel with fewer than two values, which have no unbiased variance, keeps
+    its statistics too. Buffers change in place; nothing waits for a value on another device.
     """
-    batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
-    if mean is not None and var is not None and _is_quick(mean, var, batches, batch):
-        cpu.update(mean, var, batches, batch.mean, batch.var, batch.count, layer.momentum)
+    if layer._pool is not None:
+        layer._pool = moments.merge(layer._pool, batch)
         return
-    if batches is not None:
-        batches.add_(1)
-    if mean is None or var is None or batch.y.numel() == 0:
-        return
-    momentum: float | Tensor = 0.0 if layer.momentum is None else layer.momentum
-    if layer.momentum is None and batches is not None:
-        momentum = moments.cumulative_momentum(batches, mean.dtype)
-    moments.running(mean, batch.mean, momentum, out=mean)
-    moments.running(var, moments.unbiased(batch.var, batch.count), momentum, out=var)
+    batches, mean, var, skipped = layer.num_batches_tracked, layer.running_mean, layer.running_var, layer.skipped
+    if mean is None or var is None:
+        if batches is not None:
+            batches.add_(1)
+    elif registry.is_plain(*batch) and cpu.can_update(mean, var, batches, skipped, batch.mean):
+        cpu.update(mean, var, batches, skipped, batch.mean, batch.var, batch.count, layer.momentum)
+    else:
+        _update(layer, mean, var, batch)
 
 
-def _is_quick(mean: Tensor, var: Tensor, batches: Tensor | None, batch: BatchNormOutput) -> bool:
-    """Whether one compiled call does it."""
-    return (
-        registry.is_plain(mean, var, batches, *batch)
-        and cpu.can_update(mean, var, batches, batch.mean)
-        and batch.y.numel() > 0
-    )
+def _update(layer: Layer, running_mean: Tensor, running_var: Tensor, batch: Moments) -> None:
+    """The same in plain torch."""
+    pairs = ((running_mean, batch.mean), (running_var, moments.unbiased(batch.var, batch.count)))
+    enough, finite = batch.count > 1, moments.are_finite(*(value.to(running.dtype) for running, value in pairs))
+    if layer.num_batches_tracked is not None:
+        layer.num_batches_tracked.add_(1)
+    if layer.skipped is not None:
+        layer.skipped.add_(enough & ~finite)
+    momentum = _momentum(layer, batch.mean)
+    for running, value in pairs:
+        new = moments.running(running.to(value.dtype), value, momentum)
+        running.copy_(torch.where(enough & finite, new, running))
+
+
+def _momentum(layer: Layer, like: Tensor) -> float | Tensor:
+    """The weight of this batch: a tensor where it may differ between calls of what is compiled."""
+    batches, skipped = layer.num_batches_tracked, layer.skipped
+    if layer._momentum is not None:
+        return layer._momentum.to(like) if torch.compiler.is_compiling() else layer.momentum or 0.0
+    if batches is None:
+        return 0.0
+    return moments.cumulative_momentum(batches if skipped is None else batches - skipped, like.dtype)

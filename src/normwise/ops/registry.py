@@ -56,7 +56,7 @@ def choose(
     """
     if impl == "auto":
         by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
-        if not (by_torch and plain and _is_small(x)) and _by_cpu(x, training, plain) is None:
+        if not (by_torch and plain and _is_small(x, channel_dim)) and _by_cpu(x, training, plain) is None:
             return "cpu"
         return "torch" if by_torch else "reference"
     found = _obstacles(x, mask, channel_dim, groups, training, plain)
@@ -130,10 +130,10 @@ def _obstacles(
     return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
 
 
-def _is_small(x: Tensor) -> bool:
-    """Whether calling the kernels costs more than they save, for channels on axis 1."""
+def _is_small(x: Tensor, channel_dim: int) -> bool:
+    """Whether calling the kernels costs more than they save."""
     size = x.numel()
-    return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and cpu.has_rows(x))
+    return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and cpu.has_rows(x, channel_dim))
 
 
 def _by_cpu(x: Tensor, training: bool, plain: bool) -> str | None:

@@ -83,33 +83,34 @@ class NormalizeFunction(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         residual: Tensor | None,
+        mask: Tensor | None,
         mean: Tensor,
         var: Tensor,
         eps: float,
         activation: str | None,
         channel_dim: int,
     ) -> Tensor:
-        transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
         ctx.options = (eps, transform.activation, channel_dim)
         ctx.has_residual = residual is not None
-        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mean, var)
+        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, mean, var)
         if LISTENER.hear is not None:
             LISTENER.hear(ctx, x, residual, _normalize)
         return cpu.normalize(x, residual, transform, given(x, mean, var))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, residual, mean, var = ctx.saved_tensors
+        x, weight, bias, residual, mask, mean, var = ctx.saved_tensors
         eps, function, channel_dim = ctx.options
         if not _by_kernels(grad_y):
+            options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim}
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
-                options = {"eps": eps, "residual": residual, "activation": function, "channel_dim": channel_dim}
-                return reference.normalize(x, mean, var, weight, bias, **options)
+                return reference.normalize(x, mean, var, weight, bias, residual=residual, **options)
 
-            return *_again(ctx, grad_y, again), *(None,) * 5
-        transform = prepared(x, weight, bias, None, eps, function, channel_dim, 1)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 5
+            return *_again(ctx, grad_y, again), *(None,) * 6
+        transform = prepared(x, weight, bias, mask, eps, function, channel_dim, 1)
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 6
 
 
 def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
@@ -126,6 +127,7 @@ def normalized(
     weight: Tensor | None,
     bias: Tensor | None,
     residual: Tensor | None,
+    mask: Tensor | None,
     mean: Tensor,
     var: Tensor,
     eps: float,
@@ -133,7 +135,7 @@ def normalized(
     channel_dim: int,
 ) -> Tensor:
     """The output of ``NormalizeFunction``, for nobody who differentiates."""
-    transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
+    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
     return cpu.normalize(x, residual, transform, given(x, mean, var))
 
 

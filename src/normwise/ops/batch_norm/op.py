@@ -40,7 +40,7 @@ def batch_norm(
         x: floating-point values of two axes or more, for example (N, C), (N, C, L) or (N, C, H, W).
         weight: γ of shape (C,), or None for 1.
         bias: β of shape (C,), or None for 0.
-        eps: ε, added to the variance.
+        eps: ε ≥ 0, added to the variance; with 0 the output of a constant channel is NaN.
         residual: a tensor of the shape of ``x``, or None for 0.
         activation: a specification such as ``"relu"`` or ``"leaky_relu:0.1"``, or None for the identity.
         mask: True where a position counts; it broadcasts to ``x`` without its channel axis, or with it of size 1, so
@@ -50,8 +50,8 @@ def batch_norm(
         groups: split the examples (the first axis that is not the channel's) into this many consecutive groups of equal
             size, and normalize each with its own moments.
         impl: ``"cpu"`` (fused kernels: float32, float64 or bfloat16 on the CPU, outside torch.func transforms and
-            forward-mode differentiation), ``"torch"`` (PyTorch's kernel: no mask, one group, ``channel_dim=1``, two
-            values per channel or more, outside torch.func transforms), ``"reference"`` (takes everything, has
+            forward-mode differentiation), ``"torch"`` (PyTorch's kernel: no mask, one group, channels on axis 1 or the
+            last, two values per channel or more, outside torch.func transforms), ``"reference"`` (takes everything, has
             derivatives of every order) or ``"auto"``, the quickest that can run; ``normwise.explain`` says which.
 
     Returns:
@@ -60,8 +60,9 @@ def batch_norm(
 
     Raises:
         ShapeError: a shape does not fit ``x``, or the examples do not divide into ``groups``.
-        InvalidArgumentError: unknown activation or implementation, an implementation that cannot do this, an axis that
-            ``x`` lacks, a type that is not floating-point, or a tensor on another device than ``x``.
+        InvalidArgumentError: unknown activation or implementation, an implementation that cannot do this, a negative
+            ``eps``, an axis that ``x`` lacks, a type that is not floating-point, or a tensor on another device than
+            ``x``.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
@@ -69,9 +70,9 @@ def batch_norm(
     """
     channel_dim = _check(x, weight, bias, residual, mask, channel_dim)
     _check_groups(x, channel_dim, groups)
+    if not eps >= 0:
+        raise InvalidArgumentError(f"eps must not be negative, got {eps}; it is added to the variance, try 1e-5")
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
-    if impl == "auto" and eps <= 0 and kernel.obstacle(x, mask, channel_dim, groups) is None:
-        impl = "torch"  # which may refuse it
     plain = registry.is_plain(x, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
     if chosen == "cpu" and not plain:
@@ -87,7 +88,9 @@ def batch_norm(
         return BatchNormOutput(y, mean, var, count)
     function = None if activation is None else parse(activation)
     if chosen == "torch":
-        return kernel.batch_norm(x, weight, bias, eps=eps, residual=residual, activation=function, plain=plain)
+        return kernel.batch_norm(
+            x, weight, bias, eps=eps, residual=residual, activation=function, channel_dim=channel_dim, plain=plain
+        )
     return reference.batch_norm(
         x,
         weight,
@@ -111,6 +114,7 @@ def normalize(
     eps: float,
     residual: Tensor | None = None,
     activation: str | None = None,
+    mask: Tensor | None = None,
     channel_dim: int = 1,
     impl: str = "auto",
 ) -> Tensor:
@@ -118,10 +122,12 @@ def normalize(
 
         y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
 
-    x, weight, bias and residual receive gradients; the moments are constants.
+    x, weight, bias and residual receive gradients; the moments are constants, and may change in place before the
+    backward.
 
     Args:
-        x: as in ``batch_norm``, as are ``weight``, ``bias``, ``eps``, ``residual``, ``activation`` and ``channel_dim``.
+        x: as in ``batch_norm``, as are ``weight``, ``bias``, ``eps``, ``residual``, ``activation``, ``mask`` and
+            ``channel_dim``.
         mean: μ of shape (C,).
         var: σ² of shape (C,).
         weight: γ of shape (C,), or None for 1.
@@ -129,9 +135,10 @@ def normalize(
         eps: ε, added to the variance.
         residual: a tensor of the shape of ``x``, or None for 0.
         activation: a specification such as ``"relu"``, or None for the identity.
+        mask: True where a position counts; others output 0 and receive no gradient.
         channel_dim: the axis of the channels.
-        impl: ``"cpu"`` (one pass; see ``batch_norm``; not while tracing), ``"torch"`` (``channel_dim=1``),
-            ``"reference"`` or ``"auto"``.
+        impl: ``"cpu"`` (one pass; see ``batch_norm``; not while tracing), ``"torch"`` (no mask, channels on axis 1 or
+            the last), ``"reference"`` or ``"auto"``.
 
     Raises:
         ShapeError: a shape does not fit ``x``.
@@ -139,21 +146,25 @@ def normalize(
 
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
-    channel_dim = _check(x, weight, bias, residual, None, channel_dim, mean=mean, var=var)
-    plain = registry.is_plain(x, mean, var, weight, bias, residual)
-    chosen = registry.choose(x, None, channel_dim, 1, impl, False, plain)
+    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, mean=mean, var=var)
+    mask = None if mask is None else _full_mask(mask, x, channel_dim)
+    plain = registry.is_plain(x, mean, var, weight, bias, residual, mask)
+    chosen = registry.choose(x, mask, channel_dim, 1, impl, False, plain)
+    if plain and torch.is_grad_enabled():  # by whom they may be kept
+        mean, var = mean.detach().clone(), var.detach().clone()
     if chosen == "cpu":
         function: Any = NormalizeFunction.apply if torch.is_grad_enabled() else normalized
-        tensors = map(in_memory, (x, weight, bias, residual, mean.detach(), var.detach()))
+        tensors = map(in_memory, (x, weight, bias, residual, mask, mean.detach(), var.detach()))
         return function(*tensors, eps, activation, channel_dim)  # type: ignore[no-any-return]
     options: dict[str, Any] = {
         "eps": eps,
         "residual": residual,
         "activation": None if activation is None else parse(activation),
+        "channel_dim": channel_dim,
     }
     if chosen == "torch":
         return kernel.normalize(x, mean, var, weight, bias, **options)
-    return reference.normalize(x, mean, var, weight, bias, channel_dim=channel_dim, **options)
+    return reference.normalize(x, mean, var, weight, bias, mask=mask, **options)
 
 
 def _check(

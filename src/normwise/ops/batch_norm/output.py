@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from normwise.moments import Moments
+
 
 class BatchNormOutput(NamedTuple):
     """The output of the transform and the moments of the batch that it was normalized with.
@@ -24,3 +26,8 @@ class BatchNormOutput(NamedTuple):
     mean: Tensor
     var: Tensor
     count: Tensor  # type: ignore[assignment]  # hides tuple.count, on purpose
+
+    @property
+    def moments(self) -> Moments:
+        """Those of the batch, without the output."""
+        return Moments(self.count, self.mean, self.var)

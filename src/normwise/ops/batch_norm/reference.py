@@ -57,10 +57,12 @@ def normalize(
     eps: float,
     residual: Tensor | None = None,
     activation: Activation | None = None,
+    mask: Tensor | None = None,
     channel_dim: int = 1,
 ) -> Tensor:
     """The transform of ``normwise.ops.normalize``, whose arguments have been checked."""
     dtype = moments_dtype(x.dtype)
+    x, residual = _masked(x, mask), None if residual is None else _masked(residual, mask)
 
     def spread(vector: Tensor) -> Tensor:
         return vector.to(dtype).reshape([-1 if dim == channel_dim else 1 for dim in range(x.ndim)])
@@ -69,7 +71,7 @@ def normalize(
     y = (x.to(dtype) - spread(mean)) * spread(scale)
     if bias is not None:
         y = y + spread(bias)
-    return add_and_activate(y, residual, activation).to(x.dtype)
+    return _masked(add_and_activate(y, residual, activation), mask).to(x.dtype)
 
 
 def _split(x: Tensor, channel_dim: int, groups: int) -> Tensor:
@@ -87,6 +89,6 @@ def _spread(value_GC: Tensor, x_GNCS: Tensor) -> Tensor:
     return value_GC.reshape(groups, 1, channels, *[1] * (x_GNCS.ndim - 3))
 
 
-def _masked(x_GNCS: Tensor, mask_GNCS: Tensor | None) -> Tensor:
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     """Zero where the mask is False, so that what a masked position holds reaches neither an output nor a gradient."""
-    return x_GNCS if mask_GNCS is None else torch.where(mask_GNCS, x_GNCS, 0)
+    return x if mask is None else torch.where(mask, x, 0)

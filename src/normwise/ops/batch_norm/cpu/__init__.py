@@ -45,9 +45,9 @@ def obstacle(x: Tensor) -> str | None:
     return None
 
 
-def has_rows(x: Tensor) -> bool:
-    """Whether the channels, on axis 1, lie side by side, as in (N, C) and channels_last."""
-    found = plan(x, 1, 1, False)
+def has_rows(x: Tensor, channel_dim: int) -> bool:
+    """Whether the channels lie side by side, as in (N, C), (N, L, C) and channels_last."""
+    found = plan(x, channel_dim, 1, False)
     return found is not None and found.layout.form == "rows" and found.layout.inner == 1
 
 
@@ -163,8 +163,10 @@ def backward_elementwise(
     return grad_x, grad_residual
 
 
-def can_update(running_mean: Tensor, running_var: Tensor, batches: Tensor | None, mean: Tensor) -> bool:
-    """Whether ``update`` takes these statistics: float32 or float64, side by side in the CPU's memory, and a counter.
+def can_update(
+    running_mean: Tensor, running_var: Tensor, batches: Tensor | None, skipped: Tensor | None, mean: Tensor
+) -> bool:
+    """Whether ``update`` takes these statistics: float32 or float64, side by side in the CPU's memory, and counters.
 
     ``mean`` stands for the moments of a batch, which lie alike.
     """
@@ -174,6 +176,8 @@ def can_update(running_mean: Tensor, running_var: Tensor, batches: Tensor | None
     for statistic in (mean, running_mean, running_var):
         if not (_is_at_hand(statistic, dtype) and statistic.shape == shape):
             return False
+    if skipped is not None and not (_is_at_hand(skipped, torch.int64) and skipped.shape == shape):
+        return False
     return batches is None or _is_at_hand(batches, torch.int64)
 
 
@@ -186,19 +190,23 @@ def update(
     running_mean: Tensor,
     running_var: Tensor,
     batches: Tensor | None,
+    skipped: Tensor | None,
     mean: Tensor,
     var: Tensor,
-    count: Tensor,
+    count: Tensor | None,
     momentum: float | None,
 ) -> None:
-    """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
+    """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations.
+
+    Without ``count`` the variance is the unbiased one already.
+    """
     cumulative = momentum is None and batches is not None
     job = (
-        mean.shape[0], cumulative, _bits(momentum or 0.0), running_mean.data_ptr(),
-        running_var.data_ptr(), mean.data_ptr(), var.data_ptr(), count.data_ptr(), _address(batches),
+        mean.shape[0], cumulative, _bits(momentum or 0.0), running_mean.data_ptr(), running_var.data_ptr(),
+        mean.data_ptr(), var.data_ptr(), _address(count), _address(batches), _address(skipped),
     )  # fmt: skip
     threads.run(compile_update(mean.dtype), job, 1)
-    changed = (running_mean, running_var) if batches is None else (running_mean, running_var, batches)
+    changed = [tensor for tensor in (running_mean, running_var, batches, skipped) if tensor is not None]
     torch.autograd.graph.increment_version(changed)
 
 

@@ -11,20 +11,21 @@ from normwise.ops.cpu.memory import load, pointer_to, real, store
 
 (
     CHANNELS,
-    CUMULATIVE,  # 1 where the momentum is 1 / batches
+    CUMULATIVE,  # 1 where the momentum is 1 / (batches − skipped)
     MOMENTUM,  # a float64, bit by bit
     RUNNING_MEAN,
     RUNNING_VAR,
     MEAN,
     VAR,
-    COUNT,
+    COUNT,  # 0 where the variance is unbiased already
     BATCHES,  # an int64 that is counted up; 0 for none
-) = range(9)
+    SKIPPED,  # an int64 for each channel, counted up where the moments are not finite; 0 for none
+) = range(10)
 
 
 def build(dtype: str) -> Any:
     """The kernel for statistics of type ``dtype``, a ``numba.cfunc``."""
-    at, batches_at = pointer_to(dtype), pointer_to("int64")
+    at, integers_at = pointer_to(dtype), pointer_to("int64")
     number = np.dtype(dtype).type
 
     @njit(fastmath=False, error_model="numpy", forceinline=True)
@@ -32,18 +33,33 @@ def build(dtype: str) -> Any:
         old = load(at(job[running]), c)
         store(at(job[running]), c, number((1.0 - momentum) * old + momentum * batch))
 
+    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    def weight(job, batches, skipped):
+        if job[CUMULATIVE] == 0:
+            return real(job[MOMENTUM])
+        return 1.0 / max(batches - skipped, 1)
+
     @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
     def kernel(job):
-        momentum = real(job[MOMENTUM])
+        batches = 0
         if job[BATCHES] != 0:
-            batches = batches_at(job[BATCHES])
-            batches[0] += 1
-            if job[CUMULATIVE] != 0:
-                momentum = 1.0 / batches[0]
+            integers_at(job[BATCHES])[0] += 1
+            batches = integers_at(job[BATCHES])[0]
         for c in range(job[CHANNELS]):
-            count = load(at(job[COUNT]), c)
-            var = load(at(job[VAR]), c) * (count / max(count - 1.0, 1.0))
-            step(job, RUNNING_MEAN, c, load(at(job[MEAN]), c), momentum)
-            step(job, RUNNING_VAR, c, var, momentum)
+            mean, var, skipped = load(at(job[MEAN]), c), load(at(job[VAR]), c), 0
+            if job[COUNT] != 0:
+                count = load(at(job[COUNT]), c)
+                if count <= 1.0:
+                    continue
+                var = number(var * (count / (count - 1.0)))
+            finite = np.isfinite(mean) and np.isfinite(var)
+            if job[SKIPPED] != 0:
+                if not finite:
+                    integers_at(job[SKIPPED])[c] += 1
+                skipped = integers_at(job[SKIPPED])[c]
+            if finite:
+                momentum = weight(job, batches, skipped)
+                step(job, RUNNING_MEAN, c, mean, momentum)
+                step(job, RUNNING_VAR, c, var, momentum)
 
     return kernel

@@ -1,0 +1,142 @@
+"""What the layers for one, two and three axes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from normwise import ops
+from normwise.errors import InvalidArgumentError, ShapeError
+from normwise.moments import Moments
+from normwise.nn import options, small, statistics
+
+
+class Layer(_BatchNorm):
+    """A batch normalization whose operator is ``normwise.ops.batch_norm``.
+
+    Attributes:
+        activation: the specification of what follows, or None.
+        channel_dim: the axis of the channels, 1 or -1.
+        small_batch: what a single value per channel in training means.
+        skipped: for each channel the number of batches whose moments were not finite since the statistics were made,
+            reset or loaded; None where there are no statistics. No part of the state dict.
+    """
+
+    activation: str | None
+    skipped: Tensor | None
+    _pool: Moments | None
+    _momentum: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+        activation: str | None = None,
+        channel_dim: int = 1,
+        small_batch: str = "error",
+    ) -> None:
+        options.check(eps, channel_dim, small_batch, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        options.warn_of_momentum(self.momentum, stacklevel=2)
+        if not bias:
+            self.register_parameter("bias", None)
+        self.activation = None if activation is None else str(ops.activation(activation))
+        self.channel_dim, self.small_batch, self._pool = channel_dim, small_batch, None
+        self.register_buffer("skipped", None, persistent=False)
+        self._forget_skipped()
+
+    @property
+    def momentum(self) -> float | None:
+        """The weight of the newest batch in the running statistics, or None for 1/num_batches_tracked."""
+        return self.__dict__["momentum"]  # type: ignore[no-any-return]  # where torch's extra_repr looks for it
+
+    @momentum.setter
+    def momentum(self, momentum: float | None) -> None:
+        weight = options.check_momentum(momentum)
+        self.__dict__["momentum"] = weight
+        # Compiled forwards read the tensor, whose value they do not depend on.
+        self._momentum = None if weight is None else torch.tensor(weight, dtype=torch.float64, device="cpu")
+
+    def reset_running_stats(self) -> None:
+        """Reset the statistics: mean 0, variance 1, no batch seen and none skipped."""
+        super().reset_running_stats()
+        if self.track_running_stats and "skipped" in self._buffers:
+            self._forget_skipped()
+
+    def reset_parameters(self) -> None:
+        """Reset the statistics (mean 0, variance 1, no batch seen) and γ to 1 and β to 0, where there are any."""
+        self.reset_running_stats()
+        for parameter, value in ((self.weight, 1.0), (self.bias, 0.0)):
+            if parameter is not None:
+                nn.init.constant_(parameter, value)
+
+    def _forget_skipped(self) -> None:
+        mean = self.running_mean
+        self.skipped = None if mean is None else torch.zeros_like(mean, dtype=torch.int64)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._forget_skipped()
+
+    def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Normalize ``x``, add ``residual`` of the same shape, and activate, where ``mask`` is True; see the class."""
+        self._check_input_dim(x)  # type: ignore[no-untyped-call]
+        y = small.forward(self, x) if residual is None and mask is None else None
+        if y is not None:
+            return y
+        if self._takes_population(x):
+            return self._normalize(x, residual, mask)
+        batch = ops.batch_norm(x, self.weight, self.bias, residual=residual, mask=mask, **self._options())
+        if statistics.counts(self):
+            statistics.update(self, batch.moments)
+        return batch.y
+
+    def _options(self) -> dict[str, Any]:
+        return {"eps": self.eps, "activation": self.activation, "channel_dim": self.channel_dim}
+
+    def _takes_population(self, x: Tensor) -> bool:
+        """Whether the moments are the running statistics; refuses what neither they nor those of the batch can do."""
+        mean, channels = self.running_mean, x.shape[self.channel_dim]
+        if mean is not None and mean.shape[0] != channels:
+            raise ShapeError(
+                f"expected {mean.shape[0]} channels on axis {self.channel_dim}, got x of shape {tuple(x.shape)}; "
+                f"give x that many channels or make the layer with num_features={channels}"
+            )
+        if mean is not None and not self.training:
+            return True
+        if not self.eps > 0:
+            raise InvalidArgumentError(f"eps must be above 0 when training, got {self.eps}; try 1e-5")
+        if x.numel() != channels:
+            return False
+        if mean is None or self.small_batch == "error":
+            raise ShapeError(
+                f"expected more than one value per channel when training, got x of shape {tuple(x.shape)}: a single "
+                "value has no variance; use a larger batch, drop the last one (drop_last=True), call eval() first, or "
+                "make the layer with small_batch='running', which then takes the running statistics"
+            )
+        return True
+
+    def _normalize(self, x: Tensor, residual: Tensor | None, mask: Tensor | None) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        if mean is None or var is None:
+            raise InvalidArgumentError("running_mean and running_var must both be tensors or both be None")
+        return ops.normalize(x, mean, var, self.weight, self.bias, residual=residual, mask=mask, **self._options())
+
+    def extra_repr(self) -> str:
+        """The options, those of torch's layer first."""
+        text = str(super().extra_repr())  # type: ignore[no-untyped-call]
+        if self.affine and self.bias is None and "bias=" not in text:
+            text += ", bias=False"
+        defaults = {"activation": None, "channel_dim": 1, "small_batch": "error"}
+        given = {name: getattr(self, name) for name in defaults}
+        return text + "".join(f", {name}={value!r}" for name, value in given.items() if value != defaults[name])

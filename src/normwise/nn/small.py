@@ -1,0 +1,47 @@
+"""The quickest way through a forward in training, for small tensors on the CPU.
+
+There PyTorch's kernel is quicker than ours, and what surrounds it costs as much as the kernel itself. This is what
+``normwise.ops.batch_norm`` with ``impl="torch"`` and ``statistics.update`` do, in two calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from normwise import ops
+from normwise.nn import statistics
+from normwise.ops import registry
+from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import torch as kernel
+
+if TYPE_CHECKING:
+    from normwise.nn.layer import Layer
+
+
+def forward(layer: Layer, x: Tensor) -> Tensor | None:
+    """Activation(BN(x)), and the running statistics updated; None, and nothing done, where this way does not lead."""
+    buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
+    mean, var = buffers.get("running_mean"), buffers.get("running_var")
+    batches, skipped = buffers.get("num_batches_tracked"), buffers.get("skipped")
+    if mean is None or var is None or not _fits(layer, x, mean):
+        return None
+    weight, bias = layer._parameters["weight"], layer._parameters["bias"]
+    if not registry.is_plain(x, weight, bias) or not cpu.can_update(mean, var, batches, skipped, mean):
+        return None
+    y, batch_mean, unbiased = kernel.native(x, weight, bias, layer.eps, x.dtype)
+    cpu.update(mean, var, batches, skipped, batch_mean, unbiased, None, layer.momentum)
+    return y if layer.activation is None else ops.activation(layer.activation).forward(y)
+
+
+def _fits(layer: Layer, x: Tensor, mean: Tensor) -> bool:
+    """Whether the batch is small, of the layer's type and channels, and to be counted."""
+    size, channels, dtype, parameters = x.numel(), x.shape[1], mean.dtype, layer._parameters
+    if not channels < size <= registry.SMALL or channels != mean.shape[0] or x.dtype is not dtype or not x.is_cpu:
+        return False
+    if layer._pool is not None or layer.channel_dim != 1 or not layer.eps > 0 or not statistics.counts(layer):
+        return False
+    if "weight" not in parameters or "bias" not in parameters:  # but parametrized
+        return False
+    return all(parameter is None or parameter.dtype is dtype for parameter in parameters.values())
