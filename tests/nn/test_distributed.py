@@ -1,0 +1,108 @@
+"""DistributedDataParallel. pytorch#110363, #65907, #73332, #175024."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+import normwise as nw
+
+pytestmark = pytest.mark.skipif(not distributed.is_available(), reason="this torch has no torch.distributed")
+
+
+def in_two_processes(task, *args):
+    """Run ``task(rank, *args)`` in two processes that know each other; what each returned."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = multiprocessing.get_context("spawn")
+        processes = [context.Process(target=_member, args=(rank, folder, task, args)) for rank in (0, 1)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
+            if process.is_alive():
+                process.kill()
+        return [torch.load(path) for path in sorted(Path(folder).glob("result*"))]
+
+
+def _member(rank, folder, task, args):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    try:
+        result = task(rank, *args)
+    except Exception as error:  # to be told to the test
+        result = {"error": f"{type(error).__name__}: {error}"}
+    torch.save(result, Path(folder) / f"result{rank}")
+    distributed.destroy_process_group()
+
+
+def two_forwards(rank, make, broadcast, frozen):
+    """One step whose loss needs two forwards, as with a discriminator or a siamese network."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), make(4), nn.Linear(4, 2))
+    if frozen:
+        net[1].eval()
+    model = DistributedDataParallel(net, broadcast_buffers=broadcast)
+    torch.manual_seed(10 + rank)
+    first, second = torch.randn(2, 5, 3)
+    (model(first) * model(second)).square().sum().backward()
+    return {
+        "state": net.state_dict(),
+        "skipped": getattr(net[1], "skipped", None),
+        "gradients": [p.grad for p in net.parameters()],
+        "inputs": (first, second),
+    }
+
+
+@pytest.mark.parametrize("broadcast", [True, False])
+@pytest.mark.parametrize("frozen", [False, True], ids=["training", "evaluating"])
+def test_two_forwards_before_a_backward(broadcast, frozen):
+    ranks = in_two_processes(two_forwards, nw.BatchNorm1d, broadcast, frozen)
+    assert len(ranks) == 2
+    assert not any("error" in rank for rank in ranks), ranks
+    torch.testing.assert_close(ranks[0]["gradients"], ranks[1]["gradients"], rtol=0, atol=0)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nw.BatchNorm1d(4), nn.Linear(4, 2))
+    if frozen:
+        net[1].eval()
+    for rank in ranks:
+        first, second = rank["inputs"]
+        ((net(first) * net(second)).square().sum() / 2).backward()
+    # The processes' gradients are averaged.
+    torch.testing.assert_close(ranks[0]["gradients"], [p.grad for p in net.parameters()])
+    for rank in ranks:
+        assert rank["state"]["1.num_batches_tracked"].item() == (0 if frozen else 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (nw.BatchNorm1d, (4, 3)),
+        (nw.BatchNorm2d, (4, 3, 2, 5)),
+        (nw.BatchNorm2d, (4, 3, 150, 120)),
+        (nw.BatchNorm3d, (4, 3, 2, 5, 2)),
+        pytest.param(
+            nn.BatchNorm1d,
+            (4, 3),
+            marks=pytest.mark.xfail(strict=True, raises=RuntimeError, reason="torch's backward keeps the buffers"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_statistics_that_change_in_place_before_the_backward(make, shape, training):
+    """What a broadcast does between two forwards, in one process."""
+    layer = make(3).train(training)
+    x = torch.randn(shape, requires_grad=True)
+    layer.running_mean.normal_()
+    (want,) = torch.autograd.grad(layer(x).pow(3).sum(), x)
+    y = layer(x)
+    layer.running_mean.add_(1), layer.running_var.mul_(2)
+    torch.testing.assert_close(torch.autograd.grad(y.pow(3).sum(), x)[0], want, rtol=0, atol=0)

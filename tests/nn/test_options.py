@@ -1,0 +1,158 @@
+"""Which options go together, and mistakes that are errors."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import normwise as nw
+import oracle
+from normwise.errors import InvalidArgumentError, ShapeError
+
+OPTIONS = {
+    "activation": {"activation": "gelu"},
+    "channel_dim": {"channel_dim": -1},
+    "small_batch": {"small_batch": "running"},
+    "momentum": {"momentum": None},
+    "eps": {"eps": 0.1},
+    "affine": {"affine": False},
+    "bias": {"bias": False},
+    "statistics": {"track_running_stats": False},
+    "dtype": {"dtype": torch.float32},
+}
+CALLS = ("residual", "mask")
+UNSUPPORTED = {
+    frozenset({"small_batch", "statistics"}): "small_batch='running' needs running statistics",
+}
+"""Of the pairs of options, those that do not go together. Every other pair does."""
+
+PAIRS = [frozenset(pair) for pair in itertools.combinations([*OPTIONS, *CALLS], 2)]
+
+
+def named(pair):
+    return "+".join(sorted(pair))
+
+
+def built(names, dtype=torch.float64):
+    given = {"dtype": dtype}
+    for name in names:
+        given |= OPTIONS.get(name, {})
+    layer = nw.BatchNorm1d(3, **given)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    return layer
+
+
+def expectation(layer, x, residual, mask):
+    """The output by the oracle; x, residual and mask with channels on axis 1."""
+    vectors = [
+        fallback if parameter is None else parameter.detach().numpy()
+        for parameter, fallback in ((layer.weight, 1.0), (layer.bias, 0.0))
+    ]
+    arrays = [None if t is None else t.detach().numpy() for t in (residual, mask)]
+    activation = layer.activation or "identity"
+    return oracle.forward(x.detach().numpy(), *vectors, layer.eps, arrays[0], activation, arrays[1])
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if p not in UNSUPPORTED], ids=named)
+def test_a_pair_that_goes_together_does_what_both_say(pair):
+    layer = built(pair)
+    dtype = OPTIONS["dtype"]["dtype"] if "dtype" in pair else torch.float64
+    x, upstream = torch.randn(4, 3, 7).to(dtype), torch.randn(4, 3, 7).to(dtype)
+    residual = torch.randn(4, 3, 7).to(dtype) if "residual" in pair else None
+    mask = torch.rand(4, 7) > 0.3 if "mask" in pair else None
+    arranged = [None if t is None else t.movedim(1, layer.channel_dim) for t in (x, residual)]
+    arranged[0] = arranged[0].detach().requires_grad_()
+    y = layer(*arranged, mask)
+    want = expectation(layer, x, residual, mask)
+    # A hundred values of about 1 are added, in float64 or float32.
+    tolerance = {"rtol": 1e-9, "atol": 1e-11} if dtype is torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(y.movedim(layer.channel_dim, 1).double(), torch.tensor(want.y), **tolerance)
+    (grad,) = torch.autograd.grad(y, arranged[0], upstream.movedim(1, layer.channel_dim))
+    assert grad.isfinite().all()
+    assert grad.abs().sum() > 0
+    if layer.running_mean is not None:
+        share = 1.0 if layer.momentum is None else layer.momentum
+        torch.testing.assert_close(layer.running_mean.double(), torch.tensor(share * want.mean), **tolerance)
+        assert layer.eval()(*arranged, mask).isfinite().all()
+
+
+@pytest.mark.parametrize("pair", UNSUPPORTED, ids=named)
+def test_a_pair_that_does_not_raises_at_construction(pair):
+    with pytest.raises(InvalidArgumentError) as raised:
+        built(pair)
+    assert UNSUPPORTED[pair] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"eps": -1e-5}, "eps must not be negative, got -1e-05"),
+        ({"eps": float("nan")}, "eps must not be negative, got nan"),
+        ({"channel_dim": 2}, "channel_dim must be 1, for (N, C, …), or -1, for (N, …, C), got 2"),
+        ({"small_batch": "runing"}, "unknown small_batch 'runing'; did you mean 'running'"),
+        ({"activation": "rellu"}, "unknown activation 'rellu'; did you mean 'relu'"),
+    ],
+)
+def test_a_mistake_is_a_value_error_at_construction(given, says):
+    with pytest.raises(InvalidArgumentError) as raised:
+        nw.BatchNorm2d(3, **given)
+    assert says in str(raised.value)
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize("make", [nw.BatchNorm1d, nn.BatchNorm1d])
+@pytest.mark.parametrize("shape", [(6, 4), (1000, 4, 90)], ids=str)
+def test_training_with_eps_0_is_a_value_error_and_evaluation_is_not(make, shape):
+    layer = make(4, eps=0.0)
+    with pytest.raises(ValueError, match="eps must be"):
+        layer(torch.randn(shape))
+    assert not layer.running_mean.any()
+    x = torch.randn(shape)
+    torch.testing.assert_close(layer.eval()(x), x)
+
+
+def test_eps_that_is_changed_later_is_seen():
+    layer = nw.BatchNorm1d(4)
+    layer.eps = -1.0
+    with pytest.raises(InvalidArgumentError, match="eps must be above 0 when training, got -1.0"):
+        layer(torch.randn(6, 4))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 4, 2, 2), (6,)], ids=str)
+def test_what_torch_refuses_with_an_error_is_refused_with_one_of_its_classes(shape):
+    errors = []
+    for make in (nw.BatchNorm1d, nn.BatchNorm1d):
+        with pytest.raises((ValueError, RuntimeError)) as raised:
+            make(4)(torch.randn(shape))
+        errors.append(raised.value)
+    assert isinstance(errors[0], type(errors[1]))
+
+
+def test_a_statistic_without_the_other_is_an_error():
+    layer = nw.BatchNorm1d(4).eval()
+    layer.running_var = None
+    with pytest.raises(InvalidArgumentError, match="both be tensors or both be None"):
+        layer(torch.randn(6, 4))
+
+
+def test_options_show_in_the_repr_where_they_are_not_the_default():
+    layer = nw.BatchNorm1d(4, channel_dim=-1, small_batch="running", activation="relu")
+    assert repr(layer).endswith("track_running_stats=True, activation='relu', channel_dim=-1, small_batch='running')")
+
+
+@pytest.mark.parametrize("option", ["channel_dim", "small_batch"])
+def test_options_survive_copies_and_state_dicts_stay_torchs(option):
+    layer = built([option])
+    twin = copy.deepcopy(layer)
+    assert getattr(twin, option) == getattr(layer, option)
+    assert list(layer.state_dict()) == list(nn.BatchNorm1d(3).state_dict())
+
+
+def test_a_residual_of_another_shape_is_a_shape_error():
+    with pytest.raises(ShapeError, match="residual must have the shape of x"):
+        nw.BatchNorm1d(3)(torch.randn(4, 3), torch.randn(4, 1))
