@@ -16,7 +16,7 @@ def network(make=nw.BatchNorm1d, **options):
     return nn.Sequential(nn.Linear(3, 4), make(4, **options), nn.ReLU(), make(4, **options))
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -34,11 +34,16 @@ def test_suspended_statistics_stay_and_the_outputs_are_the_same(make):
 
 def test_suspension_nests_and_ends_with_an_exception():
     net, x = network(), torch.randn(5, 3)
-    with pytest.raises(Stop), nw.suspend_statistics(net):
-        with nw.suspend_statistics(net[1]):
+
+    def body():
+        with nw.suspend_statistics(net):
+            with nw.suspend_statistics(net[1]):
+                net(x)
             net(x)
-        net(x)
-        raise Stop
+            raise StopError
+
+    with pytest.raises(StopError):
+        body()
     assert net[1].num_batches_tracked.item() == net[3].num_batches_tracked.item() == 0
     net(x)
     assert net[1].num_batches_tracked.item() == 1
@@ -113,9 +118,14 @@ def test_a_channel_that_was_not_finite_once_is_skipped_for_the_whole():
 def test_an_exception_leaves_the_statistics_as_they_were():
     net = network()
     before = copy.deepcopy(net.state_dict())
-    with pytest.raises(Stop), nw.pooled_statistics(net):
-        net(torch.randn(5, 3))
-        raise Stop
+
+    def body():
+        with nw.pooled_statistics(net):
+            net(torch.randn(5, 3))
+            raise StopError
+
+    with pytest.raises(StopError):
+        body()
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
     net(torch.randn(5, 3))
     assert net[1].num_batches_tracked.item() == 1
