@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -15,9 +15,9 @@ from normwise.surgery.change import Change, Surgery
 from normwise.surgery.edit import apply
 from normwise.surgery.features import Plan, plan
 from normwise.surgery.sites import Site, sites
+from normwise.surgery.skip import Skip, skipper
 
 Layer = Callable[[int, int], nn.Module]
-Skip = Sequence[str] | Callable[[str, nn.Module], bool]
 
 
 def batch_normalize(
@@ -85,16 +85,8 @@ def _make(each: Plan, layer: Layer) -> nn.Module:
 
 
 def _skipper(network: nn.Module, skip: Skip) -> Callable[[Site], bool]:
-    wanted = skip if callable(skip) else _inside(network, [skip] if isinstance(skip, str) else skip)
+    wanted = skipper(network, skip)
     return lambda site: any(wanted(link.name, link.module) for link in (site.link, site.linear) if link is not None)
-
-
-def _inside(network: nn.Module, outer: Sequence[str]) -> Callable[[str, nn.Module], bool]:
-    names = {name for name, _ in network.named_modules(remove_duplicate=False)} - {""}
-    for name in outer:
-        if name not in names:
-            raise SurgeryError(f"skip: {choice(name, names, 'module')}")
-    return lambda name, module: any(f"{name}.".startswith(f"{prefix}.") for prefix in outer)
 
 
 def _outside(network: nn.Module, every: list[Site]) -> dict[str, nn.Module]:
