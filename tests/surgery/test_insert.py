@@ -306,6 +306,14 @@ def test_a_lazy_network_stays_lazy():
     assert model(torch.randn(3, 4)).shape == (3, 2)
 
 
+@pytest.mark.parametrize("example", [None, torch.zeros(2, 3)])
+def test_a_lazy_normalization_stays_lazy(example):
+    net = nn.Sequential(nn.LazyBatchNorm1d(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    model = batch_normalize(net, example=example).model
+    assert model[0].has_uninitialized_params()
+    assert model(torch.randn(5, 3)).shape == (5, 2)
+
+
 @pytest.mark.parametrize(
     "example", [(torch.zeros(2, 3), 2.0), [torch.zeros(2, 3), 2.0], {"scale": 2.0, "x": torch.zeros(2, 3)}]
 )

@@ -24,6 +24,40 @@ def test_slots_of_a_shared_module():
     assert net not in walk.slots(net)
 
 
+def test_duplicate_copies_lazy_layers():
+    lazy = nn.LazyBatchNorm1d(dtype=torch.float64)
+    net = nn.Sequential(lazy, nn.Tanh(), lazy)
+    twin = walk.duplicate(net)
+    assert twin[0] is twin[2] is not lazy
+    assert twin[0].running_mean is not twin[0].running_var
+    assert twin(torch.randn(4, 3).double()).dtype == torch.float64
+    assert lazy.has_uninitialized_params()
+    assert type(twin[0]) is nn.BatchNorm1d
+
+
+def test_replace_asks_once_and_replaces_everywhere():
+    net, asked = network(), []
+
+    def policy(module):
+        asked.append(module)
+        return nn.Sigmoid() if isinstance(module, nn.ReLU) else None
+
+    modules = list(net.modules())
+    assert walk.replace(net, policy) is net
+    assert asked == modules
+    assert type(net[0][1]) is type(net[2][1]) is nn.Sigmoid
+    assert net[2][0] is net[0]
+    assert net[2][1] is not net[0][1]
+
+
+def test_replace_shared_modules_and_the_root():
+    net = network()
+    new = nn.Identity()
+    assert walk.replace(net, lambda module: new if module is net[0] else None) is net
+    assert net[0] is net[2][0] is new
+    assert walk.replace(net, lambda module: new if module is net else None) is new
+
+
 def test_insert_numbers_anew():
     net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Tanh())
     old = list(net)

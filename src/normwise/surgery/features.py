@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -61,7 +60,7 @@ class _Recorder(nn.Module):
 
 def _watch(network: nn.Module, chosen: list[Site], place: str, example: Any) -> list[_Recorder]:
     """Run a copy with a recorder at each site: a module may have several places, which a hook cannot tell apart."""
-    twin = copy.deepcopy(network).eval()
+    twin = walk.duplicate(network).eval()
     there = {site.link.name: site.link for site in sites(twin)}
     recorders = {site.link.name: _Recorder() for site in chosen}
     layers: dict[nn.Sequential, dict[str, nn.Module]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.kinds import linear_maps, nonlinearities
+from normwise.surgery import walk
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.edit import apply
 from normwise.surgery.features import Plan, plan
@@ -61,7 +61,7 @@ def batch_normalize(
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
-    network = model if inplace else copy.deepcopy(model)
+    network = model if inplace else walk.duplicate(model)
     skipped = _skipper(network, skip)
     every = sites(network)
     plans = plan(network, [site for site in every if not site.normalized and not skipped(site)], place, example)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer
 
 Slot = tuple[nn.Module, str]
 """A place for a child: the parent and the child's own name in it."""
+
+
+def duplicate(model: nn.Module) -> nn.Module:
+    """A deep copy, also of lazy layers that have seen no batch, whose buffers torch does not copy."""
+    lazy = [buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer)]
+    copies = [UninitializedBuffer(device=each.device, dtype=each.dtype) for each in lazy]  # type: ignore[call-arg]
+    return copy.deepcopy(model, {id(old): new for old, new in zip(lazy, copies, strict=True)})
 
 
 def find(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> list[tuple[str, nn.Module]]:
@@ -23,6 +32,22 @@ def slots(model: nn.Module) -> dict[nn.Module, list[Slot]]:
             if child is not None:
                 found.setdefault(child, []).append((parent, key))
     return found
+
+
+def replace(model: nn.Module, policy: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """Put what ``policy`` makes of a module in all of its places, in place; None leaves the module where it is.
+
+    Each module is asked about once, parents before their children.
+
+    Returns:
+        The root, which may have been replaced too.
+    """
+    places = slots(model)
+    made = {module: new for module in list(model.modules()) if (new := policy(module)) is not None}
+    for module, new in made.items():
+        for parent, key in places.get(module, ()):
+            parent._modules[key] = new
+    return made.get(model, model)
 
 
 def insert(
