@@ -13,14 +13,17 @@ def test_public_names_are_frozen():
         "BatchNorm1d",
         "BatchNorm2d",
         "BatchNorm3d",
+        "FrozenBatchNorm",
         "batch_normalize",
         "errors",
         "explain",
+        "freeze",
         "lab",
         "nn",
         "ops",
         "recompute_activations",
         "surgery",
+        "unfreeze",
     ]
 
 

@@ -15,9 +15,11 @@ _HOME = {
     "BatchNorm1d": "normwise.nn",
     "BatchNorm2d": "normwise.nn",
     "BatchNorm3d": "normwise.nn",
+    "FrozenBatchNorm": "normwise.nn",
     "batch_normalize": "normwise.surgery",
     "errors": "normwise",
     "explain": "normwise.ops",
+    "freeze": "normwise.surgery",
     "lab": "normwise",
     "nn": "normwise",
     "ops": "normwise",
@@ -25,6 +27,7 @@ _HOME = {
     "recompute_activations": "normwise.ops",
     "surgery": "normwise",
     "suspend_statistics": "normwise.nn",
+    "unfreeze": "normwise.surgery",
 }
 
 __all__ = sorted(_HOME)

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from torch import nn
 
+from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
 from normwise.surgery.walk import find, slots
 
 _KEEP_CHANNELS = {"torch.nn.modules.pooling", "torch.nn.modules.dropout"}
-_NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_NORMALIZATIONS = (nn.modules.batchnorm._NormBase, FrozenBatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 class Link(NamedTuple):
@@ -45,7 +46,7 @@ def is_sequential(module: nn.Module) -> bool:
 
 
 def is_normalization(module: nn.Module) -> bool:
-    """Whether a module is one of torch's normalizations or a subclass of one."""
+    """Whether a module is one of torch's normalizations, a subclass of one, or a frozen one."""
     return isinstance(module, _NORMALIZATIONS)
 
 
