@@ -253,6 +253,17 @@ def test_conversion_reaches_the_layer(case):
     assert {tensor.device.type for tensor in (*frozen.to("meta").parameters(), *layer.buffers())} == {"meta"}
 
 
+def test_a_conversion_of_the_subclass_s_own_is_kept():
+    class Plain(nn.BatchNorm2d):
+        def _apply(self, fn, recurse=True):
+            self.scale = fn(self.scale)
+            return super()._apply(fn, recurse)
+
+    layer = Plain(3)
+    layer.scale = torch.ones(3)
+    assert nn.Sequential(nw.FrozenBatchNorm(layer)).double()[0].scale.dtype == torch.float64
+
+
 def test_the_parameters_can_be_called_with_others():
     frozen = frozen_2d()
     x = torch.randn(4, 3, 2, 2)
@@ -409,7 +420,7 @@ def test_fx_traces_keywords():
             self.norm = frozen_2d(activation="relu")
 
         def forward(self, x):
-            return self.norm(x, residual=x)
+            return self.norm(residual=x, x=x)
 
     net, x = Residual(), torch.randn(4, 3, 2, 2)
     same_bits(torch.fx.symbolic_trace(net)(x), net(x))

@@ -282,9 +282,8 @@ def test_a_subclass_and_what_is_in_it():
 def test_a_parameter_that_two_layers_share():
     net = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3))
     net[1].weight = net[0].weight
-    once = freeze(net).model
-    twice = freeze(freeze(net, skip="0").model).model
-    for model in (once, twice):
+    twice = [freeze(freeze(net, skip=skip).model).model for skip in ("0", "1")]
+    for model in (freeze(net).model, *twice):
         assert model[0].weight is model[1].weight
         back = unfreeze(model).model
         assert all(parameter.requires_grad for parameter in back.parameters())
@@ -437,6 +436,11 @@ def test_a_compiled_network_is_refused(operation, made, wrap):
     net = wrap(made(nn.Sequential(nn.BatchNorm2d(3))))
     with pytest.raises(SurgeryError, match=f"cannot {operation.__name__} .*compiled or scripted.*, then compile"):
         operation(net)
+
+
+def test_a_compiled_network_without_normalization_is_refused_too():
+    with pytest.raises(SurgeryError, match="compiled or scripted"):
+        freeze(torch.compile(nn.Linear(3, 3)))
 
 
 def test_a_compiled_part_without_statistics_is_no_obstacle():
