@@ -21,8 +21,10 @@ def test_public_names_are_frozen():
         "lab",
         "nn",
         "ops",
+        "pooled_statistics",
         "recompute_activations",
         "surgery",
+        "suspend_statistics",
         "unfreeze",
     ]
 

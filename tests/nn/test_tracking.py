@@ -177,3 +177,12 @@ def test_pooling_twice_is_an_error_that_leaves_the_outer_pool():
             pass
         net(torch.randn(5, 3))
     assert net[1].num_batches_tracked.item() == 1
+
+
+@pytest.mark.parametrize("context", [nw.suspend_statistics, nw.pooled_statistics])
+def test_frozen_layers_are_batch_normalization_that_has_nothing_to_do(context):
+    frozen = nw.freeze(network()).model.train()
+    before = copy.deepcopy(frozen.state_dict())
+    with context(frozen):
+        frozen(torch.randn(5, 3))
+    torch.testing.assert_close(frozen.state_dict(), before, rtol=0, atol=0)

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise.errors import InvalidArgumentError
 from normwise.moments import Moments, moments_dtype
 from normwise.nn import statistics
+from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.layer import Layer
 
 
@@ -23,7 +24,7 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
             loss = criterion(net(x), target)    # normalizes with the batch's moments, in training
 
     Outputs, gradients and everything else are as without it. It works for torch's layers too, may be nested, and ends
-    when the body raises.
+    when the body raises. Copies that are made inside stay suspended.
 
     Args:
         model: a network with batch normalization, or one such layer.
@@ -82,13 +83,13 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def _layers(model: nn.Module) -> list[_BatchNorm]:
-    found = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if not found:
+    modules = list(model.modules())
+    if not any(isinstance(module, (_BatchNorm, FrozenBatchNorm)) for module in modules):
         raise InvalidArgumentError(
             f"there is no batch normalization in this {type(model).__name__}, looked for BatchNorm1d, 2d and 3d; give "
             "the network that holds them, or insert some: normwise.batch_normalize(net)"
         )
-    return found
+    return [module for module in modules if isinstance(module, _BatchNorm)]
 
 
 def _check_pool(model: nn.Module, layers: list[Layer]) -> None:
