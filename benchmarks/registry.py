@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks import layers as cost
 from normwise.lab import networks, runner
 from normwise.lab.data import Data, Scaling, load
 from normwise.lab.job import Job
@@ -37,10 +38,11 @@ class Pair(NamedTuple):
 
 
 class Benchmark(NamedTuple):
-    """What is compared with what, and the function that measures ``n`` pairs."""
+    """What is compared with what, the function that measures ``n`` pairs, and which ledger the ratios go to."""
 
     question: str
     measure: Callable[[int], Iterator[Pair]]
+    ledger: str = "lab"
 
 
 def job(arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS) -> tuple[Job, Data]:
@@ -113,6 +115,10 @@ def watching(arm: str, data: str, steps: int) -> Callable[[int], Iterator[Pair]]
     return measure
 
 
+def _paired(measure: Callable[[int], Iterator[tuple[float, float]]]) -> Callable[[int], Iterator[Pair]]:
+    return lambda n: (Pair(*seconds) for seconds in measure(n))
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -132,5 +138,13 @@ BENCHMARKS = {
         )
         for data, steps in (("digits", 10_000), ("mnist", 20_000))
         for arm in ARMS
+    },
+    **{
+        f"layer-{name}": Benchmark(
+            f"{question}, forward and backward, {'x'.join(map(str, shape))}, one thread",
+            _paired(cost.pairs(shape, peer, own)),
+            "layer",
+        )
+        for name, (question, shape, peer, own) in cost.CASES.items()
     },
 }

@@ -1,6 +1,6 @@
 """Run benchmarks and print ratios: ``python -m benchmarks.run [NAME …] [-n PAIRS] [--ledger]``.
 
-``--ledger`` appends a row per benchmark to ``results/lab.csv``.
+``--ledger`` appends a row per benchmark to ``results/lab.csv`` or ``results/layer.csv``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from normwise.bench import ledger
 from normwise.bench.timing import busy
 
 HERE = Path(__file__).parent
-LEDGER = HERE / "results" / "lab.csv"
+RESULTS = HERE / "results"
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; by default all that have their data"
     )
     parser.add_argument("-n", type=int, default=5, metavar="PAIRS", help="pairs per benchmark (5)")
-    parser.add_argument("--ledger", action="store_true", help=f"append to {LEDGER.relative_to(HERE.parent)}")
+    parser.add_argument("--ledger", action="store_true", help=f"append to {RESULTS.relative_to(HERE.parent)}")
     asked = parser.parse_args()
     for name in asked.names:
         if name not in BENCHMARKS:
@@ -44,7 +44,10 @@ def main() -> None:
             flush=True,
         )
         if asked.ledger:
-            ledger.append(LEDGER, [{"benchmark": name, **row, "question": BENCHMARKS[name].question}])
+            ledger.append(
+                RESULTS / f"{BENCHMARKS[name].ledger}.csv",
+                [{"benchmark": name, **row, "question": BENCHMARKS[name].question}],
+            )
 
 
 if __name__ == "__main__":
