@@ -1,0 +1,63 @@
+"""The BatchNorm entries of the suites that torch ships.
+
+Importing those suites turns hypothesis down to ten examples and locks ``torch.backends``; both are put back, so that
+the other tests of the session are those that run without this file.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import hypothesis
+import pytest
+import torch
+
+import normwise as nw
+
+hypothesis.settings.register_profile("before", hypothesis.settings())
+frozen = torch.backends.flags_frozen()
+from torch.testing._internal.common_methods_invocations import op_db  # noqa: E402
+from torch.testing._internal.common_modules import module_db  # noqa: E402
+
+hypothesis.settings.load_profile("before")
+torch.backends.__allow_nonbracketed_mutation_flag = not frozen
+
+MODULES = [info for info in module_db if info.module_cls.__name__ in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")]
+FUNCTIONAL, NATIVE = (
+    next(info for info in op_db if info.name == name) for name in ("nn.functional.batch_norm", "native_batch_norm")
+)
+
+
+def ours(info):
+    """Our class for torch's."""
+    return getattr(nw, info.module_cls.__name__)
+
+
+def module_inputs(info, training, dtype=torch.float32):
+    return info.module_inputs_func(info, device="cpu", dtype=dtype, requires_grad=True, training=training)
+
+
+def module_errors(info):
+    return info.module_error_inputs_func(info, device="cpu", dtype=torch.float32, requires_grad=True, training=True)
+
+
+def every_module_input():
+    """One parameter set (info, training, index) for each ModuleInput."""
+    return [
+        pytest.param(info, training, index, id=f"{info.module_cls.__name__}-{mode}-{given.desc or 'plain'}")
+        for info in MODULES
+        for training, mode in ((True, "training"), (False, "evaluation"))
+        for index, given in enumerate(module_inputs(info, training))
+    ]
+
+
+@functools.cache
+def samples(info, dtype=torch.float32, requires_grad=False):
+    """The SampleInputs, not to be written to; making them inspects the whole stack, which takes long under pytest."""
+    return list(info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+
+
+def every_sample(info, wanted=lambda x: True):
+    """One parameter set (info, index) for each SampleInput whose input is ``wanted``."""
+    found = enumerate(samples(info))
+    return [pytest.param(info, i, id=f"{i}-{tuple(s.input.shape)}") for i, s in found if wanted(s.input)]

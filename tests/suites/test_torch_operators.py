@@ -1,0 +1,121 @@
+"""The samples of ``nn.functional.batch_norm`` in torch's OpInfo database, by our operators and by torch's."""
+
+from __future__ import annotations
+
+import inspect
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from normwise import moments, ops
+from normwise.errors import ShapeError
+from suites.entries import FUNCTIONAL, NATIVE, every_sample, samples
+
+close = torch.testing.assert_close  # with the tolerances that it has by itself, as in torch's suites
+EACH = pytest.mark.parametrize(("info", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim >= 2))
+IMPLS = pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+
+
+class Call(NamedTuple):
+    """The arguments of ``torch.nn.functional.batch_norm``."""
+
+    input: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+    training: bool
+    momentum: float
+    eps: float
+
+    def differentiable(self) -> list[Tensor]:
+        return [t for t in (self.input, self.weight, self.bias) if t is not None and t.requires_grad]
+
+
+def sampled(info, index, dtype=torch.float64, requires_grad=True, apart=False) -> Call:
+    sample = samples(info, dtype, requires_grad)[index]
+    sample = sample.noncontiguous() if apart else sample
+    bound = inspect.signature(F.batch_norm).bind(sample.input, *sample.args, **sample.kwargs)
+    bound.apply_defaults()
+    return Call(**bound.arguments)
+
+
+def by_us(call, impl="auto"):
+    """y and, in training, the moments of the batch."""
+    if call.training:
+        return ops.batch_norm(call.input, call.weight, call.bias, eps=call.eps, impl=impl)
+    y = ops.normalize(call.input, call.running_mean, call.running_var, call.weight, call.bias, eps=call.eps, impl=impl)
+    return y, None, None, None
+
+
+def outcome(call, y, upstream):
+    return [y, *(torch.autograd.grad(y, call.differentiable(), upstream) if y.requires_grad else [])]
+
+
+def test_torch_ships_samples_in_both_modes_and_no_errors():
+    calls = [sampled(*entry.values) for entry in every_sample(FUNCTIONAL)]
+    assert len(calls) >= 12
+    assert {call.training for call in calls} == {True, False}
+    assert FUNCTIONAL.error_inputs_func is None
+
+
+@pytest.mark.parametrize(("info", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim < 2))
+def test_samples_without_an_axis_for_channels_are_refused(info, index):
+    with pytest.raises(ShapeError, match="at least two axes"):
+        by_us(sampled(info, index))
+
+
+@EACH
+@IMPLS
+@DTYPES
+@pytest.mark.parametrize(
+    ("requires_grad", "apart"), [(True, False), (False, False), (True, True)], ids=["grad", "no_grad", "noncontiguous"]
+)
+def test_samples(info, index, impl, dtype, requires_grad, apart):
+    call = sampled(info, index, dtype, requires_grad, apart)
+    y, mean, var, count = by_us(call, impl)
+    running = [None if t is None else t.clone() for t in (call.running_mean, call.running_var)]
+    expected = F.batch_norm(call.input, *running, *call[3:])
+    upstream = torch.randn_like(expected)
+    assert y.requires_grad == requires_grad
+    close(outcome(call, y, upstream), outcome(call, expected, upstream))
+    if call.training and call.running_mean is not None:
+        new_mean = moments.running(call.running_mean, mean, call.momentum)
+        new_var = moments.running(call.running_var, moments.unbiased(var, count), call.momentum)
+        close([new_mean, new_var], running)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)  # torch's forward mode does it
+@EACH
+@pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
+def test_gradients_of_samples(check, info, index):
+    call = sampled(info, index)
+    options = {"check_forward_ad": True} if check is torch.autograd.gradcheck else {"check_fwd_over_rev": True}
+
+    def function(*tensors):
+        given = dict(
+            zip([n for n in ("input", "weight", "bias") if getattr(call, n) is not None], tensors, strict=True)
+        )
+        return by_us(call._replace(**given))[0]
+
+    assert check(function, call.differentiable(), fast_mode=True, **options)
+
+
+@pytest.mark.parametrize(("info", "index"), every_sample(NATIVE))
+@IMPLS
+@DTYPES
+def test_the_moments_are_those_that_torch_saves(info, index, impl, dtype):
+    sample = samples(info, dtype)[index]
+    weight, bias, _, _, training, _, eps = sample.args
+    _, mean, scale = torch.native_batch_norm(sample.input, *sample.args)
+    if not training:
+        assert mean.numel() == 0
+        return
+    got = ops.batch_norm(sample.input, weight, bias, eps=eps, impl=impl)
+    close([got.mean, (got.var + eps).rsqrt()], [mean, scale])
