@@ -23,9 +23,9 @@ hypothesis.settings.load_profile("before")
 torch.backends.__allow_nonbracketed_mutation_flag = not frozen
 
 MODULES = [info for info in module_db if info.module_cls.__name__ in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")]
-FUNCTIONAL, NATIVE = (
-    next(info for info in op_db if info.name == name) for name in ("nn.functional.batch_norm", "native_batch_norm")
-)
+OPERATORS = {
+    info.name: info for info in op_db if info.name in ("nn.functional.batch_norm", "native_batch_norm") and info.dtypes
+}
 
 
 def ours(info):
@@ -52,12 +52,12 @@ def every_module_input():
 
 
 @functools.cache
-def samples(info, dtype=torch.float32, requires_grad=False):
+def samples(name, dtype=torch.float32, requires_grad=False):
     """The SampleInputs, not to be written to; making them inspects the whole stack, which takes long under pytest."""
-    return list(info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+    return list(OPERATORS[name].sample_inputs("cpu", dtype, requires_grad=requires_grad))
 
 
-def every_sample(info, wanted=lambda x: True):
-    """One parameter set (info, index) for each SampleInput whose input is ``wanted``."""
-    found = enumerate(samples(info))
-    return [pytest.param(info, i, id=f"{i}-{tuple(s.input.shape)}") for i, s in found if wanted(s.input)]
+def every_sample(name, wanted=lambda x: True):
+    """One parameter set (name, index) for each SampleInput whose input is ``wanted``."""
+    found = enumerate(samples(name))
+    return [pytest.param(name, i, id=f"{i}-{tuple(s.input.shape)}") for i, s in found if wanted(s.input)]

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from normwise import moments, ops
 from normwise.errors import ShapeError
-from suites.entries import FUNCTIONAL, NATIVE, every_sample, samples
+from suites.entries import OPERATORS, every_sample, samples
 
+FUNCTIONAL = "nn.functional.batch_norm"
 close = torch.testing.assert_close  # with the tolerances that it has by itself, as in torch's suites
-EACH = pytest.mark.parametrize(("info", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim >= 2))
+EACH = pytest.mark.parametrize(("name", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim >= 2))
 IMPLS = pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
@@ -36,8 +37,8 @@ class Call(NamedTuple):
         return [t for t in (self.input, self.weight, self.bias) if t is not None and t.requires_grad]
 
 
-def sampled(info, index, dtype=torch.float64, requires_grad=True, apart=False) -> Call:
-    sample = samples(info, dtype, requires_grad)[index]
+def sampled(name, index, dtype=torch.float64, requires_grad=True, apart=False) -> Call:
+    sample = samples(name, dtype, requires_grad)[index]
     sample = sample.noncontiguous() if apart else sample
     bound = inspect.signature(F.batch_norm).bind(sample.input, *sample.args, **sample.kwargs)
     bound.apply_defaults()
@@ -60,13 +61,13 @@ def test_torch_ships_samples_in_both_modes_and_no_errors():
     calls = [sampled(*entry.values) for entry in every_sample(FUNCTIONAL)]
     assert len(calls) >= 12
     assert {call.training for call in calls} == {True, False}
-    assert FUNCTIONAL.error_inputs_func is None
+    assert OPERATORS[FUNCTIONAL].error_inputs_func is None
 
 
-@pytest.mark.parametrize(("info", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim < 2))
-def test_samples_without_an_axis_for_channels_are_refused(info, index):
+@pytest.mark.parametrize(("name", "index"), every_sample(FUNCTIONAL, lambda x: x.ndim < 2))
+def test_samples_without_an_axis_for_channels_are_refused(name, index):
     with pytest.raises(ShapeError, match="at least two axes"):
-        by_us(sampled(info, index))
+        by_us(sampled(name, index))
 
 
 @EACH
@@ -75,8 +76,8 @@ def test_samples_without_an_axis_for_channels_are_refused(info, index):
 @pytest.mark.parametrize(
     ("requires_grad", "apart"), [(True, False), (False, False), (True, True)], ids=["grad", "no_grad", "noncontiguous"]
 )
-def test_samples(info, index, impl, dtype, requires_grad, apart):
-    call = sampled(info, index, dtype, requires_grad, apart)
+def test_samples(name, index, impl, dtype, requires_grad, apart):
+    call = sampled(name, index, dtype, requires_grad, apart)
     y, mean, var, count = by_us(call, impl)
     running = [None if t is None else t.clone() for t in (call.running_mean, call.running_var)]
     expected = F.batch_norm(call.input, *running, *call[3:])
@@ -94,8 +95,8 @@ def test_samples(info, index, impl, dtype, requires_grad, apart):
 )  # torch's forward mode does it
 @EACH
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
-def test_gradients_of_samples(check, info, index):
-    call = sampled(info, index)
+def test_gradients_of_samples(check, name, index):
+    call = sampled(name, index)
     options = {"check_forward_ad": True} if check is torch.autograd.gradcheck else {"check_fwd_over_rev": True}
 
     def function(*tensors):
@@ -107,11 +108,11 @@ def test_gradients_of_samples(check, info, index):
     assert check(function, call.differentiable(), fast_mode=True, **options)
 
 
-@pytest.mark.parametrize(("info", "index"), every_sample(NATIVE))
+@pytest.mark.parametrize(("name", "index"), every_sample("native_batch_norm"))
 @IMPLS
 @DTYPES
-def test_the_moments_are_those_that_torch_saves(info, index, impl, dtype):
-    sample = samples(info, dtype)[index]
+def test_the_moments_are_those_that_torch_saves(name, index, impl, dtype):
+    sample = samples(name, dtype)[index]
     weight, bias, _, _, training, _, eps = sample.args
     _, mean, scale = torch.native_batch_norm(sample.input, *sample.args)
     if not training:
