@@ -1,0 +1,165 @@
+"""Layers leave PyTorch: torch.export, ONNX, and the TorchScript tracer, in evaluation mode."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+from torch.export import Dim
+
+import normwise as nw
+from normwise import ops
+
+SHAPES = {"BatchNorm1d": (4, 3, 5), "BatchNorm2d": (4, 3, 5, 2), "BatchNorm3d": (4, 3, 2, 5, 3)}
+NAMES = pytest.mark.parametrize("name", SHAPES)
+STRICT = pytest.mark.parametrize("strict", [True, False], ids=["strict", "non-strict"])
+DYNAMIC = ({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC})
+# What torch and onnxscript warn of by themselves.
+exports = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+traces = pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.trace:DeprecationWarning",
+    "ignore:.*legacy TorchScript-based ONNX export:DeprecationWarning",
+    "ignore:The feature will be removed:DeprecationWarning",
+)
+close = torch.testing.assert_close  # with the tolerances that it has by itself
+
+
+def randomized(layer):
+    """The layer, with random state, in evaluation mode."""
+    for tensor in layer.state_dict().values():
+        if tensor.is_floating_point():
+            nn.init.uniform_(tensor, 0.5, 2)
+    return layer.eval()
+
+
+def problem(name, activation="relu", **options):
+    """A layer in evaluation mode, x and a residual."""
+    layer = getattr(nw, name)(3, activation=activation, **options)
+    return randomized(layer), torch.randn(SHAPES[name]), torch.randn(SHAPES[name])
+
+
+def to_onnx(layer, *inputs, **options):
+    """The checked model."""
+    model = torch.onnx.export(layer, inputs, dynamo=True, verbose=False, **options).model_proto
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def run(model, *inputs):
+    names = [value.name for value in model.graph.input]
+    given = dict(zip(names, [x.numpy() for x in inputs], strict=True))
+    return torch.from_numpy(ReferenceEvaluator(model).run(None, given)[0])
+
+
+def kinds(model):
+    return [node.op_type for node in model.graph.node]
+
+
+@NAMES
+@STRICT
+def test_torch_export(name, strict):
+    layer, x, residual = problem(name)
+    program = torch.export.export(layer, (x, residual), strict=strict)
+    close(program.module()(x, residual), layer(x, residual), rtol=0, atol=0)
+    assert not any("normwise" in str(node.target) for node in program.graph.nodes)
+
+
+@NAMES
+@STRICT
+def test_torch_export_with_any_batch_size(name, strict):
+    layer, x, residual = problem(name)
+    program = torch.export.export(layer, (x, residual), dynamic_shapes=DYNAMIC, strict=strict)
+    for size in (1, 4, 300):
+        x, residual = (torch.randn(size, *x.shape[1:]) for _ in range(2))
+        close(program.module()(x, residual), layer(x, residual))
+
+
+@STRICT
+def test_a_program_is_saved_and_loaded(strict):
+    layer, x, residual = problem("BatchNorm2d")
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(layer, (x, residual), strict=strict), file)
+    file.seek(0)
+    close(torch.export.load(file).module()(x, residual), layer(x, residual), rtol=0, atol=0)
+
+
+@NAMES
+@STRICT
+def test_torch_export_in_training_mode_updates_the_statistics(name, strict):
+    layer, x, residual = problem(name)
+    program = torch.export.export(copy.deepcopy(layer).train(), (x, residual), strict=strict).module()
+    for _ in range(2):
+        close(program(x, residual), layer.train()(x, residual))
+    state = program.state_dict()
+    close({key: state[key] for key in layer.state_dict()}, layer.state_dict())
+
+
+@exports
+@NAMES
+def test_onnx(name):
+    layer, x, residual = problem(name)
+    model = to_onnx(layer, x, residual)
+    assert kinds(model) == ["BatchNormalization", "Add", "Relu"]
+    close(run(model, x, residual), layer(x, residual).detach())
+
+
+@exports
+@NAMES
+def test_onnx_with_any_batch_size(name):
+    layer, x, residual = problem(name)
+    model = to_onnx(layer, x, residual, dynamic_shapes=DYNAMIC)
+    for size in (1, 7):
+        x, residual = (torch.randn(size, *x.shape[1:]) for _ in range(2))
+        close(run(model, x, residual), layer(x, residual).detach())
+
+
+@exports
+@pytest.mark.parametrize("activation", ops.ACTIVATIONS)
+def test_onnx_of_every_activation(activation):
+    layer, x, residual = problem("BatchNorm1d", activation)
+    model = to_onnx(layer, x, residual)
+    assert "BatchNormalization" in kinds(model)
+    close(run(model, x, residual), layer(x, residual).detach())
+
+
+@exports
+@pytest.mark.parametrize(
+    "options", [{"affine": False}, {"bias": False}, {"track_running_stats": False}, {"dtype": torch.float64}], ids=str
+)
+def test_onnx_of_every_option(options):
+    theirs = randomized(nn.BatchNorm1d(3, **options))
+    layer = nw.BatchNorm1d(3, **options).eval()
+    layer.load_state_dict(theirs.state_dict())
+    x = torch.randn(4, 3, 5, dtype=options.get("dtype"))
+    for each in (theirs, layer):
+        model = to_onnx(each, x)
+        assert "BatchNormalization" in kinds(model)
+        close(run(model, x), each(x).detach())
+
+
+@traces
+@NAMES
+def test_onnx_through_torchscript(name):
+    for layer in (getattr(nn, name)(3), getattr(nw, name)(3, activation="relu")):
+        x, file = torch.randn(SHAPES[name]), io.BytesIO()
+        torch.onnx.export(randomized(layer), (x,), file, dynamo=False)
+        model = onnx.load_from_string(file.getvalue())
+        onnx.checker.check_model(model, full_check=True)
+        assert "BatchNormalization" in kinds(model)
+        close(run(model, x), layer(x).detach())
+
+
+@traces
+@NAMES
+def test_torch_jit_trace(name):
+    for layer in (getattr(nn, name)(3), getattr(nw, name)(3, activation="relu")):
+        x = torch.randn(SHAPES[name])
+        traced = torch.jit.trace(randomized(layer), (x,))
+        for size in (4, 1, 9):
+            x = torch.randn(size, *x.shape[1:])
+            close(traced(x), layer(x))
