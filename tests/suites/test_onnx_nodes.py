@@ -54,7 +54,7 @@ def test_operators(case, impl):
 
 @EACH
 def test_layers(case):
-    """ONNX's momentum weighs the old statistics, torch's the new; ONNX averages the biased variance, torch the other."""
+    """ONNX's momentum is the weight of the old statistics, torch's of the new; ONNX averages the biased variance."""
     attribute = attributes(case)
     kept, training = attribute["momentum"], bool(attribute["training_mode"])
     for (x, *state), expected in data(case):
