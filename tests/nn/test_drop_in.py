@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import io
 import pickle
 
@@ -199,12 +200,14 @@ def test_symbolic_trace(training):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch imports with it
-def test_fx_fuses_only_torchs_own_class_and_changes_no_output():
-    from torch.fx.experimental.optimization import fuse
-
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("torch.fx.experimental.optimization", "fuse"), ("torch.ao.quantization.quantize_fx", "fuse_fx")],
+)
+def test_fx_fuses_only_torchs_own_class_and_changes_no_output(module, name):
     x = torch.randn(5, 2, 6, 4)
     for net, fused in zip(nets(), (False, True), strict=True):
-        other = fuse(net.eval())
+        other = getattr(importlib.import_module(module), name)(net.eval())
         assert any(isinstance(module, nn.BatchNorm2d) for module in other.modules()) != fused
         close(other(x), net(x))
 
