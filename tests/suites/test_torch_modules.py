@@ -12,10 +12,19 @@ from torch import nn
 from torch.testing._internal.common_modules import ModuleErrorEnum
 from torch.testing._internal.common_utils import noncontiguous_like
 
+from normwise.ops import registry
 from suites.entries import MODULES, every_module_input, module_errors, module_inputs, ours
 
 close = torch.testing.assert_close  # with the tolerances that it has by itself, as in torch's suites
 EACH = pytest.mark.parametrize(("info", "training", "index"), every_module_input())
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request, monkeypatch):
+    """The inputs are small, so that PyTorch's kernel is used; taken for large ones, they reach ours."""
+    if request.param == "large":
+        monkeypatch.setattr(registry, "_is_small", lambda *args: False)
+        assert registry.explain(torch.empty(4, 3)).impl == "cpu"
 
 
 def pair(info, training, index, dtype=torch.float64):
@@ -42,6 +51,7 @@ def test_torch_ships_entries_for_each_class():
     assert all(len(module_errors(info)) >= 2 for info in MODULES)
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_forward_backward_and_statistics(info, training, index, dtype):
@@ -52,6 +62,7 @@ def test_forward_backward_and_statistics(info, training, index, dtype):
         close(layer.state_dict(), theirs.state_dict())
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_torchs_in_float64_rounded_once(info, training, index, dtype):
@@ -61,6 +72,7 @@ def test_half_precision_is_torchs_in_float64_rounded_once(info, training, index,
     close(step(layer, x, upstream), [t.to(dtype) for t in want])
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_statistics_are_torchs_in_float64_rounded_once(info, training, index, dtype):
@@ -105,6 +117,7 @@ def test_repr(info, training, index):
     assert repr(layer) == repr(theirs)
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 def test_pickle_and_deepcopy(info, training, index):
     layer, theirs, x = pair(info, training, index)
@@ -119,6 +132,7 @@ def test_pickle_and_deepcopy(info, training, index):
         close(other.state_dict(), theirs.state_dict())
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 def test_non_contiguous_tensors(info, training, index):
     layer, theirs, x = pair(info, training, index)
@@ -134,6 +148,7 @@ def test_non_contiguous_tensors(info, training, index):
             close(layer.state_dict(), theirs.state_dict())
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 def test_memory_format(info, training, index):
     _, _, x = pair(info, training, index)
@@ -150,6 +165,7 @@ def test_memory_format(info, training, index):
             assert got[0].is_contiguous(memory_format=of_x)
 
 
+@pytest.mark.usefixtures("size")
 @EACH
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
 def test_gradients(check, info, training, index):

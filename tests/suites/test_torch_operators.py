@@ -90,19 +90,16 @@ def test_samples(name, index, impl, dtype, requires_grad, apart):
         close([new_mean, new_var], running)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
-)  # torch's forward mode does it
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's forward mode imports with it
 @EACH
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
 def test_gradients_of_samples(check, name, index):
     call = sampled(name, index)
     options = {"check_forward_ad": True} if check is torch.autograd.gradcheck else {"check_fwd_over_rev": True}
+    names = [name for name in ("input", "weight", "bias") if getattr(call, name) is not None]
 
     def function(*tensors):
-        given = dict(
-            zip([n for n in ("input", "weight", "bias") if getattr(call, n) is not None], tensors, strict=True)
-        )
+        given = dict(zip(names, tensors, strict=True))
         return by_us(call._replace(**given))[0]
 
     assert check(function, call.differentiable(), fast_mode=True, **options)
