@@ -92,7 +92,9 @@ def test_a_program_is_saved_and_loaded(strict):
 @STRICT
 def test_torch_export_in_training_mode_updates_the_statistics(name, strict):
     layer, x, residual = problem(name)
-    program = torch.export.export(copy.deepcopy(layer).train(), (x, residual), strict=strict).module()
+    exported = torch.export.export(copy.deepcopy(layer).train(), (x, residual), strict=strict)
+    assert not any("normwise" in str(node.target) for node in exported.graph.nodes)
+    program = exported.module()
     for _ in range(2):
         close(program(x, residual), layer.train()(x, residual))
     state = program.state_dict()
@@ -138,8 +140,26 @@ def test_onnx_of_every_option(options):
     x = torch.randn(4, 3, 5, dtype=options.get("dtype"))
     for each in (theirs, layer):
         model = to_onnx(each, x)
-        assert "BatchNormalization" in kinds(model)
+        assert "BatchNormalization" in kinds(model) or not each.track_running_stats
         close(run(model, x), each(x).detach())
+
+
+@exports
+@pytest.mark.parametrize("options", [{"channel_dim": -1}, {}], ids=str)
+def test_onnx_with_a_mask_and_the_last_axis(options):
+    layer, mask = randomized(nw.BatchNorm1d(3, activation="silu", **options)), torch.rand(4, 5) > 0.3
+    x = torch.randn(4, 3, 5).movedim(1, layer.channel_dim)
+    close(run(to_onnx(layer, x), x), layer(x).detach())
+    inputs = x, torch.randn_like(x), mask
+    close(run(to_onnx(layer, *inputs), *inputs), layer(*inputs).detach())
+
+
+@exports
+@pytest.mark.filterwarnings("ignore:Exporting a model while it is in training mode:UserWarning")
+def test_onnx_in_training_mode_normalizes_with_the_batch():
+    layer, x = nw.BatchNorm1d(3, activation="relu"), torch.randn(8, 3)
+    want = copy.deepcopy(layer)(x).detach()
+    close(run(to_onnx(layer, x), x), want)
 
 
 @traces

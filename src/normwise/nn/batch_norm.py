@@ -71,8 +71,8 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
             batch's moments are needed, with another number of channels, or with a residual or mask that does not fit.
             The statistics are untouched.
         ValueError: when called on a tensor with another number of axes.
-        InvalidArgumentError: (a ValueError) an option is none of those allowed, or two do not go together; ``eps`` is
-            negative, or 0 when training.
+        InvalidArgumentError: (a ValueError) an option is none of those allowed, or two do not go together; when called
+            with an ``eps`` that is negative, or 0 in training.
 
     Warns:
         MomentumWarning: once in a process, where ``momentum`` is 0.9 or more, as other libraries write what is 0.1 or

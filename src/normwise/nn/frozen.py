@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 from torch import Tensor, nn
-from torch.fx import Proxy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import InvalidArgumentError, SurgeryError
+from normwise.nn import tracing
 
 # What torch keeps for every module: parameters, buffers, children and hooks.
 _SHARED = [name for name, value in vars(nn.Module()).items() if isinstance(value, (dict, set))]
@@ -74,11 +74,8 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """What the layer's ``forward`` gives in evaluation, for the same arguments."""
-        tracer: Any = next((value.tracer for value in (*args, *kwargs.values()) if isinstance(value, Proxy)), None)
-        if tracer is None:
-            return self._layer.forward(*args, **kwargs)
-        traced: Tensor = tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
-        return traced
+        call = tracing.recorded(self, args, kwargs)
+        return self._layer.forward(*args, **kwargs) if call is None else call
 
     def reset_running_stats(self) -> NoReturn:
         """Refused: the statistics are frozen."""

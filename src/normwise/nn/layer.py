@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise import ops
 from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.moments import Moments
-from normwise.nn import options, small, statistics
+from normwise.nn import options, small, statistics, tracing
 
 
 class Layer(_BatchNorm):
@@ -45,7 +45,7 @@ class Layer(_BatchNorm):
         channel_dim: int = 1,
         small_batch: str = "error",
     ) -> None:
-        options.check(eps, channel_dim, small_batch, track_running_stats)
+        options.check(channel_dim, small_batch, track_running_stats)
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         options.warn_of_momentum(self.momentum, stacklevel=2)
         if not bias:
@@ -90,6 +90,9 @@ class Layer(_BatchNorm):
 
     def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalize ``x``, add ``residual`` of the same shape, and activate, where ``mask`` is True; see the class."""
+        call = tracing.recorded(self, (x,), {"residual": residual, "mask": mask})
+        if call is not None:
+            return call
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
         y = small.forward(self, x) if residual is None and mask is None else None
         if y is not None:
@@ -106,16 +109,19 @@ class Layer(_BatchNorm):
 
     def _takes_population(self, x: Tensor) -> bool:
         """Whether the moments are the running statistics; refuses what neither they nor those of the batch can do."""
-        mean, channels = self.running_mean, x.shape[self.channel_dim]
+        mean, evaluating = self.running_mean, not self.training
+        if evaluating and mean is not None and torch._C._get_tracing_state() is not None:  # where sizes are tensors
+            return True
+        channels = x.shape[self.channel_dim]
+        if not self.eps > 0 and (self.training or not self.eps == 0):
+            raise InvalidArgumentError(f"eps must be positive, got {self.eps}; it is added to the variance, try 1e-5")
         if mean is not None and mean.shape[0] != channels:
             raise ShapeError(
                 f"expected {mean.shape[0]} channels on axis {self.channel_dim}, got x of shape {tuple(x.shape)}; "
                 f"give x that many channels or make the layer with num_features={channels}"
             )
-        if mean is not None and not self.training:
+        if mean is not None and evaluating:
             return True
-        if not self.eps > 0:
-            raise InvalidArgumentError(f"eps must be above 0 when training, got {self.eps}; try 1e-5")
         if x.numel() != channels:
             return False
         if mean is None or self.small_batch == "error":

@@ -11,14 +11,12 @@ SUSPICIOUS_MOMENTUM = 0.9
 """From here on a momentum looks like that of Keras or JAX, where 0.99 is common and means 0.01 here."""
 
 
-def check(eps: float, channel_dim: int, small_batch: str, track_running_stats: bool) -> None:
+def check(channel_dim: int, small_batch: str, track_running_stats: bool) -> None:
     """Refuse what cannot be.
 
     Raises:
         InvalidArgumentError: an option is none of those allowed, or two do not go together.
     """
-    if not eps >= 0:
-        raise InvalidArgumentError(f"eps must not be negative, got {eps}; it is added to the variance, try 1e-5")
     if channel_dim not in (1, -1):
         raise InvalidArgumentError(
             f"channel_dim must be 1, for (N, C, …), or -1, for (N, …, C), got {channel_dim!r}; move the axis of other "

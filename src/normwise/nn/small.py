@@ -25,7 +25,7 @@ def forward(layer: Layer, x: Tensor) -> Tensor | None:
     buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
     mean, var = buffers.get("running_mean"), buffers.get("running_var")
     batches, skipped = buffers.get("num_batches_tracked"), buffers.get("skipped")
-    if mean is None or var is None or not _fits(layer, x, mean):
+    if mean is None or var is None or not layer.training or not _fits(layer, x, mean):
         return None
     weight, bias = layer._parameters["weight"], layer._parameters["bias"]
     if not registry.is_plain(x, weight, bias) or not cpu.can_update(mean, var, batches, skipped, mean):

@@ -49,13 +49,16 @@ def choose(
     """The implementation for a tensor, ``impl`` itself where it is not ``"auto"``.
 
     ``training`` where the moments are the batch's own, and ``plain`` where all tensors of the call are (``is_plain``).
-    What is traced may have another size when it runs, so that its size decides nothing.
+    What is traced may have another size when it runs, so that its size decides nothing. What is exported should run
+    where there is no normwise, and changes nothing in place, which exporters take for evaluation.
 
     Raises:
         InvalidArgumentError: there is no such implementation, or it cannot run here.
     """
     if impl == "auto":
         by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
+        if _is_exported():
+            return "reference" if training or not by_torch else "torch"
         if not (by_torch and plain and _is_small(x, channel_dim)) and _by_cpu(x, training, plain) is None:
             return "cpu"
         return "torch" if by_torch else "reference"
@@ -130,6 +133,11 @@ def _obstacles(
     return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
 
 
+def _is_exported() -> bool:
+    """Whether this call becomes part of an exported program."""
+    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
+
+
 def _is_small(x: Tensor, channel_dim: int) -> bool:
     """Whether calling the kernels costs more than they save."""
     size = x.numel()
@@ -153,6 +161,8 @@ def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:
 
 
 def _disadvantage(name: str, x: Tensor) -> str:
+    if _is_exported() and name != "reference":
+        return "what is exported should run where there is no normwise, and change nothing in place"
     if name == "cpu":
         return f"up to {SMALL:,} elements, or {SMALL_ROWS:,} where channels lie side by side, calling it costs more"
     if name == "torch":

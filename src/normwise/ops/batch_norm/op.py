@@ -178,6 +178,8 @@ def _check(
 ) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
     channel_dim = registry.channel_axis(x, channel_dim)
+    if torch._C._get_tracing_state() is not None:  # by torch.jit, where sizes are tensors
+        return channel_dim
     shape, device = (x.shape[channel_dim],), x.device
     for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
         if vector is not None:
