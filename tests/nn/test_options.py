@@ -172,3 +172,27 @@ def test_options_survive_copies_and_state_dicts_stay_torchs(option):
 def test_a_residual_of_another_shape_is_a_shape_error():
     with pytest.raises(ShapeError, match="residual must have the shape of x"):
         nw.BatchNorm1d(3)(torch.randn(4, 3), torch.randn(4, 1))
+
+
+KEPT = {"activation", "channel_dim", "small_batch", "momentum", "bias", "residual", "mask"}
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if p <= KEPT], ids=named)
+@pytest.mark.parametrize("training", [True, False])
+def test_every_option_keeps_the_fused_kernel(pair, training):
+    layer = built(pair, torch.float32).train(training)
+    x = torch.randn(8, 3, 9000).movedim(1, layer.channel_dim).contiguous()
+    mask = torch.rand(8, 9000) > 0.5 if "mask" in pair else None
+    assert nw.explain(x, mask=mask, channel_dim=layer.channel_dim, training=training).impl == "cpu"
+    y = layer(x, torch.randn_like(x) if "residual" in pair else None, mask)
+    assert y.grad_fn.name() == ("BatchNormFunctionBackward" if training else "NormalizeFunctionBackward")
+
+
+def test_explain_says_where_it_cannot():
+    x, mask = torch.randn(8, 3, 9000).half(), torch.ones(8, 9000).bool()
+    found = nw.explain(x, mask=mask)
+    assert found.impl == "reference"
+    assert found.others == {
+        "cpu": "it needs float32, float64 or bfloat16, got float16",
+        "torch": "it takes no mask",
+    }
