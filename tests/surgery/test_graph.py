@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import normwise as nw
+from normwise.surgery.graph import trace
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.inner = nn.Conv1d(2, 2, 1), nw.BatchNorm1d(2), nn.Sequential(nn.Tanh())
+
+    def forward(self, x):
+        return self.inner(F.relu(self.norm(self.conv(self.conv(x)), residual=x)))
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Scaled(nn.Linear):
+    """A linear map with a forward of its own, which stays one call."""
+
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def targets(flow):
+    return [str(node.target) for node in flow.graph.nodes if node.op == "call_module"]
+
+
+def test_each_call_of_a_module_or_function_is_a_node():
+    flow = trace(Functional())
+    assert targets(flow) == ["conv", "conv", "norm", "inner.0"]
+    assert [node.target for node in flow.graph.nodes if node.op == "call_function"] == [F.relu]
+    assert len(flow.calls("conv")) == 2
+    assert flow.calls("norm")[0].kwargs.keys() == {"residual"}
+    assert not flow.problem
+
+
+@pytest.mark.parametrize("module", [Scaled(2, 2), nw.freeze(nw.BatchNorm1d(2)).model, nw.BatchNorm1d(2), nn.LSTM(2, 2)])
+def test_what_surgery_knows_is_not_looked_into(module):
+    assert targets(trace(nn.Sequential(module))) == ["0"]
+
+
+def test_a_network_that_cannot_be_traced_says_why():
+    flow = trace(Branching())
+    assert flow.graph is None
+    assert flow.problem.startswith("torch.fx cannot trace it: symbolically traced variables cannot be used as inputs")
+    assert flow.calls("") == []
+
+
+@pytest.mark.parametrize("network", [Functional(), Branching()])
+def test_the_network_is_left_as_it_is(network):
+    before, state = repr(network), torch.get_rng_state()
+    trace(network)
+    assert repr(network) == before
+    assert torch.equal(torch.get_rng_state(), state)
