@@ -106,3 +106,10 @@ def test_cumulative_momentum_makes_the_plain_average():
     for k, batch in enumerate(batches, start=1):
         average = moments.running(average, batch, moments.cumulative_momentum(torch.tensor(k), batch.dtype))
     torch.testing.assert_close(average, batches.mean(0), **EXACT)
+
+
+def test_finite_are_those_whose_mean_and_variance_are():
+    large = torch.finfo(torch.float32).max
+    mean = torch.tensor([1.0, torch.nan, 1.0, torch.inf, -torch.inf, large])
+    var = torch.tensor([1.0, 1.0, torch.nan, torch.inf, torch.inf, large])
+    assert moments.are_finite(mean, var).tolist() == [True, False, False, False, False, True]

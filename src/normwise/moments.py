@@ -96,8 +96,8 @@ def biased(var: Tensor, count: int) -> Tensor:
 
 
 def are_finite(mean: Tensor, var: Tensor) -> Tensor:
-    """Where both a mean and a variance are finite, and so is their sum: True or False for each."""
-    return (mean + var) * 0 == 0
+    """Where both the mean and the variance are finite."""
+    return mean.isfinite() & var.isfinite()
 
 
 def running(old: Tensor, batch: Tensor, momentum: float | Tensor, out: Tensor | None = None) -> Tensor:

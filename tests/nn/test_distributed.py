@@ -1,4 +1,4 @@
-"""DistributedDataParallel. pytorch#110363, #65907, #73332, #175024."""
+"""DistributedDataParallel. pytorch#110363, #65907."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _member(rank, folder, task, args):
     distributed.destroy_process_group()
 
 
-def two_forwards(rank, make, broadcast, frozen):
+def two_forwards(rank, broadcast, evaluating):
     """One step whose loss needs two forwards, as with a discriminator or a siamese network."""
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(3, 4), make(4), nn.Linear(4, 2))
-    if frozen:
+    net = nn.Sequential(nn.Linear(3, 4), nw.BatchNorm1d(4), nn.Linear(4, 2))
+    if evaluating:
         net[1].eval()
     model = DistributedDataParallel(net, broadcast_buffers=broadcast)
     torch.manual_seed(10 + rank)
@@ -56,22 +56,21 @@ def two_forwards(rank, make, broadcast, frozen):
     (model(first) * model(second)).square().sum().backward()
     return {
         "state": net.state_dict(),
-        "skipped": getattr(net[1], "skipped", None),
         "gradients": [p.grad for p in net.parameters()],
         "inputs": (first, second),
     }
 
 
 @pytest.mark.parametrize("broadcast", [True, False])
-@pytest.mark.parametrize("frozen", [False, True], ids=["training", "evaluating"])
-def test_two_forwards_before_a_backward(broadcast, frozen):
-    ranks = in_two_processes(two_forwards, nw.BatchNorm1d, broadcast, frozen)
+@pytest.mark.parametrize("evaluating", [False, True], ids=["training", "evaluating"])
+def test_two_forwards_before_a_backward(broadcast, evaluating):
+    ranks = in_two_processes(two_forwards, broadcast, evaluating)
     assert len(ranks) == 2
     assert not any("error" in rank for rank in ranks), ranks
     torch.testing.assert_close(ranks[0]["gradients"], ranks[1]["gradients"], rtol=0, atol=0)
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nw.BatchNorm1d(4), nn.Linear(4, 2))
-    if frozen:
+    if evaluating:
         net[1].eval()
     for rank in ranks:
         first, second = rank["inputs"]
@@ -79,7 +78,7 @@ def test_two_forwards_before_a_backward(broadcast, frozen):
     # The processes' gradients are averaged.
     torch.testing.assert_close(ranks[0]["gradients"], [p.grad for p in net.parameters()])
     for rank in ranks:
-        assert rank["state"]["1.num_batches_tracked"].item() == (0 if frozen else 2)
+        assert rank["state"]["1.num_batches_tracked"].item() == (0 if evaluating else 2)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +105,14 @@ def test_statistics_that_change_in_place_before_the_backward(make, shape, traini
     y = layer(x)
     layer.running_mean.add_(1), layer.running_var.mul_(2)
     torch.testing.assert_close(torch.autograd.grad(y.pow(3).sum(), x)[0], want, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_they_may_change_before_the_backward_of_a_compiled_layer(training):
+    layer, x = nw.BatchNorm1d(3).train(training), torch.randn(4, 3, requires_grad=True)
+    compiled, upstream = torch.compile(layer, backend="aot_eager"), torch.randn(4, 3)
+    (want,) = torch.autograd.grad(layer(x), x, upstream)
+    layer.running_mean.zero_(), layer.running_var.fill_(1)
+    y = compiled(x)
+    layer.running_mean.add_(1), layer.running_var.mul_(2)
+    torch.testing.assert_close(torch.autograd.grad(y, x, upstream)[0], want)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import normwise as nw
 import oracle
+from normwise.errors import ShapeError
 
 LAYERS = {2: nw.BatchNorm1d, 3: nw.BatchNorm1d, 4: nw.BatchNorm2d, 5: nw.BatchNorm3d}
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -23,7 +25,7 @@ LARGE = {2: (530, 130), 3: (3, 37, 700), 4: (3, 9, 51, 53), 5: (2, 5, 19, 19, 19
 def problems(draw):
     """A layer's options, and the shape, type and layout of its input."""
     dims = draw(st.sampled_from(sorted(LAYERS)))
-    small = st.tuples(st.integers(2, 5), *[st.integers(1, 5)] * (dims - 1))
+    small = st.tuples(st.integers(1, 5), *[st.integers(1, 5)] * (dims - 1))
     options = {
         "activation": draw(st.sampled_from(SMOOTH)),
         "channel_dim": draw(st.sampled_from([1, -1])),
@@ -31,7 +33,7 @@ def problems(draw):
         "eps": draw(st.sampled_from([1e-5, 1e-3, 0.5])),
         "affine": draw(st.booleans()),
         "bias": draw(st.booleans()),
-        "small_batch": "running",
+        "track_running_stats": draw(st.booleans()),
     }
     return {
         "shape": draw(small) if draw(st.integers(0, 4)) else LARGE[dims],
@@ -96,6 +98,8 @@ def test_the_layer_does_what_the_oracle_says(problem):
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, generator=generator)
     if x.numel() == x.shape[1]:
+        with pytest.raises(ShapeError, match="more than one value per channel"):
+            layer(x.movedim(1, layer.channel_dim))
         return
     y, grads = run(layer, x, residual, mask, upstream)
 
@@ -117,14 +121,15 @@ def test_the_layer_does_what_the_oracle_says(problem):
     for got, (name, (expected, size)) in zip(grads, wanted.items(), strict=True):
         if got is not None:
             check(name, got, expected, dtype, growth, size)
-    if want.count.max() > 1:
+    if want.count.max() > 1 and layer.running_mean is not None:
         share = 1.0 if layer.momentum is None else layer.momentum
         unbiased = want.var * want.count / (want.count - 1)
         size = 1 + float(torch.nan_to_num(x.double()).abs().max())
         check("mean", layer.running_mean, share * want.mean, layer.running_mean.dtype, size)
         check("var", layer.running_var, 1 - share + share * unbiased, layer.running_var.dtype, size)
-    assert not layer.skipped.any()
-    assert layer.num_batches_tracked.item() == 1
+    if layer.running_mean is not None:
+        assert not layer.skipped.any()
+        assert layer.num_batches_tracked.item() == 1
 
 
 def scale(want, weight, x):

@@ -1,8 +1,8 @@
 """Layers with PyTorch's names, signatures and state, and more to ask of them."""
 
 from normwise.nn.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from normwise.nn.contexts import pooled_statistics, suspend_statistics
 from normwise.nn.frozen import FrozenBatchNorm
-from normwise.nn.tracking import pooled_statistics, suspend_statistics
 
 __all__ = [
     "BatchNorm1d",

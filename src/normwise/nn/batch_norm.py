@@ -10,7 +10,7 @@ from normwise.nn.layer import Layer
 class BatchNorm1d(Layer, nn.BatchNorm1d):
     """Batch normalization of (N, C) or (N, C, L): ``torch.nn.BatchNorm1d`` with more to ask of it.
 
-        y = activation((x − μ)/√(σ² + ε)·γ + β + residual)
+        y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
 
     The moments of a channel are taken over N and L; with ``channel_dim=-1`` inputs are (N, L, C), or (N, C) as before.
     Everything else is as in ``BatchNorm2d``.
@@ -20,7 +20,7 @@ class BatchNorm1d(Layer, nn.BatchNorm1d):
 class BatchNorm2d(Layer, nn.BatchNorm2d):
     """Batch normalization of (N, C, H, W): ``torch.nn.BatchNorm2d`` with more to ask of it.
 
-        y = activation((x − μ)/√(σ² + ε)·γ + β + residual)
+        y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
 
     γ (``weight``), β (``bias``), μ and σ² have shape (C,); x, residual and y have one shape. State-dict keys and
     defaults are those of the torch class, so either loads the other's state. Called as ``layer(x, residual=None,
@@ -33,15 +33,15 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
         running_mean ← (1 − momentum)·running_mean + momentum·μ
         running_var  ← (1 − momentum)·running_var  + momentum·σ²·m/(m − 1)
 
-    A large ``momentum`` forgets quickly; ``momentum=None`` means 1/num_batches_tracked, the plain average over all
-    batches. It may be set between steps, of a compiled layer too. Not updated are
+    A large ``momentum`` forgets quickly; ``momentum=None`` means 1/(num_batches_tracked − skipped), the plain average
+    over the batches. It may be set between steps, of a compiled layer too. Not updated are
 
     * the statistics of a channel whose μ or σ² is not finite; ``skipped`` counts it. The output is what the formula
       says, so that a gradient scaler sees it.
     * any statistics, but for ``num_batches_tracked``, where fewer than two values count;
     * anything within ``suspend_statistics``, a ``torch.func`` transform, or a forward that runs during a backward, as
-      ``torch.utils.checkpoint`` does to repeat one (under ``torch.compile`` a compiled function that is checkpointed
-      as a whole from outside updates twice).
+      ``torch.utils.checkpoint`` does to recompute one (a compiled function that is checkpointed as a whole, from
+      outside, updates twice).
 
     **Evaluation.** μ and σ² are ``running_mean`` and ``running_var``, or, with ``track_running_stats=False``, those of
     the batch, as in training.
@@ -71,12 +71,13 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
             batch's moments are needed, with another number of channels, or with a residual or mask that does not fit.
             The statistics are untouched.
         ValueError: when called on a tensor with another number of axes.
-        InvalidArgumentError: (a ValueError) an option is none of those allowed, or two do not go together; when called
-            with an ``eps`` that is negative, or 0 in training.
+        InvalidArgumentError: (a ValueError) an option is none of those allowed, or two do not go together. When called
+            with an ``eps`` that is negative, or 0 in training, with an x that is not floating-point or a mask that is
+            not boolean.
 
     Warns:
-        MomentumWarning: once in a process, where ``momentum`` is 0.9 or more, as other libraries write what is 0.1 or
-            less here.
+        MomentumWarning: when constructed, once in a process, where ``momentum`` is 0.9 or more, as other libraries
+            write what is 0.1 or less here.
 
     ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` makes torch's own layer of this one and drops all options.
 
@@ -88,7 +89,7 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
 class BatchNorm3d(Layer, nn.BatchNorm3d):
     """Batch normalization of (N, C, D, H, W): ``torch.nn.BatchNorm3d`` with more to ask of it.
 
-        y = activation((x − μ)/√(σ² + ε)·γ + β + residual)
+        y = activation(γ·(x − μ)/√(σ² + ε) + β + residual)
 
     The moments of a channel are taken over N, D, H and W; with ``channel_dim=-1`` inputs are (N, D, H, W, C).
     Everything else is as in ``BatchNorm2d``.

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import InvalidArgumentError, SurgeryError
-from normwise.nn import tracing
+from normwise.nn import fx
 
 # What torch keeps for every module: parameters, buffers, children and hooks.
 _SHARED = [name for name, value in vars(nn.Module()).items() if isinstance(value, (dict, set))]
@@ -74,14 +74,14 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """What the layer's ``forward`` gives in evaluation, for the same arguments."""
-        call = tracing.recorded(self, args, kwargs)
+        call = fx.recorded(self, args, kwargs)
         return self._layer.forward(*args, **kwargs) if call is None else call
 
     def reset_running_stats(self) -> NoReturn:
         """Refused: the statistics are frozen."""
         raise SurgeryError(
             "the running statistics of a FrozenBatchNorm are frozen and are not reset: unfreeze the network first "
-            "(normwise.unfreeze), or leave this layer out"
+            "(normwise.unfreeze), or do not reset this layer"
         )
 
     def reset_parameters(self) -> NoReturn:

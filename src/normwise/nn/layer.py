@@ -11,24 +11,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise import ops
 from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.moments import Moments
-from normwise.nn import options, small, statistics, tracing
+from normwise.nn import direct, fx, options, statistics
+from normwise.ops import registry
 
 
 class Layer(_BatchNorm):
-    """A batch normalization whose operator is ``normwise.ops.batch_norm``.
-
-    Attributes:
-        activation: the specification of what follows, or None.
-        channel_dim: the axis of the channels, 1 or -1.
-        small_batch: what a single value per channel in training means.
-        skipped: for each channel the number of batches whose moments were not finite since the statistics were made,
-            reset or loaded; None where there are no statistics. No part of the state dict.
-    """
+    """A batch normalization whose operator is ``normwise.ops.batch_norm``; see ``BatchNorm2d``."""
 
     activation: str | None
     skipped: Tensor | None
     _pool: Moments | None
-    _momentum: Tensor | None
+    _momentum_tensor: Tensor | None
 
     def __init__(
         self,
@@ -58,14 +51,15 @@ class Layer(_BatchNorm):
     @property
     def momentum(self) -> float | None:
         """The weight of the newest batch in the running statistics, or None for 1/num_batches_tracked."""
-        return self.__dict__["momentum"]  # type: ignore[no-any-return]  # where torch's extra_repr looks for it
+        weight: float | None = self.__dict__["momentum"]  # where torch's extra_repr looks for it
+        return weight
 
     @momentum.setter
     def momentum(self, momentum: float | None) -> None:
         weight = options.check_momentum(momentum)
         self.__dict__["momentum"] = weight
         # Compiled forwards read the tensor, whose value they do not depend on.
-        self._momentum = None if weight is None else torch.tensor(weight, dtype=torch.float64, device="cpu")
+        self._momentum_tensor = None if weight is None else torch.tensor(weight, dtype=torch.float64, device="cpu")
 
     def reset_running_stats(self) -> None:
         """Reset the statistics: mean 0, variance 1, no batch seen and none skipped."""
@@ -90,52 +84,65 @@ class Layer(_BatchNorm):
 
     def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalize ``x``, add ``residual`` of the same shape, and activate, where ``mask`` is True; see the class."""
-        call = tracing.recorded(self, (x,), {"residual": residual, "mask": mask})
+        call = fx.recorded(self, (x,), {"residual": residual, "mask": mask})
         if call is not None:
             return call
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        y = small.forward(self, x) if residual is None and mask is None else None
+        y = direct.forward(self, x) if residual is None and mask is None else None
         if y is not None:
             return y
-        if self._takes_population(x):
+        if not registry.is_jit_traced():  # where sizes are tensors
+            self._check(x)
+        if self._uses_running_statistics(x):
             return self._normalize(x, residual, mask)
         batch = ops.batch_norm(x, self.weight, self.bias, residual=residual, mask=mask, **self._options())
-        if statistics.counts(self):
+        if statistics.should_update(self):
             statistics.update(self, batch.moments)
         return batch.y
 
     def _options(self) -> dict[str, Any]:
         return {"eps": self.eps, "activation": self.activation, "channel_dim": self.channel_dim}
 
-    def _takes_population(self, x: Tensor) -> bool:
-        """Whether the moments are the running statistics; refuses what neither they nor those of the batch can do."""
-        mean, evaluating = self.running_mean, not self.training
-        if evaluating and mean is not None and torch._C._get_tracing_state() is not None:  # where sizes are tensors
-            return True
-        channels = x.shape[self.channel_dim]
-        if not self.eps > 0 and (self.training or not self.eps == 0):
-            raise InvalidArgumentError(f"eps must be positive, got {self.eps}; it is added to the variance, try 1e-5")
+    def _uses_running_statistics(self, x: Tensor) -> bool:
+        if self.running_mean is None or not self.training:
+            return self.running_mean is not None
+        return self.small_batch == "running" and x.numel() == x.shape[self.channel_dim]
+
+    def _check(self, x: Tensor) -> None:
+        """Refuse what cannot be normalized, before anything has changed."""
+        mean, channels = self.running_mean, x.shape[self.channel_dim]
         if mean is not None and mean.shape[0] != channels:
             raise ShapeError(
                 f"expected {mean.shape[0]} channels on axis {self.channel_dim}, got x of shape {tuple(x.shape)}; "
                 f"give x that many channels or make the layer with num_features={channels}"
             )
-        if mean is not None and evaluating:
-            return True
-        if x.numel() != channels:
-            return False
-        if mean is None or self.small_batch == "error":
-            raise ShapeError(
-                f"expected more than one value per channel when training, got x of shape {tuple(x.shape)}: a single "
-                "value has no variance; use a larger batch, drop the last one (drop_last=True), call eval() first, or "
-                "make the layer with small_batch='running', which then takes the running statistics"
+        if self.training and not self.eps > 0:
+            raise InvalidArgumentError(
+                f"eps must be positive when training, got {self.eps}; it is added to the variance, try 1e-5"
             )
-        return True
+        if x.numel() == channels and not self._uses_running_statistics(x):
+            raise ShapeError(self._single_value(x))
+
+    def _single_value(self, x: Tensor) -> str:
+        """The sentence for a single value per channel."""
+        got = f"got x of shape {tuple(x.shape)}: a single value has no variance; use a larger batch"
+        if self.running_mean is None:
+            return (
+                f"expected more than one value per channel where there are no running statistics, {got}, or make the "
+                "layer with track_running_stats=True and call eval()"
+            )
+        return (
+            f"expected more than one value per channel when training, {got}, drop the last one (drop_last=True), call "
+            "eval() first, or make the layer with small_batch='running', which then takes the running statistics"
+        )
 
     def _normalize(self, x: Tensor, residual: Tensor | None, mask: Tensor | None) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if mean is None or var is None:
-            raise InvalidArgumentError("running_mean and running_var must both be tensors or both be None")
+            raise InvalidArgumentError(
+                "running_mean and running_var must both be tensors or both be None, got running_var=None; set both, or "
+                "make the layer with track_running_stats=False"
+            )
         return ops.normalize(x, mean, var, self.weight, self.bias, residual=residual, mask=mask, **self._options())
 
     def extra_repr(self) -> str:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from normwise.nn.layer import Layer
 
 
-def counts(layer: Layer) -> bool:
+def should_update(layer: Layer) -> bool:
     """Whether this forward of ``layer`` is one that its running statistics should see.
 
     That is a forward in training, unless it runs within a ``torch.func`` transform or a backward: what runs there is a
-    forward that ``torch.utils.checkpoint`` repeats, whose first run was seen, or one that a backward hook asked for,
-    which looks the same. While ``torch.compile`` traces, which repeats operators and not forwards, every forward
-    counts.
+    forward that ``torch.utils.checkpoint`` recomputes, whose first run was seen, or one that a backward hook asked
+    for, which looks the same. While ``torch.compile`` traces, which recomputes operators and not forwards, every
+    forward is seen.
     """
     return (
         layer.training
@@ -40,9 +40,9 @@ def update(layer: Layer, batch: Moments) -> None:
         running ← (1 − momentum)·running + momentum·batch
 
     where a ``momentum`` of None stands for 1/(num_batches_tracked − skipped), which makes ``running`` the plain average
-    over the batches, and for 0 where the layer has no such counter. A channel whose moments are not finite keeps its
-    statistics, and ``skipped`` counts it. A channel with fewer than two values, which have no unbiased variance, keeps
-    its statistics too. Buffers change in place; nothing waits for a value on another device.
+    over the batches that were finite, and for 0 where the layer has no such counter. A channel whose moments are not
+    finite keeps its statistics, and ``skipped`` counts it. A channel with fewer than two values, which have no unbiased
+    variance, keeps its statistics too. Buffers change in place; nothing waits for a value on another device.
     """
     if layer._pool is not None:
         layer._pool = moments.merge(layer._pool, batch)
@@ -65,17 +65,19 @@ def _update(layer: Layer, running_mean: Tensor, running_var: Tensor, batch: Mome
         layer.num_batches_tracked.add_(1)
     if layer.skipped is not None:
         layer.skipped.add_(enough & ~finite)
-    momentum = _momentum(layer, batch.mean)
+    momentum = _weight(layer, batch.mean)
     for running, value in pairs:
         new = moments.running(running.to(value.dtype), value, momentum)
         running.copy_(torch.where(enough & finite, new, running))
 
 
-def _momentum(layer: Layer, like: Tensor) -> float | Tensor:
+def _weight(layer: Layer, like: Tensor) -> float | Tensor:
     """The weight of this batch: a tensor where it may differ between calls of what is compiled."""
     batches, skipped = layer.num_batches_tracked, layer.skipped
-    if layer._momentum is not None:
-        return layer._momentum.to(like) if torch.compiler.is_compiling() else layer.momentum or 0.0
+    if torch.compiler.is_compiling() and layer._momentum_tensor is not None:
+        return layer._momentum_tensor.to(like)
+    if layer.momentum is not None:
+        return layer.momentum
     if batches is None:
         return 0.0
     return moments.cumulative_momentum(batches if skipped is None else batches - skipped, like.dtype)

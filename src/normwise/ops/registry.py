@@ -57,7 +57,7 @@ def choose(
     """
     if impl == "auto":
         by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
-        if _is_exported():
+        if is_exported():
             return "reference" if training or not by_torch else "torch"
         if not (by_torch and plain and _is_small(x, channel_dim)) and _by_cpu(x, training, plain) is None:
             return "cpu"
@@ -99,7 +99,7 @@ def explain(
     plain = is_plain(x, mask)
     chosen = choose(x, mask, channel_dim, groups, impl, training, plain)
     found = _obstacles(x, mask, channel_dim, groups, training, plain)
-    reasons = {name: obstacle or _disadvantage(name, x) for name, obstacle in found.items()}
+    reasons = {name: obstacle or _disadvantage(name) for name, obstacle in found.items()}
     why = "it was asked for" if impl != "auto" else _advantage(chosen, x, reasons)
     return Explanation(chosen, why, {name: reason for name, reason in reasons.items() if name != chosen})
 
@@ -133,9 +133,9 @@ def _obstacles(
     return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
 
 
-def _is_exported() -> bool:
+def is_exported() -> bool:
     """Whether this call becomes part of an exported program."""
-    return torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None
+    return torch.compiler.is_exporting() or is_jit_traced()
 
 
 def _is_small(x: Tensor, channel_dim: int) -> bool:
@@ -160,14 +160,17 @@ def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:
     return f"no other can run: {reasons['cpu']}"
 
 
-def _disadvantage(name: str, x: Tensor) -> str:
-    if _is_exported() and name != "reference":
-        return "what is exported should run where there is no normwise, and change nothing in place"
+def _disadvantage(name: str) -> str:
     if name == "cpu":
         return f"up to {SMALL:,} elements, or {SMALL_ROWS:,} where channels lie side by side, calling it costs more"
     if name == "torch":
         return "it reads and writes the tensor more often, and adds up float32 serially in channels_last"
     return "it is the slowest: plain torch, one pass per operation"
+
+
+def is_jit_traced() -> bool:
+    """Whether ``torch.jit`` traces: sizes are tensors then, and are not to be looked at."""
+    return torch._C._get_tracing_state() is not None
 
 
 _PLAIN = frozenset({Tensor, nn.Parameter, type(None)})
@@ -178,6 +181,6 @@ def is_plain(*tensors: Tensor | None) -> bool:
     return (
         not torch.compiler.is_compiling()
         and not torch._C._len_torch_dispatch_stack()
-        and torch._C._get_tracing_state() is None
+        and not is_jit_traced()
         and _PLAIN.issuperset(map(type, tensors))
     )

@@ -25,10 +25,10 @@ def freeze(
     skip: Skip = (),
     inplace: bool = False,
 ) -> Surgery:
-    """Stop the batch normalizations of a network from changing, whatever ``train()`` says.
+    """Keep the statistics of batch normalizations, their weight and bias, or both, from changing.
 
-    ``requires_grad_(False)`` does not stop running statistics, and ``train()`` undoes ``eval()``; this does neither.
-    The network computes what it would with its batch normalizations in evaluation. ``unfreeze`` undoes it.
+    Unlike ``requires_grad_(False)`` this stops the running statistics; unlike ``eval()`` it is not undone by
+    ``train()``. With frozen ``statistics`` the layers compute what they compute in evaluation. ``unfreeze`` undoes it.
 
     Args:
         model: the network. It is not modified unless ``inplace``.
@@ -157,10 +157,11 @@ def _unfrozen(name: str, layer: nn.Module) -> Change:
 
 def _listed(layer: nn.Module, parts: set[str]) -> str:
     """For example "statistics, weight and bias"."""
-    words = (["statistics"] if "statistics" in parts else []) + (
-        list(parameters.own(layer)) if "affine" in parts else []
-    )
-    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
+    words = ["statistics"] if "statistics" in parts else []
+    if "affine" in parts:
+        words += parameters.own(layer)
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _refuse_compiled(model: nn.Module, verb: str) -> None:

@@ -13,7 +13,7 @@ Skip = Sequence[str] | Callable[[str, nn.Module], bool]
 
 
 def skipper(network: nn.Module, skip: Skip) -> Callable[[str, nn.Module], bool]:
-    """Whether to skip the module of a dotted name.
+    """The predicate ``wanted(name, module)`` that ``skip`` stands for.
 
     Raises:
         SurgeryError: ``skip`` names nothing.

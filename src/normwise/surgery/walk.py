@@ -13,7 +13,7 @@ Slot = tuple[nn.Module, str]
 
 
 def duplicate(model: nn.Module) -> nn.Module:
-    """A deep copy, also of lazy layers that have seen no batch, whose buffers torch does not copy."""
+    """A deep copy, also of lazy layers that have seen no batch, whose buffers ``copy.deepcopy`` cannot copy."""
     lazy = [buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer)]
     copies = [UninitializedBuffer(device=each.device, dtype=each.dtype) for each in lazy]  # type: ignore[call-arg]
     return copy.deepcopy(model, {id(old): new for old, new in zip(lazy, copies, strict=True)})

@@ -376,8 +376,8 @@ def test_four_five_six(impl):
         ),
         ({"impl": "torch", "mask": torch.ones(4, 5).bool()}, InvalidArgumentError, "it takes no mask"),
         ({"impl": "torch", "channel_dim": 0}, InvalidArgumentError, "axis 1 or the last, got channel_dim=0"),
-        ({"eps": -1.0}, InvalidArgumentError, "eps must not be negative, got -1.0"),
-        ({"eps": float("nan")}, InvalidArgumentError, "eps must not be negative, got nan"),
+        ({"eps": -1.0}, InvalidArgumentError, "eps must be positive, got -1.0"),
+        ({"eps": float("nan")}, InvalidArgumentError, "eps must be positive, got nan"),
         ({"impl": "torch", "x": torch.zeros(1, 3)}, InvalidArgumentError, "more than one value per channel"),
     ],
 )

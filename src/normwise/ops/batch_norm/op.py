@@ -68,10 +68,8 @@ def batch_norm(
     Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
     arXiv:1705.08741.
     """
-    channel_dim = _check(x, weight, bias, residual, mask, channel_dim)
+    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps)
     _check_groups(x, channel_dim, groups)
-    if not eps >= 0:
-        raise InvalidArgumentError(f"eps must not be negative, got {eps}; it is added to the variance, try 1e-5")
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
     plain = registry.is_plain(x, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
@@ -146,15 +144,16 @@ def normalize(
 
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
-    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, mean=mean, var=var)
+    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps, mean=mean, var=var)
     mask = None if mask is None else _full_mask(mask, x, channel_dim)
     plain = registry.is_plain(x, mean, var, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, 1, impl, False, plain)
-    if plain and torch.is_grad_enabled():  # by whom they may be kept
-        mean, var = mean.detach().clone(), var.detach().clone()
+    mean, var = mean.detach(), var.detach()
+    if torch.is_grad_enabled() and not registry.is_exported():  # autograd keeps them, and a layer's buffers may change
+        mean, var = mean.clone(), var.clone()
     if chosen == "cpu":
         function: Any = NormalizeFunction.apply if torch.is_grad_enabled() else normalized
-        tensors = map(in_memory, (x, weight, bias, residual, mask, mean.detach(), var.detach()))
+        tensors = map(in_memory, (x, weight, bias, residual, mask, mean, var))
         return function(*tensors, eps, activation, channel_dim)  # type: ignore[no-any-return]
     options: dict[str, Any] = {
         "eps": eps,
@@ -174,12 +173,15 @@ def _check(
     residual: Tensor | None,
     mask: Tensor | None,
     channel_dim: int,
+    eps: float,
     **moments: Tensor,
 ) -> int:
     """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
     channel_dim = registry.channel_axis(x, channel_dim)
-    if torch._C._get_tracing_state() is not None:  # by torch.jit, where sizes are tensors
+    if registry.is_jit_traced():
         return channel_dim
+    if not eps >= 0:
+        raise InvalidArgumentError(f"eps must be positive, got {eps}; it is added to the variance, try 1e-5")
     shape, device = (x.shape[channel_dim],), x.device
     for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
         if vector is not None:

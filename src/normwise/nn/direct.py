@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def forward(layer: Layer, x: Tensor) -> Tensor | None:
-    """Activation(BN(x)), and the running statistics updated; None, and nothing done, where this way does not lead."""
+    """Activation(BN(x)), and the running statistics updated; None, with nothing done, where more must be decided."""
     buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
     mean, var = buffers.get("running_mean"), buffers.get("running_var")
     batches, skipped = buffers.get("num_batches_tracked"), buffers.get("skipped")
@@ -40,7 +40,7 @@ def _fits(layer: Layer, x: Tensor, mean: Tensor) -> bool:
     size, channels, dtype, parameters = x.numel(), x.shape[1], mean.dtype, layer._parameters
     if not channels < size <= registry.SMALL or channels != mean.shape[0] or x.dtype is not dtype or not x.is_cpu:
         return False
-    if layer._pool is not None or layer.channel_dim != 1 or not layer.eps > 0 or not statistics.counts(layer):
+    if layer._pool is not None or layer.channel_dim != 1 or not layer.eps > 0 or not statistics.should_update(layer):
         return False
     if "weight" not in parameters or "bias" not in parameters:  # but parametrized
         return False

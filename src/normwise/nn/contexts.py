@@ -56,15 +56,15 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
     Each forward normalizes with its own moments; when the body ends, the moments of all, merged exactly
     (``normwise.moments.merge``), update the statistics once. They then are what one forward of the concatenated batch
     would have made them, up to rounding, given that the layer's inputs are the same. A channel that was not finite in
-    one forward counts as skipped for the whole. A layer that did not run changes nothing. Where the body raises, no
+    one forward is skipped for the whole. A layer that did not run changes nothing. Where the body raises, no
     statistics change.
 
     Args:
         model: a network with batch normalization, or one such layer.
 
     Raises:
-        InvalidArgumentError: there is no batch normalization of normwise in it, one of torch's that would update its
-            statistics by itself, or one that is being pooled already.
+        InvalidArgumentError: there is no batch normalization in it, or one of torch's that would update its statistics
+            by itself, or one that is being pooled already.
     """
     layers = [layer for layer in _layers(model) if isinstance(layer, Layer)]
     _check_pool(model, layers)
@@ -96,7 +96,10 @@ def _check_pool(model: nn.Module, layers: list[Layer]) -> None:
     foreign = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and not isinstance(module, Layer)
+        if isinstance(module, _BatchNorm)
+        and module.training
+        and module.track_running_stats
+        and not isinstance(module, Layer)
     ]
     if foreign:
         raise InvalidArgumentError(
