@@ -1,8 +1,10 @@
-"""What the options of a layer cost: forward and backward with one thing and without it, in turn."""
+"""What the options of a layer cost: forward and backward with one thing and without it, in turn.
+
+The peer is what an option is compared with, so that a ratio below 1 is what it costs.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import normwise as nw
+from benchmarks.pair import Pair, seconds
 
 ROUNDS = 20  # pairs for each that is asked for: a call takes milliseconds
 TINY, LARGE, TOKENS = (60, 100), (32, 64, 56, 56), (32, 196, 384)
@@ -71,28 +74,24 @@ def transposed(shape: Sequence[int]) -> Way:
 
 def pairs(
     shape: Sequence[int], peer: Callable[[Sequence[int]], Way], own: Callable[[Sequence[int]], Way]
-) -> Callable[[int], Iterator[tuple[float, float]]]:
-    """Seconds of the peer's forward and backward, and of ours."""
+) -> Callable[[int], Iterator[Pair]]:
+    """``ROUNDS``·n pairs of the forwards and backwards of two ways."""
 
-    def measure(n: int) -> Iterator[tuple[float, float]]:
+    def measure(n: int) -> Iterator[Pair]:
         torch.set_num_threads(1)
         x, upstream = torch.randn(*shape).requires_grad_(), torch.randn(*shape)
-        ways = peer(shape), own(shape)
+        steps = [step(way(shape), x, upstream) for way in (peer, own)]
         calls = max(1, 2_000_000 // x.numel())
-        for way in ways:
-            _seconds(way, x, upstream, calls)
+        for each in steps:
+            seconds(each, calls)
         for _ in range(ROUNDS * n):
-            theirs, mine = (_seconds(way, x, upstream, calls) for way in ways)
-            yield theirs, mine
+            yield Pair(*(seconds(each, calls) for each in steps))
 
     return measure
 
 
-def _seconds(way: Way, x: Tensor, upstream: Tensor, calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        torch.autograd.grad(way.forward(x), [x, *way.parameters], upstream)
-    return time.perf_counter() - start
+def step(way: Way, x: Tensor, upstream: Tensor) -> Callable[[], object]:
+    return lambda: torch.autograd.grad(way.forward(x), [x, *way.parameters], upstream)
 
 
 CASES = {

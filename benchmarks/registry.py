@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import layers as cost
+from benchmarks import layers
+from benchmarks.pair import Pair, seconds
 from normwise.lab import networks, runner
 from normwise.lab.data import Data, Scaling, load
 from normwise.lab.job import Job
@@ -25,20 +25,8 @@ STEPS = 10_000  # the default on the digits
 ARMS = ("plain", "bn")
 
 
-class Pair(NamedTuple):
-    """Seconds of the peer and of ours, measured one right after the other."""
-
-    peer: float
-    ours: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times faster ours was."""
-        return self.peer / self.ours
-
-
 class Benchmark(NamedTuple):
-    """What is compared with what, the function that measures ``n`` pairs, and which ledger the ratios go to."""
+    """What is compared with what, a function of ``n`` that measures pairs, and which ledger the ratios go to."""
 
     question: str
     measure: Callable[[int], Iterator[Pair]]
@@ -59,8 +47,8 @@ def loop(arm: str, data: str) -> Callable[[int], Iterator[Pair]]:
         for _ in range(n):
             with tempfile.TemporaryDirectory() as directory:
                 ours, loaded = job(arm, data, directory)
-                peer = _seconds(lambda: _plain_loop(ours, loaded))  # noqa: B023 - called at once
-                yield Pair(peer, _seconds(lambda: train(ours, loaded)))  # noqa: B023
+                peer = seconds(lambda: _plain_loop(ours, loaded))  # noqa: B023 - called at once
+                yield Pair(peer, seconds(lambda: train(ours, loaded)))  # noqa: B023
 
     return measure
 
@@ -97,7 +85,7 @@ def _two_runs(*, workers: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         jobs = [job("bn", "digits", directory, seed, steps=STEPS) for seed in range(2)]
         runs, data = [run for run, _ in jobs], jobs[0][1]
-        return _seconds(lambda: runner.run_all(runs, data, workers=workers, on_progress=lambda index, step: None))
+        return seconds(lambda: runner.run_all(runs, data, workers=workers, on_progress=lambda index, step: None))
 
 
 def watching(arm: str, data: str, steps: int) -> Callable[[int], Iterator[Pair]]:
@@ -113,16 +101,6 @@ def watching(arm: str, data: str, steps: int) -> Callable[[int], Iterator[Pair]]
                 yield Pair(timing[-1]["seconds"], sum(line.get("train", 0.0) for line in timing))
 
     return measure
-
-
-def _paired(measure: Callable[[int], Iterator[tuple[float, float]]]) -> Callable[[int], Iterator[Pair]]:
-    return lambda n: (Pair(*seconds) for seconds in measure(n))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 BENCHMARKS = {
@@ -142,9 +120,9 @@ BENCHMARKS = {
     **{
         f"layer-{name}": Benchmark(
             f"{question}, forward and backward, {'x'.join(map(str, shape))}, one thread",
-            _paired(cost.pairs(shape, peer, own)),
+            layers.pairs(shape, peer, ours),
             "layer",
         )
-        for name, (question, shape, peer, own) in cost.CASES.items()
+        for name, (question, shape, peer, ours) in layers.CASES.items()
     },
 }
