@@ -102,3 +102,12 @@ def test_randomize_leaves_no_default_and_adds_nothing(entry):
 def test_describe_names_a_shared_module_once():
     assert [name for name, kind in describe(Shared()) if kind == "ReLU"] == ["act"]
     assert describe(NormAct(2)) == [("", "NormAct"), ("act", "ReLU")]
+
+
+def test_the_branching_network_takes_either_branch():
+    network, x = randomize(ZOO["branching"].make()).eval(), ZOO["branching"].example()
+    seen = []
+    network.plain.register_forward_pre_hook(lambda block, args: seen.append(bool((args[0] >= 0).all())))
+    network(x.abs())
+    network(-x.abs())
+    assert seen == [True, False]
