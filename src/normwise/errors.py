@@ -2,6 +2,7 @@
 
     NormwiseError
     ├── InvalidArgumentError (ValueError)       a layer, an operator or a surgery was asked for what does not exist
+    │   └── TensorError (RuntimeError)          a tensor is of a type, or on a device, that does not fit
     ├── ShapeError (ValueError, RuntimeError)   a tensor does not have the shape that a layer or an operator needs
     ├── SurgeryError (ValueError)               a network cannot be changed in the way that was asked
     ├── RequestError (ValueError)               a command or a study was asked for wrongly; the command exits with 2
@@ -26,6 +27,10 @@ class NormwiseError(Exception):
 
 class InvalidArgumentError(NormwiseError, ValueError):
     """A layer, an operator or a surgery was asked for something that does not exist."""
+
+
+class TensorError(InvalidArgumentError, RuntimeError):
+    """A tensor is of a type, or on a device, that the layer or operator cannot take."""
 
 
 class ShapeError(NormwiseError, ValueError, RuntimeError):

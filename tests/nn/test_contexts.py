@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -47,6 +48,30 @@ def test_suspension_nests_and_ends_with_an_exception():
     assert net[1].num_batches_tracked.item() == net[3].num_batches_tracked.item() == 0
     net(x)
     assert net[1].num_batches_tracked.item() == 1
+
+
+def test_contexts_that_overlap_end_with_the_last():
+    layer, x = nw.BatchNorm1d(3), torch.randn(5, 3)
+    first, second = nw.suspend_statistics(layer), nw.suspend_statistics(layer)
+    first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None)
+    layer(x)
+    second.__exit__(None, None, None)
+    assert layer.num_batches_tracked.item() == 0
+    layer(x)
+    assert layer.num_batches_tracked.item() == 1
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_is_not_in_the_pool_of_the_original(clone):
+    layer, x = nw.BatchNorm1d(3), torch.randn(5, 3)
+    with nw.pooled_statistics(layer):
+        twin = clone(layer)
+        twin(x)
+        assert twin.num_batches_tracked.item() == 1
+    with nw.pooled_statistics(twin):
+        twin(x)
+    assert twin.num_batches_tracked.item() == 2
 
 
 def test_evaluation_and_layers_without_statistics_are_as_before_within():

@@ -47,6 +47,11 @@ def test_it_is_taken_where_nothing_more_must_be_decided():
     assert taken(nw.BatchNorm1d(4).double(), torch.randn(6, 4).double())
 
 
+def with_weight(layer, weight):
+    layer.weight.data = weight
+    return layer
+
+
 class Wrapped(torch.Tensor):
     pass
 
@@ -64,6 +69,8 @@ ELSEWHERE = {
     "eps": (nw.BatchNorm1d(4, eps=0.0), torch.randn(6, 4)),
     "subclass": (nw.BatchNorm1d(4), torch.randn(6, 4).as_subclass(Wrapped)),
     "parametrized": (nn.utils.parametrizations.weight_norm(nw.BatchNorm2d(4), dim=None), torch.randn(6, 4, 2, 2)),
+    "a weight of another size": (with_weight(nw.BatchNorm1d(4), torch.ones(1)), torch.randn(6, 4)),
+    "no weights": (with_weight(nw.BatchNorm1d(4), torch.ones(0)), torch.randn(6, 4)),
     "another device": (nw.BatchNorm1d(4, device="meta"), torch.randn(6, 4, device="meta")),
 }
 

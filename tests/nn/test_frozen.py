@@ -420,7 +420,7 @@ def test_fx_traces_keywords():
             self.norm = frozen_2d(activation="relu")
 
         def forward(self, x):
-            return self.norm(residual=x, x=x)
+            return self.norm(residual=x, input=x)
 
     net, x = Residual(), torch.randn(4, 3, 2, 2)
     same_bits(torch.fx.symbolic_trace(net)(x), net(x))

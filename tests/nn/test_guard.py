@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -106,11 +107,17 @@ def test_statistics_of_a_type_that_cannot_hold_the_variance_are_left_alone():
     assert layer.skipped.tolist() == [1, 0]
 
 
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+
+
+# What the compiler itself does with deprecated parts of torch.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=NEEDS_COMPILER)])
 @pytest.mark.parametrize("momentum", [0.1, None])
-def test_compiled_too(momentum):
+def test_a_compiled_layer_is_guarded_too(momentum, backend):
     layer = nw.BatchNorm1d(3, momentum=momentum)
     eager = copy.deepcopy(layer)
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
     for value in (1.0, float("nan"), 2.0):
         x = torch.randn(9, 3)
         x[0, 1] *= value

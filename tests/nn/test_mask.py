@@ -10,6 +10,7 @@ from torch import nn
 
 import normwise as nw
 from normwise.errors import InvalidArgumentError, ShapeError
+from normwise.nn import statistics
 
 PADDING = {"zeros": 0.0, "large": 1e30, "nan": float("nan"), "inf": float("inf")}
 # Two ways to add up a few hundred float64 values of about 1.
@@ -108,7 +109,17 @@ def test_too_few_values_to_have_a_variance_leave_the_statistics(kept):
     (grad,) = torch.autograd.grad(y, x, torch.randn(5, 3))
     assert not grad.any()
     assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0] * 3, [1] * 3)
-    assert (layer.num_batches_tracked.item(), layer.skipped.tolist()) == (1, [0] * 3)
+    assert (layer.num_batches_tracked.item(), layer.skipped.tolist()) == (0, [0] * 3)
+
+
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "torch"])
+def test_a_batch_of_which_too_little_counts_does_not_weigh_in_the_plain_average(kernel, monkeypatch):
+    if not kernel:
+        monkeypatch.setattr(statistics.cpu, "can_update", lambda *_: False)
+    layer, other, x = nw.BatchNorm1d(3, momentum=None), nw.BatchNorm1d(3, momentum=None), torch.randn(5, 3) + 9
+    layer(torch.randn(5, 3), mask=torch.arange(5) < 1)
+    layer(x), other(x)
+    torch.testing.assert_close(layer.state_dict(), other.state_dict())
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -97,7 +97,7 @@ def test_it_can_be_silenced_and_smaller_ones_do_not_warn(unwarned):
     nw.BatchNorm1d(3).momentum = 1.0  # as those do who average statistics
 
 
-@pytest.mark.parametrize("momentum", [-0.1, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("momentum", [-0.1, 1.5, float("nan"), float("inf"), "large"])
 def test_no_weight_is_an_error_in_construction_and_later(momentum):
     with pytest.raises(InvalidArgumentError, match="momentum must be between 0 and 1 or None, got"):
         nw.BatchNorm1d(3, momentum=momentum)

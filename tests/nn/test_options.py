@@ -12,7 +12,7 @@ from torch import nn
 
 import normwise as nw
 import oracle
-from normwise.errors import InvalidArgumentError, ShapeError
+from normwise.errors import InvalidArgumentError, ShapeError, TensorError
 
 OPTIONS = {
     "activation": {"activation": "gelu"},
@@ -205,3 +205,36 @@ def test_explain_says_where_it_cannot():
         "cpu": "it needs float32, float64 or bfloat16, got float16",
         "torch": "it takes no mask",
     }
+
+
+@pytest.mark.parametrize("make", [nw.BatchNorm1d, nn.BatchNorm1d])
+@pytest.mark.parametrize("size", [0, 1, 3, 8])
+def test_a_weight_of_another_size_is_a_runtime_error(make, size):
+    layer = make(4)
+    layer.weight = nn.Parameter(torch.ones(size))
+    with pytest.raises(RuntimeError, match="weight"):
+        layer(torch.randn(6, 4))
+
+
+def test_a_layer_that_knows_only_its_number_of_features_asks_for_them():
+    with pytest.raises(ShapeError, match=r"expected 3 channels on axis 1, got x of shape \(6, 5\)"):
+        nw.BatchNorm1d(3, affine=False, track_running_stats=False)(torch.randn(6, 5))
+
+
+@pytest.mark.parametrize("make", [nw.BatchNorm1d, nn.BatchNorm1d])
+@pytest.mark.parametrize("x", [torch.ones(6, 4).int(), torch.ones(6, 4, dtype=torch.cfloat)], ids=["int", "complex"])
+def test_a_type_that_cannot_be_normalized_is_a_runtime_error(make, x):
+    with pytest.raises(RuntimeError):
+        make(4)(x)
+
+
+@pytest.mark.parametrize("make", [nw.BatchNorm1d, nn.BatchNorm1d])
+def test_the_input_may_be_named_as_torch_names_it(make):
+    assert make(4)(input=torch.randn(6, 4)).shape == (6, 4)
+
+
+def test_a_mask_that_is_no_tensor_and_an_activation_that_is_no_name_are_errors():
+    with pytest.raises(TensorError, match="mask must be a boolean tensor, got list"):
+        nw.BatchNorm1d(4)(torch.randn(3, 4), mask=[True, False, True])
+    with pytest.raises(InvalidArgumentError, match="written as a string such as 'relu', got 3"):
+        nw.BatchNorm1d(4, activation=3)

@@ -129,7 +129,7 @@ def test_the_layer_does_what_the_oracle_says(problem):
         check("var", layer.running_var, 1 - share + share * unbiased, layer.running_var.dtype, size)
     if layer.running_mean is not None:
         assert not layer.skipped.any()
-        assert layer.num_batches_tracked.item() == 1
+        assert layer.num_batches_tracked.item() == (want.count.max() > 1)
 
 
 def scale(want, weight, x):

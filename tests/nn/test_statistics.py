@@ -94,17 +94,36 @@ def test_odd_buffers_are_updated_as_well(name, odd):
 def test_a_variance_of_another_size_is_an_error():
     layer = nw.BatchNorm1d(3)
     layer.running_var = torch.ones(2)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match=r"running_mean and running_var must have one shape"):
         layer(torch.randn(9, 3))
+    assert layer.num_batches_tracked.item() == 0
 
 
 @PATHS
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_batch_without_variance_only_counts(count, kernel):
+def test_a_batch_without_variance_changes_nothing(count, kernel):
     layer = nw.BatchNorm1d(1)
     statistics.update(layer, batch(5 * count, 0, count))
-    assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 1)
+    assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 0)
     assert layer.skipped.item() == 0
+
+
+def test_a_batch_without_values_only_counts_as_in_torch():
+    layer = nw.BatchNorm1d(1)
+    statistics.update(layer, None)
+    assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (9, 3, 8000)], ids=["small", "large"])
+@pytest.mark.parametrize("make", [nw.BatchNorm1d, nn.BatchNorm1d])
+def test_a_layer_that_was_made_smaller_trains(make, shape):
+    layer, fresh = make(8), make(3)
+    layer.num_features = 3
+    for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+        tensor.data = tensor.data[:3].clone()
+    x = torch.randn(shape)
+    layer(x), fresh(x)
+    torch.testing.assert_close(layer.state_dict(), fresh.state_dict(), rtol=0, atol=0)
 
 
 def test_a_layer_without_statistics_has_nothing_to_update():

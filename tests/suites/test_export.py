@@ -101,6 +101,19 @@ def test_torch_export_in_training_mode_updates_the_statistics(name, strict):
     close({key: state[key] for key in layer.state_dict()}, layer.state_dict())
 
 
+@NAMES
+@STRICT
+def test_torch_export_in_training_mode_with_any_batch_size(name, strict):
+    layer, x, residual = problem(name)
+    twin, sizes = copy.deepcopy(layer).train(), {0: Dim("batch", min=2)}
+    program = torch.export.export(layer.train(), (x, residual), dynamic_shapes=(sizes, sizes), strict=strict).module()
+    for size in (2, 30, 3000):
+        x, residual = (torch.randn(size, *x.shape[1:]) for _ in range(2))
+        close(program(x, residual), twin(x, residual))
+    state = program.state_dict()
+    close({key: state[key] for key in twin.state_dict()}, twin.state_dict())
+
+
 @exports
 @NAMES
 def test_onnx(name):

@@ -38,7 +38,7 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
 
     * the statistics of a channel whose μ or σ² is not finite; ``skipped`` counts it. The output is what the formula
       says, so that a gradient scaler sees it.
-    * any statistics, but for ``num_batches_tracked``, where fewer than two values count;
+    * anything where fewer than two values count, but for ``num_batches_tracked`` on an empty batch, as in torch;
     * anything within ``suspend_statistics``, a ``torch.func`` transform, or a forward that runs during a backward, as
       ``torch.utils.checkpoint`` does to recompute one (a compiled function that is checkpointed as a whole, from
       outside, updates twice).
@@ -60,7 +60,8 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
             names), or None.
         channel_dim: the axis of the channels: 1, or -1 for (N, H, W, C).
         small_batch: what to do in training with a single value per channel, which has no variance: ``"error"``, or
-            ``"running"`` to normalize with the running statistics, as in evaluation, and leave them alone.
+            ``"running"`` to normalize with the running statistics, as in evaluation, and leave them alone. (Within a
+            checkpoint those of the recomputation count, so nothing else should update them in between.)
 
     Attributes:
         skipped: for each channel the number of batches whose moments were not finite, since the statistics were made,
@@ -72,8 +73,8 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
             The statistics are untouched.
         ValueError: when called on a tensor with another number of axes.
         InvalidArgumentError: (a ValueError) an option is none of those allowed, or two do not go together. When called
-            with an ``eps`` that is negative, or 0 in training, with an x that is not floating-point or a mask that is
-            not boolean.
+            with an ``eps`` that is negative, or 0 in training. TensorError (a RuntimeError too): an x that is not
+            floating-point, a mask that is not boolean, tensors on different devices.
 
     Warns:
         MomentumWarning: when constructed, once in a process, where ``momentum`` is 0.9 or more, as other libraries

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import weakref
 from collections.abc import Iterator
 
 import torch
@@ -23,8 +25,8 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
         with normwise.suspend_statistics(net):
             loss = criterion(net(x), target)    # normalizes with the batch's moments, in training
 
-    Outputs, gradients and everything else are as without it. It works for torch's layers too, may be nested, and ends
-    when the body raises. Copies that are made inside stay suspended.
+    Outputs, gradients and everything else are as without it. It works for torch's layers too, may be nested or overlap,
+    and ends when the body raises. Copies that are made inside stay suspended.
 
     Args:
         model: a network with batch normalization, or one such layer.
@@ -33,14 +35,34 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
         InvalidArgumentError: there is no batch normalization in it.
     """
     layers = _layers(model)
-    before = [layer.track_running_stats for layer in layers]
     try:
         for layer in layers:
-            layer.track_running_stats = False
+            _suspend(layer)
         yield
     finally:
-        for layer, tracked in zip(layers, before, strict=True):
-            layer.track_running_stats = tracked
+        for layer in layers:
+            _resume(layer)
+
+
+_LOCK = threading.Lock()
+_SUSPENDED: weakref.WeakKeyDictionary[_BatchNorm, tuple[int, bool]] = weakref.WeakKeyDictionary()
+"""How many contexts suspend a layer, and what ``track_running_stats`` was before the first."""
+
+
+def _suspend(layer: _BatchNorm) -> None:
+    with _LOCK:
+        contexts, before = _SUSPENDED.get(layer, (0, layer.track_running_stats))
+        _SUSPENDED[layer] = contexts + 1, before
+        layer.track_running_stats = False
+
+
+def _resume(layer: _BatchNorm) -> None:
+    with _LOCK:
+        contexts, before = _SUSPENDED.pop(layer)
+        if contexts > 1:
+            _SUSPENDED[layer] = contexts - 1, before
+        else:
+            layer.track_running_stats = before
 
 
 @contextlib.contextmanager
@@ -56,7 +78,8 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
     Each forward normalizes with its own moments; when the body ends, the moments of all, merged exactly
     (``normwise.moments.merge``), update the statistics once. They then are what one forward of the concatenated batch
     would have made them, up to rounding, given that the layer's inputs are the same. A channel that was not finite in
-    one forward is skipped for the whole. A layer that did not run changes nothing. Where the body raises, no
+    one forward is skipped for the whole. What ``small_batch="running"`` normalizes is in no batch. A layer that did not
+    run changes nothing. Where the body raises, no
     statistics change.
 
     Args:

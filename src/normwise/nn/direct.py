@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from normwise import ops
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 def forward(layer: Layer, x: Tensor) -> Tensor | None:
     """Activation(BN(x)), and the running statistics updated; None, with nothing done, where more must be decided."""
+    if torch.compiler.is_compiling():  # where sizes may be unknown
+        return None
     buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
     mean, var = buffers.get("running_mean"), buffers.get("running_var")
     batches, skipped = buffers.get("num_batches_tracked"), buffers.get("skipped")
@@ -44,4 +47,5 @@ def _fits(layer: Layer, x: Tensor, mean: Tensor) -> bool:
         return False
     if "weight" not in parameters or "bias" not in parameters:  # but parametrized
         return False
-    return all(parameter is None or parameter.dtype is dtype for parameter in parameters.values())
+    vectors = (parameters["weight"], parameters["bias"])
+    return all(vector is None or (vector.dtype is dtype and vector.shape == mean.shape) for vector in vectors)

@@ -15,7 +15,7 @@ def recorded(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     are left out, so that the node is that of torch's layer where it can be.
     """
     tracer: Any = next((value.tracer for value in (*args, *kwargs.values()) if isinstance(value, Proxy)), None)
-    if tracer is None:
+    if tracer is None or tracer.root is module:  # which no graph can call
         return None
     given = {name: value for name, value in kwargs.items() if value is not None}
     call: Tensor = tracer.create_proxy("call_module", tracer.path_of_module(module), args, given)

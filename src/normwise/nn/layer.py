@@ -78,12 +78,23 @@ class Layer(_BatchNorm):
         mean = self.running_mean
         self.skipped = None if mean is None else torch.zeros_like(mean, dtype=torch.int64)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._forget_skipped()
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        if f"{prefix}running_mean" in state_dict:
+            self._forget_skipped()
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Normalize ``x``, add ``residual`` of the same shape, and activate, where ``mask`` is True; see the class."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the pool, which is that of a context that a copy is not in."""
+        return self.__dict__ | {"_pool": None}
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - as torch calls it
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Normalize ``input``, add ``residual`` of its shape, and activate, where ``mask`` is True; see the class."""
+        x = input
         call = fx.recorded(self, (x,), {"residual": residual, "mask": mask})
         if call is not None:
             return call
@@ -97,7 +108,7 @@ class Layer(_BatchNorm):
             return self._normalize(x, residual, mask)
         batch = ops.batch_norm(x, self.weight, self.bias, residual=residual, mask=mask, **self._options())
         if statistics.should_update(self):
-            statistics.update(self, batch.moments)
+            statistics.update(self, batch.moments if x.numel() else None)
         return batch.y
 
     def _options(self) -> dict[str, Any]:
@@ -110,11 +121,17 @@ class Layer(_BatchNorm):
 
     def _check(self, x: Tensor) -> None:
         """Refuse what cannot be normalized, before anything has changed."""
-        mean, channels = self.running_mean, x.shape[self.channel_dim]
-        if mean is not None and mean.shape[0] != channels:
+        mean, var, channels = self.running_mean, self.running_var, x.shape[self.channel_dim]
+        expected = self.num_features if mean is None else mean.shape[0]
+        if expected != channels:
             raise ShapeError(
-                f"expected {mean.shape[0]} channels on axis {self.channel_dim}, got x of shape {tuple(x.shape)}; "
+                f"expected {expected} channels on axis {self.channel_dim}, got x of shape {tuple(x.shape)}; "
                 f"give x that many channels or make the layer with num_features={channels}"
+            )
+        if mean is not None and var is not None and mean.shape != var.shape:
+            raise ShapeError(
+                "running_mean and running_var must have one shape, a value per channel, got "
+                f"{tuple(mean.shape)} and {tuple(var.shape)}"
             )
         if self.training and not self.eps > 0:
             raise InvalidArgumentError(

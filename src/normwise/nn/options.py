@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from normwise.errors import InvalidArgumentError, MomentumWarning, choice
@@ -38,10 +39,13 @@ def check_momentum(momentum: float | None) -> float | None:
     """
     if momentum is None:
         return None
-    weight = float(momentum)
+    try:
+        weight = float(momentum)
+    except (TypeError, ValueError):
+        weight = math.nan
     if not 0 <= weight <= 1:
         raise InvalidArgumentError(
-            f"momentum must be between 0 and 1 or None, got {momentum}: it is the weight of the newest batch, "
+            f"momentum must be between 0 and 1 or None, got {momentum!r}: it is the weight of the newest batch, "
             "running ← (1 − momentum)·running + momentum·batch"
         )
     return weight
@@ -59,7 +63,7 @@ def warn_of_momentum(momentum: float | None, stacklevel: int) -> None:
     warnings.warn(
         f"momentum={momentum} is the weight of the newest batch: running ← (1 − momentum)·running + momentum·batch. "
         f"Keras and JAX mean the weight of the past; their {momentum} is momentum={1 - momentum:.4g} here. If you mean "
-        'it, silence this with warnings.simplefilter("ignore", normwise.errors.MomentumWarning)',
+        'yours, silence this with warnings.simplefilter("ignore", normwise.errors.MomentumWarning)',
         MomentumWarning,
         stacklevel=stacklevel + 1,
     )

@@ -32,7 +32,7 @@ def should_update(layer: Layer) -> bool:
     )
 
 
-def update(layer: Layer, batch: Moments) -> None:
+def update(layer: Layer, batch: Moments | None) -> None:
     """Let the running statistics of ``layer`` see one more batch, or its pool, where it has one.
 
     First ``num_batches_tracked ← num_batches_tracked + 1``, then, for the mean and the unbiased variance m/(m − 1)·σ²,
@@ -41,18 +41,22 @@ def update(layer: Layer, batch: Moments) -> None:
 
     where a ``momentum`` of None stands for 1/(num_batches_tracked − skipped), which makes ``running`` the plain average
     over the batches that were finite, and for 0 where the layer has no such counter. A channel whose moments are not
-    finite keeps its statistics, and ``skipped`` counts it. A channel with fewer than two values, which have no unbiased
-    variance, keeps its statistics too. Buffers change in place; nothing waits for a value on another device.
+    finite keeps its statistics, and ``skipped`` counts it. Where fewer than two values count, which have no unbiased
+    variance, nothing changes. A batch of None, without any values, only moves ``num_batches_tracked``, as in torch.
+    Buffers change in place; nothing waits for a value on another device.
     """
+    batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
+    if batch is None or mean is None or var is None:
+        if batches is not None and layer._pool is None:
+            batches.add_(1)
+        return
     if layer._pool is not None:
         layer._pool = moments.merge(layer._pool, batch)
         return
-    batches, mean, var, skipped = layer.num_batches_tracked, layer.running_mean, layer.running_var, layer.skipped
-    if mean is None or var is None:
-        if batches is not None:
-            batches.add_(1)
-    elif registry.is_plain(*batch) and cpu.can_update(mean, var, batches, skipped, batch.mean):
-        cpu.update(mean, var, batches, skipped, batch.mean, batch.var, batch.count, layer.momentum)
+    if layer.skipped is not None and layer.skipped.shape != mean.shape:  # of a layer that was made smaller
+        layer._forget_skipped()
+    if registry.is_plain(*batch) and cpu.can_update(mean, var, batches, layer.skipped, batch.mean):
+        cpu.update(mean, var, batches, layer.skipped, batch.mean, batch.var, batch.count, layer.momentum)
     else:
         _update(layer, mean, var, batch)
 
@@ -62,7 +66,7 @@ def _update(layer: Layer, running_mean: Tensor, running_var: Tensor, batch: Mome
     pairs = ((running_mean, batch.mean), (running_var, moments.unbiased(batch.var, batch.count)))
     enough, finite = batch.count > 1, moments.are_finite(*(value.to(running.dtype) for running, value in pairs))
     if layer.num_batches_tracked is not None:
-        layer.num_batches_tracked.add_(1)
+        layer.num_batches_tracked.add_(enough.any())
     if layer.skipped is not None:
         layer.skipped.add_(enough & ~finite)
     momentum = _weight(layer, batch.mean)

@@ -67,6 +67,8 @@ def activation(spec: str) -> Activation:
     Raises:
         InvalidArgumentError: there is no such name, or a parameter is not a finite number, or there are too many.
     """
+    if not isinstance(spec, str):
+        raise InvalidArgumentError(f"an activation is written as a string such as 'relu', got {spec!r}")
     name, *given = spec.split(":")
     if name not in _KINDS:
         raise InvalidArgumentError(choice(name, _KINDS, "activation"))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from normwise.errors import InvalidArgumentError, ShapeError, choice
+from normwise.errors import InvalidArgumentError, ShapeError, TensorError, choice
 from normwise.ops.batch_norm import cpu
 from normwise.ops.batch_norm import torch as kernel
 
@@ -116,9 +116,7 @@ def channel_axis(x: Tensor, channel_dim: int) -> int:
             f"x must have at least two axes, (N, C, ...), got shape {tuple(x.shape)}; add the missing axis"
         )
     if not x.is_floating_point():
-        raise InvalidArgumentError(
-            f"x must be of a floating-point type, got {x.dtype}; convert it, for example x.float()"
-        )
+        raise TensorError(f"x must be of a floating-point type, got {x.dtype}; convert it, for example x.float()")
     if not -x.ndim <= channel_dim < x.ndim:
         raise InvalidArgumentError(
             f"channel_dim must be an axis of x, from {-x.ndim} to {x.ndim - 1}, got {channel_dim}"

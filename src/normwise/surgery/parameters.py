@@ -31,6 +31,7 @@ def freeze(layers: Iterable[nn.Module]) -> None:
     for named in parameters.values():
         for parameter in named.values():
             parameter.requires_grad_(False)
+            parameter.grad = None  # with which an optimizer would go on moving it
 
 
 def unfreeze(layers: Iterable[nn.Module]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.errors import InvalidArgumentError, ShapeError
+from normwise.errors import InvalidArgumentError, ShapeError, TensorError
 from normwise.ops import registry
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import library, reference
@@ -61,8 +61,8 @@ def batch_norm(
     Raises:
         ShapeError: a shape does not fit ``x``, or the examples do not divide into ``groups``.
         InvalidArgumentError: unknown activation or implementation, an implementation that cannot do this, a negative
-            ``eps``, an axis that ``x`` lacks, a type that is not floating-point, or a tensor on another device than
-            ``x``.
+            ``eps``, or an axis that ``x`` lacks; TensorError (a RuntimeError too): a type that is not floating-point, a
+            mask that is not boolean, or a tensor on another device than ``x``.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
@@ -197,20 +197,22 @@ def _check(
         _check_type("residual", residual)
         _check_device("residual", residual, device)
     if mask is not None:
+        if not isinstance(mask, Tensor):
+            raise TensorError(f"mask must be a boolean tensor, got {type(mask).__name__}; make one: torch.tensor(mask)")
         _check_device("mask", mask, device)
     return channel_dim
 
 
 def _check_type(name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():
-        raise InvalidArgumentError(
+        raise TensorError(
             f"{name} must be of a floating-point type, got {tensor.dtype}; convert it, for example {name}.float()"
         )
 
 
 def _check_device(name: str, tensor: Tensor, device: torch.device) -> None:
     if tensor.device != device:
-        raise InvalidArgumentError(
+        raise TensorError(
             f"{name} must be on the device of x, {device}, got one on {tensor.device}; move it: {name}.to(x.device)"
         )
 
@@ -226,7 +228,7 @@ def _check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
 def _full_mask(mask: Tensor, x: Tensor, channel_dim: int) -> Tensor:
     """The mask with the axes of ``x``: of its size everywhere but on the channel's, where it is 1."""
     if mask.dtype is not torch.bool:
-        raise InvalidArgumentError(f"mask must be boolean, got {mask.dtype}; make one, for example mask != 0")
+        raise TensorError(f"mask must be boolean, got {mask.dtype}; make one, for example mask != 0")
     positions = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
     flat = mask.squeeze(channel_dim) if mask.ndim == x.ndim and mask.shape[channel_dim] == 1 else mask
     try:

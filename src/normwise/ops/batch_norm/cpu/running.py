@@ -42,6 +42,9 @@ def build(dtype: str) -> Any:
     @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
     def kernel(job):
         batches = 0
+        enough = job[COUNT] == 0 or job[CHANNELS] == 0 or load(at(job[COUNT]), 0) > 1.0  # in all channels alike
+        if not enough:
+            return
         if job[BATCHES] != 0:
             integers_at(job[BATCHES])[0] += 1
             batches = integers_at(job[BATCHES])[0]
@@ -49,8 +52,6 @@ def build(dtype: str) -> Any:
             mean, var, skipped = load(at(job[MEAN]), c), load(at(job[VAR]), c), 0
             if job[COUNT] != 0:
                 count = load(at(job[COUNT]), c)
-                if count <= 1.0:
-                    continue
                 var = number(var * (count / (count - 1.0)))
             finite = np.isfinite(mean) and np.isfinite(var)
             if job[SKIPPED] != 0:
