@@ -32,7 +32,7 @@ def batch_norm(
 
     ``mask`` has as many axes as ``x``, and size 1 on the channel's.
     """
-    x_GNCS = _split(x, channel_dim, groups)
+    x_GNCS = _split(x.to(moments_dtype(x.dtype)), channel_dim, groups)  # once, so that its gradients are summed there
     mask_GNCS = None if mask is None else _split(mask, channel_dim, groups)
     count_GC, mean_GC, var_GC = batch_moments(x_GNCS, (1, *range(3, x_GNCS.ndim)), mask_GNCS)
     scale_GC = torch.rsqrt(var_GC + eps) if weight is None else torch.rsqrt(var_GC + eps) * weight
