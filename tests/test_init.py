@@ -16,6 +16,7 @@ def test_public_names_are_frozen():
         "FrozenBatchNorm",
         "batch_normalize",
         "errors",
+        "estimate_population",
         "explain",
         "freeze",
         "lab",

@@ -18,6 +18,7 @@ _HOME = {
     "FrozenBatchNorm": "normwise.nn",
     "batch_normalize": "normwise.surgery",
     "errors": "normwise",
+    "estimate_population": "normwise.surgery",
     "explain": "normwise.ops",
     "freeze": "normwise.surgery",
     "lab": "normwise",

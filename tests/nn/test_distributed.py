@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import tempfile
-from pathlib import Path
-
 import pytest
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import normwise as nw
+from processes import in_two_processes
 
 pytestmark = pytest.mark.skipif(not distributed.is_available(), reason="this torch has no torch.distributed")
-
-
-def in_two_processes(task, *args):
-    """Run ``task(rank, *args)`` in two processes that know each other; what each returned."""
-    with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
-        processes = [context.Process(target=_member, args=(rank, folder, task, args)) for rank in (0, 1)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-            if process.is_alive():
-                process.kill()
-        return [torch.load(path) for path in sorted(Path(folder).glob("result*"))]
-
-
-def _member(rank, folder, task, args):
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    torch.manual_seed(rank)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    try:
-        result = task(rank, *args)
-    except Exception as error:  # to be told to the test
-        result = {"error": f"{type(error).__name__}: {error}"}
-    torch.save(result, Path(folder) / f"result{rank}")
-    distributed.destroy_process_group()
 
 
 def two_forwards(rank, broadcast, evaluating):

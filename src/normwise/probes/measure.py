@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from normwise.nn.kinds import nonlinearities
+from normwise.nn.trace import no_trace
 from normwise.probes.activation import histogram
 from normwise.probes.gradient import gradient_norms
 from normwise.probes.preactivation import preactivation
 from normwise.probes.saturation import saturated
-from normwise.probes.trace import no_trace
 
 Rows = list[dict[str, Any]]
 

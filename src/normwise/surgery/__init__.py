@@ -1,7 +1,17 @@
 """Functions that take a network and return a changed one."""
 
 from normwise.surgery.change import Change, Surgery
+from normwise.surgery.estimates import Population
 from normwise.surgery.freeze import freeze, unfreeze
 from normwise.surgery.insert import batch_normalize
+from normwise.surgery.population import estimate_population
 
-__all__ = ["Change", "Surgery", "batch_normalize", "freeze", "unfreeze"]
+__all__ = [
+    "Change",
+    "Population",
+    "Surgery",
+    "batch_normalize",
+    "estimate_population",
+    "freeze",
+    "unfreeze",
+]

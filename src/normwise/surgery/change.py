@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -40,10 +41,15 @@ class Surgery(NamedTuple):
         return {change.before: change.after for change in self.changes if change.before != change.after == change.name}
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [Change._fields, *self.changes]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(Change._fields))]
-        rows.insert(1, tuple("─" * width for width in widths))
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return table([Change._fields, *self.changes])
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Text in columns, the first row above a line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *body = rows
+    lines = [head, ["─" * width for width in widths], *body]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

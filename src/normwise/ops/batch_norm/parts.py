@@ -20,15 +20,17 @@ from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, reference
 from normwise.ops.batch_norm.cpu import Statistics, Transform
 from normwise.ops.batch_norm.function import in_memory, prepared
+from normwise.ops.batch_norm.op import full_mask
 
 
 @torch.no_grad()
-def moments(x: Tensor, *, channel_dim: int = 1) -> Moments:
-    """The moments of each channel of ``x``."""
+def moments(x: Tensor, *, mask: Tensor | None = None, channel_dim: int = 1) -> Moments:
+    """The moments of each channel of ``x``, over the positions where ``mask`` (as in ``batch_norm``) is True."""
     channel_dim %= x.ndim
-    if not _by_kernels(x):
-        return batch_moments(x, tuple(dim for dim in range(x.ndim) if dim != channel_dim))
-    mean, var, _, count = cpu.moments(x, prepared(x, None, None, None, 0.0, None, channel_dim, 1))
+    mask = None if mask is None else full_mask(mask, x, channel_dim)
+    if not _by_kernels(x, mask):
+        return batch_moments(x, tuple(dim for dim in range(x.ndim) if dim != channel_dim), mask)
+    mean, var, _, count = cpu.moments(x, prepared(x, None, None, mask, 0.0, None, channel_dim, 1))
     return Moments(count, mean, var)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from normwise.probes import no_trace
+from normwise.nn.trace import no_trace
 
 
 def network():
