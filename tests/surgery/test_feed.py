@@ -52,6 +52,13 @@ def test_forward_takes_any_batch():
     torch.testing.assert_close(net.norm.running_mean, X.mean(0))
 
 
+def test_some_of_a_batch_may_lie_elsewhere():
+    net = Net()
+    net.forward = lambda image, lengths: net.norm(image)
+    estimate_population(net, [{"image": X, "lengths": torch.ones(10, device="meta")}])
+    torch.testing.assert_close(net.norm.running_mean, X.mean(0))
+
+
 def test_a_wrapper_that_exchanges_buffers_is_looked_through():
     net = Net()
     report = estimate_population(DataParallel(net), X.split(4))

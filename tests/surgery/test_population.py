@@ -414,12 +414,25 @@ def test_a_network_none_of_whose_layers_is_reached_is_an_error():
         estimate_population(net, [torch.randn(4, 3)], forward=lambda model, x: x)
 
 
-def test_a_network_that_is_compiled_in_place_runs_as_written():
+@pytest.mark.parametrize("part", ["network", "layer", "function"])
+def test_what_is_compiled_inside_runs_as_written(part):
     net = nn.Sequential(nw.BatchNorm1d(3))
-    net.compile(backend="eager")
-    net(torch.randn(4, 3))
+    forward = None
+    if part == "function":
+        inner = torch.compile(lambda x: net[0](x), backend="eager")
+
+        def forward(model, batch):
+            inner(batch)
+
+        with torch.no_grad():
+            inner(torch.randn(5, 3))
+    else:
+        compiled = net if part == "network" else net[0]
+        compiled.compile(backend="eager")
+        with torch.no_grad():
+            compiled(torch.randn(5, 3))
     x = torch.randn(12, 3)
-    estimate_population(net, split(x, 5))
+    estimate_population(net, split(x, 5), forward=forward)
     assert_moments(net[0], numpy_moments(x))
 
 

@@ -155,6 +155,14 @@ def test_weights_that_autocast_would_keep_still_get_gradients():
     assert net[0].weight.grad is not None
 
 
+def test_no_graph_is_made():
+    net = nn.Sequential(nn.Linear(3, 4), nw.BatchNorm1d(4))
+    seen = []
+    net.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
+    estimate_population(net, [torch.randn(8, 3)])
+    assert seen == [False]
+
+
 def test_dropout_is_off_and_the_estimate_the_same_every_time():
     net = Net()
     batches = list(torch.randn(3, 5, 3))

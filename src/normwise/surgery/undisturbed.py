@@ -11,7 +11,7 @@ from torch import nn
 
 from normwise.nn.trace import no_trace
 
-_SWITCHES = ("momentum", "_momentum", "track_running_stats", "_pool")
+_SWITCHES = ("momentum", "_momentum", "_pool")
 
 
 @contextlib.contextmanager
@@ -19,8 +19,7 @@ def undisturbed(network: nn.Module, layers: Iterable[nn.Module]) -> Iterator[Non
     """Leave everything as it was before the body, also when that raises.
 
     As ``normwise.nn.trace.no_trace``: modes, buffers (the body has copies) and random generators. Moreover the momentum
-    and what else of the batch normalizations ``layers`` decides whether they count, the gradient mode, in which no
-    graph is made, and autocast. What is compiled runs as written, because it would not see hooks.
+    and the pool of the batch normalizations ``layers``, the gradient mode, which is off in the body, and autocast. What is compiled runs as written, because it would not see hooks.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(no_trace(network))
@@ -37,6 +36,6 @@ def undisturbed(network: nn.Module, layers: Iterable[nn.Module]) -> Iterator[Non
 
 
 def _same_autocast(kind: str) -> torch.autocast:
-    """Autocast as it is, to be put back at the end. Its cache is off: weights cast here would carry no gradient."""
+    """Autocast as it is, to be put back at the end."""
     enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
-    return torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
+    return torch.autocast(kind, dtype=dtype, enabled=enabled)

@@ -31,11 +31,14 @@ _Call = tuple[_BatchNorm, list[Moments]]
 class Watch:
     """The batches that some batch normalizations of a network are given.
 
-    In the body of ``hooked`` a layer in training mode normalizes with the moments of its batch, as in training, and
-    counts nothing itself. There are three exceptions, for which the moments are put in the layer's statistics and it
-    runs in evaluation: ``SyncBatchNorm``, which would wait for other processes; and a batch with a single value per
-    channel, on which layers raise. That is normalized with the moments of all values that the layer has seen so far,
-    itself included.
+    In the body of ``hooked`` a layer in training mode normalizes with the moments of its batch, as in training. There
+    are two exceptions, for which moments are put in the layer's statistics and it runs in evaluation:
+    ``SyncBatchNorm``, which would wait for other processes, and a batch with a single value per channel, on which
+    layers raise. That is normalized with the moments of all values that the layer has seen so far, itself included.
+
+    What a subclass with a ``forward`` of its own normalizes need not be its input. It is told by what the layer puts in
+    its running statistics: the axis of channels is the one whose moments these are, and where there is none, it is a
+    problem. The running statistics are overwritten, so the layers need copies.
 
     Attributes:
         tallies: what each layer was given, by name and in the order of the first calls.
@@ -55,7 +58,6 @@ class Watch:
         with ExitStack() as hooks:
             for layer in self._names:
                 if layer.training:
-                    layer.track_running_stats = layer in self._own
                     if layer in self._own:
                         layer.momentum = 1.0
                     hooks.callback(layer.register_forward_pre_hook(self._before, with_kwargs=True).remove)

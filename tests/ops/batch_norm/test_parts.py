@@ -49,3 +49,14 @@ def test_parts_of_a_batch_give_what_the_whole_gives(shape, activation, with_resi
     torch.testing.assert_close(torch.cat([g[0] for g in grads]), expected[0], **FLOAT64)
     if with_residual:
         torch.testing.assert_close(torch.cat([g[1] for g in grads]), expected[3], **FLOAT64)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("shape", "channel_dim"), [((12, 5, 7), 1), ((12, 7, 5), -1)], ids=str)
+def test_moments_under_a_mask_are_those_of_what_it_shows(shape, channel_dim):
+    x, mask = torch.randn(shape, dtype=torch.float64), torch.rand(12, 7) < 0.5
+    rows = x.movedim(channel_dim, -1)[mask]
+    x.movedim(channel_dim, -1)[~mask] = torch.nan
+    got = parts.moments(x, mask=mask, channel_dim=channel_dim)
+    want = [torch.full((5,), float(len(rows)), dtype=x.dtype), rows.mean(0), rows.var(0, correction=0)]
+    torch.testing.assert_close(list(got), want, **FLOAT64)
