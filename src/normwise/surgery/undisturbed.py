@@ -19,7 +19,8 @@ def undisturbed(network: nn.Module, layers: Iterable[nn.Module]) -> Iterator[Non
     """Leave everything as it was before the body, also when that raises.
 
     As ``normwise.nn.trace.no_trace``: modes, buffers (the body has copies) and random generators. Moreover the momentum
-    and the pool of the batch normalizations ``layers``, the gradient mode, which is off in the body, and autocast. What is compiled runs as written, because it would not see hooks.
+    and the pool of the batch normalizations ``layers``, the gradient mode, which is off in the body, and autocast. What
+    is compiled runs as written, because it would not see hooks.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(no_trace(network))
