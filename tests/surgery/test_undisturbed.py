@@ -47,7 +47,7 @@ class Net(nn.Module):
         return y
 
 
-_FLAGS = ("training", "momentum", "track_running_stats", "_momentum", "_pool")
+_FLAGS = ("training", "momentum", "track_running_stats", "_momentum_tensor", "_pool")
 _HOOKS = [name for name in vars(nn.Module()) if "hooks" in name]
 
 
@@ -61,7 +61,7 @@ def everything(net, statistics):
         kept[f"{id(module)} flags"] = tuple(
             vars(module).get(n) for n in ("training", "momentum", "track_running_stats")
         )
-        kept[f"{id(module)} weight"] = tuple(vars(module).get(n) for n in ("_momentum", "_pool"))
+        kept[f"{id(module)} weight"] = tuple(vars(module).get(n) for n in ("_momentum_tensor", "_pool"))
     values = {name: v.detach().clone() if isinstance(v, torch.Tensor) else v for name, v in kept.items()}
     values["ids"] = {name: id(t) for name, t in tensors.items()}
     values["grads"] = {name: (p.requires_grad, p.grad) for name, p in net.named_parameters()}

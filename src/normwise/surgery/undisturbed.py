@@ -11,7 +11,7 @@ from torch import nn
 
 from normwise.nn.trace import no_trace
 
-_SWITCHES = ("momentum", "_momentum", "_pool")
+_SWITCHES = ("momentum", "_momentum_tensor", "_pool")
 
 
 @contextlib.contextmanager
