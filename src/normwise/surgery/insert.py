@@ -13,7 +13,7 @@ from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.kinds import is_linear_map
 from normwise.surgery import compiled, places, tree, walk
 from normwise.surgery import optimizer as optimizers
-from normwise.surgery.change import Change, Surgery
+from normwise.surgery.change import TRACED, Change, Surgery
 from normwise.surgery.edit import apply
 from normwise.surgery.features import Plan, plan
 from normwise.surgery.normalized import EachPosition
@@ -47,8 +47,8 @@ def batch_normalize(
     Left alone are places that are already normalized; the last layer, also where a sigmoid or tanh makes the output of
     it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
 
-    The calls are followed with ``torch.fx``. Where a network cannot be traced, only the children of ``Sequential`` modules
-    are seen; the first change says which of the two it was.
+    The calls are followed with ``torch.fx``. Where a network cannot be traced, only the children of ``Sequential``
+    modules are seen; the first change says which of the two it was.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
     new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any
@@ -110,9 +110,6 @@ def batch_normalize(
     return Surgery(network, [followed, *changes])
 
 
-FOLLOWED = "followed with torch.fx"
-
-
 def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None) -> tuple[Survey, Change]:
     """The places, and by what they were found."""
 
@@ -121,7 +118,7 @@ def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] 
 
     kind, traced = type(network).__name__, Traced(network, is_linear)
     if not traced.problem:
-        return places.survey(traced, place, is_linear), Change("", kind, kind, FOLLOWED)
+        return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
     why = f"only the children of Sequentials are seen: {traced.problem}"
     return tree.survey(network, place, is_linear), Change("", kind, kind, why)
 
@@ -145,7 +142,7 @@ def _make(each: Plan, layer: Layer | None, network: nn.Module) -> nn.Module:
 
 
 def _anchor(each: Plan, network: nn.Module) -> list[nn.Parameter]:
-    """The parameter whose group in an optimizer the new ones join: the linear map's weight, else the network's first."""
+    """The parameter whose group in an optimizer the new ones join: the linear map's, else the network's first."""
     owner = network if each.place.linear is None else network.get_submodule(each.place.linear)
     return list(owner.parameters())[:1]
 
@@ -177,8 +174,18 @@ def _nothing(network: nn.Module, survey: Survey, left: list[Place], skipped: int
     }
     found = [f"{what}: {count}" for what, count in counts.items() if count]
     found += [f"{place.name or 'the network itself'}: {place.problem}" for place in left]
-    how = "" if followed.why == FOLLOWED else f" ({followed.why})"
     return (
-        f"nothing to normalize in {type(network).__name__}: looked for linear maps whose output reaches a nonlinearity "
-        f"that is not normalized yet{how}; found {'; '.join(found) or 'no layers'}."
-    )
+        f"nothing to insert into {type(network).__name__}: looked for {_WANTED[followed.why == TRACED]} and not "
+        f"normalized yet; found {'; '.join(found) or 'no layers'}. "
+        + ("" if followed.why == TRACED else f"It was not looked further because {followed.why}. {_ADVICE}")
+    ).rstrip()
+
+
+_WANTED = {
+    True: "linear maps whose output reaches a nonlinearity",
+    False: "nonlinearities that are children of an nn.Sequential",
+}
+_ADVICE = (
+    "Write the hidden layers as an nn.Sequential with nn.ReLU or the like in it, take what cannot be traced out of "
+    "forward, or add the normalization by hand"
+)

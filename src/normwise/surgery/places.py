@@ -10,7 +10,7 @@ from torch import fx, nn
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
 from normwise.surgery.ranks import ranks
 from normwise.surgery.reach import PLAIN, Reach, is_normalized_after, is_normalized_before, is_output, reach
-from normwise.surgery.roles import Role, is_block, is_whole
+from normwise.surgery.roles import Role, is_block, is_recurrent, is_whole
 from normwise.surgery.traced import Slot, Traced, join
 
 
@@ -107,11 +107,11 @@ def _before(traced: Traced, calls: list[_Call]) -> Iterator[Place]:
             yield _function(traced, call.node, "it is called as a function, so there is no module to normalize after")
             continue
         name, slot = traced.first_name(module), traced.slot(call.node)
-        place = Place(name, "after", slot, name, PLAIN, len(traced.calls(call.node)) == 1, rank.get(call.node))
-        place = place._replace(nonlinear=tuple(_modules(traced, call.wanted)))
         if problem := _tied(traced, module) or _repeated(traced, call.node, slot):
-            place = place._replace(slot=None, problem=problem)
-        yield _beside(traced, place)
+            yield Place(name, linear=name, problem=problem)
+            continue
+        place = Place(name, "after", slot, name, PLAIN, len(traced.calls(call.node)) == 1, rank.get(call.node))
+        yield _beside(traced, place._replace(nonlinear=tuple(_modules(traced, call.wanted))))
 
 
 def _beside(traced: Traced, place: Place) -> Place:
@@ -221,7 +221,7 @@ def _reason(traced: Traced, call: _Call) -> str:
 def blocks(network: nn.Module) -> Iterator[Place]:
     """The recurrent and attention modules, each outermost one."""
     for name, module in _outermost(network, is_block):
-        kind = "recurrent" if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else "attention"
+        kind = "recurrent" if is_recurrent(module) else "attention"
         yield Place(name, problem=f"{kind} modules are left as they are, with all that is inside")
 
 

@@ -48,9 +48,9 @@ _FUNCTIONS: dict[Role, frozenset[str]] = {
     Role.KEEPS: _words(
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
         "adaptive_max_pool3d add alpha_dropout avg_pool1d avg_pool2d avg_pool3d bfloat16 clone contiguous cpu cuda "
-        "detach div double dropout dropout1d dropout2d dropout3d feature_alpha_dropout float half iadd imul interpolate "
-        "isub itruediv local_response_norm lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d mul neg pad "
-        "rsub sub to true_divide truediv type type_as upsample"
+        "detach div double dropout dropout1d dropout2d dropout3d feature_alpha_dropout float half iadd imul "
+        "interpolate isub itruediv local_response_norm lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d "
+        "mul neg pad rsub sub to true_divide truediv type type_as upsample"
     ),
     Role.REARRANGES: _words(
         "amax amin cat channel_shuffle chunk concat concatenate expand expand_as flatten flip getitem hstack "
@@ -107,6 +107,11 @@ def module_role(module: nn.Module) -> Role:
 def is_block(module: nn.Module) -> bool:
     """Whether a module is one of torch's recurrent or attention modules, or a subclass of one."""
     return isinstance(module, (*_RECURRENT, *_ATTENTION))
+
+
+def is_recurrent(module: nn.Module) -> bool:
+    """Whether a module is one of torch's recurrent modules, or a subclass of one."""
+    return isinstance(module, _RECURRENT)
 
 
 def is_whole(module: nn.Module) -> bool:

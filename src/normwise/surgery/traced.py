@@ -66,15 +66,19 @@ class Traced:
 
     def calls(self, node: fx.Node) -> list[fx.Node]:
         """Every call of the module that a node calls."""
-        return self._calls[str(node.target)]
+        return self._calls_of[self._modules[str(node.target)]]
 
     @cached_property
-    def _calls(self) -> dict[str, list[fx.Node]]:
-        found: dict[str, list[fx.Node]] = {}
+    def _calls_of(self) -> dict[nn.Module, list[fx.Node]]:
+        found: dict[nn.Module, list[fx.Node]] = {}
         for node in self.nodes:
             if node.op == "call_module":
-                found.setdefault(str(node.target), []).append(node)
+                found.setdefault(self._modules[str(node.target)], []).append(node)
         return found
+
+    @cached_property
+    def _slots(self) -> dict[nn.Module, list[walk.Slot]]:
+        return walk.slots(self.network)
 
     def within(self, node: fx.Node) -> str:
         """The dotted name of the module whose forward makes a call."""
@@ -87,15 +91,22 @@ class Traced:
         """The slot in a ``Sequential`` that makes a call, and no other; None where there is none.
 
         A ``Sequential`` calls its children in order, so where it runs once the first call of a module is that of the
-        module's first slot in it. A forward that calls ``net[0]`` itself does not make the call from the slot.
+        module's first slot in it. One whose children forward also calls itself, as ``net[0]``, is not to be numbered
+        anew.
         """
         outer = self.within(node)
         sequential = self._modules[outer]
-        if not is_sequential(sequential):
+        if not is_sequential(sequential) or self._is_indexed(outer, sequential):
             return None
         keys = [key for key, child in sequential._modules.items() if child is self.module(node)]
         calls = [call for call in self.calls(node) if self.within(call) == outer]
         return (outer, keys[calls.index(node)]) if len(calls) == len(keys) else None
+
+    def _is_indexed(self, name: str, sequential: nn.Module) -> bool:
+        """Whether a child that is nowhere else is called by another forward than the ``Sequential``'s."""
+        own = {child for child in sequential._modules.values() if child is not None and len(self._slots[child]) == 1}
+        calls = [call for child in own for call in self._calls_of.get(child, ())]
+        return any(self.within(call) != name for call in calls)
 
     def next_in(self, slot: Slot) -> tuple[str, nn.Module] | None:
         """The child of a ``Sequential`` after a slot, with its own name."""
