@@ -64,7 +64,7 @@ def test_unknown_features_without_an_example():
 
 def test_an_example_of_the_wrong_shape():
     with pytest.raises(SurgeryError, match=r"does not run on the example of shape \(2, 9\).*as the network takes it"):
-        batch_normalize(mlp(), example=torch.zeros(2, 9))
+        batch_normalize(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), example=torch.zeros(2, 9))
 
 
 def test_more_axes_than_batch_normalization_takes():
