@@ -323,6 +323,53 @@ def test_after_what_is_a_function_or_called_twice_is_listed():
         nw.batch_normalize(net, place="after")
 
 
+def test_each_reason_is_given_once():
+    block = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    net = nn.Sequential(block, block, nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert len(nw.batch_normalize(net, place="after").left_alone) == 1
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        nn.Embedding(5, 4),
+        nn.Sequential(nn.Embedding(5, 4), nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)),
+        nn.Sequential(nn.Embedding(5, 4), nn.Unflatten(2, (2, 2)), nn.Flatten(2)),
+    ],
+)
+@pytest.mark.parametrize("example", [None, torch.zeros(2, 7, dtype=torch.int64)])
+def test_tokens_need_no_example(before, example):
+    net = nn.Sequential(before, nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    model = nw.batch_normalize(net, example=example).model
+    assert model[2].channel_dim == -1
+    assert model(torch.zeros(3, 7, dtype=torch.int64)).shape == (3, 7, 2)
+
+
+RANKS = {
+    "mean": (lambda x: x.mean((2, 3)), 1),
+    "mean kept": (lambda x: x.mean((2, 3), keepdim=True).flatten(1), 1),
+    "flatten": (lambda x: torch.flatten(x, 1), 1),
+    "tokens": (lambda x: x.flatten(2).transpose(1, 2), -1),
+    "channels last": (lambda x: x.permute(0, 2, 3, 1), -1),
+    "view": (lambda x: x.view(x.size(0), -1), 1),
+    "view as tokens": (lambda x: x.reshape(x.shape[0], 16, -1).mT, -1),
+    "indexed": (lambda x: x[:, :, 0, 0], 1),
+    "one axis less": (lambda x: x[..., 0].transpose(1, 2), -1),
+}
+
+
+@pytest.mark.parametrize("name", RANKS)
+def test_the_axes_of_a_linear_map_after_a_convolution(name):
+    way, axis = RANKS[name]
+    x = torch.randn(2, 4, 3, 3)
+    features = way(torch.zeros(2, 16, 3, 3)).shape[-1]
+    net = Net(lambda self, x: self.c(F.relu(self.b(way(F.relu(self.a(x)))))), a=conv(16), b=nn.Linear(features, 8),
+              c=nn.Linear(8, 2))  # fmt: skip
+    for model in (nw.batch_normalize(net).model, nw.batch_normalize(net, example=x).model):
+        assert model.b.norm.channel_dim == axis
+        model(x)
+
+
 def test_after_a_concatenation_the_features_are_the_example_s():
     net = Net(lambda self, x: self.b(self.act(torch.cat([x, self.a(x)], 1))), a=conv(), b=conv(given=8), act=nn.ReLU())
     with pytest.raises(SurgeryError, match=r"number of features at act .* is unknown.*give example="):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import fx, nn
 
-from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.nn.kinds import is_nonlinearity
 from normwise.surgery.ranks import ranks
 from normwise.surgery.reach import PLAIN, Reach, is_normalized_after, is_normalized_before, is_output, reach
 from normwise.surgery.roles import Role, is_block, is_recurrent, is_whole
@@ -135,10 +135,12 @@ def _at_nonlinearity(traced: Traced, node: fx.Node, side: str, calls: list[_Call
     module = traced.module(node)
     if module is None:
         return _function(traced, node, "it is called as a function, so there is no module to put a normalization after")
-    slot, name = traced.slot(node), traced.first_name(module)
+    slot = traced.slot(node)
+    name = traced.first_name(module) if slot is None else join(*slot)
+    if problem := _repeated(traced, node, slot):
+        return Place(name, nonlinear=(name,), problem=problem)
     linear, path = _source(traced, node, calls)
-    place = Place(name if slot is None else join(*slot), side, slot, linear, path)
-    return place._replace(nonlinear=(place.name,), problem=_repeated(traced, node, slot))
+    return Place(name, side, slot, linear, path, nonlinear=(name,))
 
 
 def _source(traced: Traced, node: fx.Node, calls: list[_Call]) -> tuple[str | None, int]:
@@ -230,7 +232,7 @@ def _uncalled(traced: Traced, is_linear: Callable[[nn.Module], bool]) -> Iterato
     inside = {part for module in called if is_whole(module) or is_linear(module) for part in module.modules()}
     inside |= {part for _, module in _outermost(traced.network, is_block) for part in module.modules()}
     for name, module in traced.network.named_modules():
-        if (is_linear_map(module) or is_linear(module)) and module not in called | inside:
+        if name and is_linear(module) and module not in called | inside:
             yield Place(name, linear=name, problem="forward does not call it")
 
 

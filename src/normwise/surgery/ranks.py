@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from normwise.surgery.roles import Role, function_name
+from normwise.surgery.roles import Role, function_name, is_block
 from normwise.surgery.traced import Traced
 
 _KEEP = (Role.KEEPS, Role.NONLINEAR, Role.NORMALIZES, Role.LINEAR, Role.PERMUTES)
@@ -15,7 +15,10 @@ _OF_FIRST = {"cat", "concat", "concatenate", "chunk", "split", "flip", "roll", "
 
 
 def ranks(traced: Traced) -> dict[fx.Node, int]:
-    """The number of axes of each value that has a known one; convolutions are taken to be given batches."""
+    """The number of axes of each value that has a known one.
+
+    Convolutions, recurrent and attention modules are taken to be given batches, and embeddings (N, length).
+    """
     found: dict[fx.Node, int] = {}
     for node in traced.nodes:
         known = [found[each] for each in node.all_input_nodes if each in found]
@@ -46,14 +49,18 @@ def _kept(traced: Traced, node: fx.Node, known: list[int]) -> int | None:
 def _of_module(traced: Traced, node: fx.Node, module: nn.Module, known: list[int]) -> int | None:
     if isinstance(module, nn.modules.conv._ConvNd):
         return len(module.kernel_size) + 2
-    if isinstance(module, (nn.RNNBase, nn.MultiheadAttention)):
+    if isinstance(module, nn.RNNCellBase):
+        return 2
+    if is_block(module):
         return 3
+    if isinstance(module, nn.Embedding):
+        return known[0] + 1 if known else 3
     if not known:
         return None
+    if isinstance(module, nn.Unflatten):
+        return known[0] + len(module.unflattened_size) - 1
     if isinstance(module, nn.Flatten):
         return _flattened(known[0], module.start_dim, module.end_dim)
-    if isinstance(module, nn.Embedding):
-        return known[0] + 1
     return _kept(traced, node, known)
 
 

@@ -23,7 +23,7 @@ class Role(Enum):
     ATTENDS = "belongs to attention"
     RECURS = "is recurrent"
     OUTPUT = "is the network's output"
-    NOTHING = "takes no values, only a shape"
+    NOTHING = "takes no values, only a shape or type"
     UNKNOWN = "does something else"
 
 
@@ -58,7 +58,9 @@ _FUNCTIONS: dict[Role, frozenset[str]] = {
         "select split squeeze stack sum tensor_split tile unbind unflatten unsqueeze view view_as vstack"
     ),
     Role.PERMUTES: _words("movedim moveaxis permute swapaxes swapdims t transpose"),
-    Role.NOTHING: _words("dim numel size"),
+    Role.NOTHING: _words(
+        "dim empty_like full_like new_empty new_ones new_zeros numel ones_like rand_like randn_like size zeros_like"
+    ),
 }
 _BY_NAME = {name: role for role, names in _FUNCTIONS.items() for name in names}
 
