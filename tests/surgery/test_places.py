@@ -378,6 +378,23 @@ def test_after_a_concatenation_the_features_are_the_example_s():
     assert model.act.norm.num_features == 8
 
 
+def test_after_moved_axes_it_is_not_known_which_has_the_features():
+    def forward(self, x):
+        return self.b(self.act(self.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+
+    net = Net(forward, a=conv(), b=conv(), act=nn.ReLU())
+    with pytest.raises(SurgeryError, match="not known which axis has its features"):
+        nw.batch_normalize(net, place="after", example=torch.zeros(2, 4, 4, 4))
+    assert normalized(net) == ["a"]
+
+
+def test_new_layers_take_the_mode_of_the_map_they_follow():
+    net = Net(lambda self, x: self.b(F.relu(self.a(x))), a=conv().eval(), b=conv())
+    model = nw.batch_normalize(net).model
+    assert not any(module.training for module in model.a.modules())
+    assert model.training
+
+
 @pytest.mark.parametrize("skip", [["a"], lambda name, _: name == "act", ["act"]])
 def test_skip(skip):
     net = Net(lambda self, x: self.c(F.relu(self.b(self.act(self.a(x))))), a=conv(), b=conv(), c=conv(), act=nn.ReLU())
