@@ -2,6 +2,7 @@ import json
 import sys
 
 import pytest
+from safetensors import safe_open
 
 from normwise import cli
 from normwise.lab.arms import KEYS
@@ -32,9 +33,18 @@ def functional():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
+            self.hidden, self.out = nn.Linear(64, 8), nn.Linear(8, 10)
+        def forward(self, x):
+            return self.out(torch.relu(self.hidden(x.flatten(1))))
+    return Net()
+
+def branching():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
             self.linear = nn.Linear(64, 10)
         def forward(self, x):
-            return torch.relu(self.linear(x.flatten(1)))
+            return torch.relu(self.linear(x.flatten(1))) if x.sum() > -1 else x
     return Net()
 
 number = 3
@@ -120,7 +130,7 @@ SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10")
         (["--model", "train.py:wrong_width"], "does not take digits"),
         (["--model", "train.py:too_few"], "returned shape (4, 5) for 4 examples"),
         (["--model", "train.py:images"], "returned shape (4, 10, 6, 6)"),
-        (["--model", "train.py:functional"], "Sequential"),
+        (["--model", "train.py:branching"], "Sequential"),
         (["--model", "train.py:make_model", "--activation", "tanh"], "your own network decides"),
         (["--data", "train.py:labels_out_of_step"], "10"),
         (["--data", "train.py:ragged"], "size"),
@@ -138,6 +148,18 @@ def test_a_wrong_request_is_one_line_and_starts_nothing(normwise, tmp_path, argu
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_network_with_functional_nonlinearities_is_normalized(normwise, tmp_path):
+    code, _, err = normwise("compare", *SMALL, "--model", "train.py:functional")
+    assert code == 0, err
+    keys = {}
+    for path in tmp_path.glob("runs/*/*/checkpoint.safetensors"):
+        with safe_open(path, "pt") as checkpoint:
+            keys[path.parent.name.split("-")[0]] = {key for key in checkpoint.keys() if "hidden." in key}  # noqa: SIM118
+    assert keys.keys() == {"plain", "bn"}
+    assert any("hidden.norm.running_var" in key for key in keys["bn"])
+    assert not any("norm" in key for key in keys["plain"])
 
 
 def test_the_result_is_a_table_a_sentence_and_a_report(normwise, tmp_path):

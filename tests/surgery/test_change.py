@@ -39,3 +39,9 @@ def test_unpacks():
 
 def test_renamed_holds_only_what_moved():
     assert surgery().renamed == {"1": "2"}
+
+
+def test_left_alone_holds_only_what_stayed_as_it_was():
+    followed = Change("", "Net", "Net", "followed with torch.fx")
+    made = Surgery(nn.Identity(), [followed, *surgery().changes])
+    assert [change.name for change in made.left_alone] == ["ReLU"]

@@ -62,9 +62,9 @@ def test_insert_numbers_anew():
     net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Tanh())
     old = list(net)
     layers = {"1": nn.Identity(), "2": nn.Identity()}
-    moved, added = walk.insert(net, layers, "before")
+    moved, added = walk.insert(net, {("before", key): layer for key, layer in layers.items()})
     assert moved == {"0": "0", "1": "2", "2": "4"}
-    assert added == {"1": "1", "2": "3"}
+    assert added == {("before", "1"): "1", ("before", "2"): "3"}
     assert list(net._modules) == ["0", "1", "2", "3", "4"]
     assert [net[0], net[2], net[4]] == old
     assert net[1] is layers["1"]
@@ -72,17 +72,17 @@ def test_insert_numbers_anew():
 
 def test_insert_after():
     net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Tanh())
-    moved, added = walk.insert(net, {"1": nn.Identity()}, "after")
+    moved, added = walk.insert(net, {("after", "1"): nn.Identity()})
     assert moved == {"0": "0", "1": "1", "2": "3"}
-    assert added == {"1": "2"}
+    assert added == {("after", "1"): "2"}
 
 
 def test_insert_names_without_clashes():
     net = nn.Sequential()
     for name in ("relu", "relu_norm", "9"):
         net.add_module(name, nn.ReLU())
-    moved, added = walk.insert(net, {"relu": nn.Identity(), "9": nn.Identity()}, "before")
+    moved, added = walk.insert(net, {("before", "relu"): nn.Identity(), ("before", "9"): nn.Identity()})
     assert moved == {"relu": "relu", "relu_norm": "relu_norm", "9": "9"}
     assert list(net._modules) == ["relu_norm_", "relu", "relu_norm", "9_norm", "9"]
-    assert added == {"relu": "relu_norm_", "9": "9_norm"}
+    assert added == {("before", "relu"): "relu_norm_", ("before", "9"): "9_norm"}
     assert net(torch.ones(2)).shape == (2,)

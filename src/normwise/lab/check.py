@@ -45,8 +45,8 @@ def _remarks(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) ->
         named = networks.make(own, settings["seed"]).named_modules()
         found = [name for name, module in named if isinstance(module, NORMALIZATIONS)]
         return [f"arm {arm}: {own.name} has normalization of its own: {', '.join(found)}"] if found else []
-    changes = networks.normalized(own, settings, data.example_shape).changes
-    return [f"arm {arm}: {change.name} {change.why}" for change in changes if change.before == change.after]
+    left = networks.normalized(own, settings, data.example_shape).left_alone
+    return [f"arm {arm}: {change.name or own.name} {change.why}" for change in left]
 
 
 def _outputs(settings: Mapping[str, Any], data: Data, own: Factory | None, X: Tensor) -> Any:

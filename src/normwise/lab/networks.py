@@ -134,7 +134,7 @@ def normalized(own: Factory, settings: Settings, example_shape: Sequence[int]) -
     network = make(own, settings["seed"])
     if settings["norm"] == "none":
         return Surgery(network, [])
-    layer = normalization(settings["norm"])
+    layer = None if settings["norm"] == "batch" else normalization(settings["norm"])
     return batch_normalize(network, place=settings["place"], example=torch.zeros(2, *example_shape), layer=layer)
 
 

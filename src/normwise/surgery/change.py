@@ -12,7 +12,7 @@ class Change(NamedTuple):
     """One thing that a surgery did, or left alone.
 
     Attributes:
-        name: the dotted name of the place in the changed network.
+        name: the dotted name of the place in the changed network, empty for the network itself.
         before: what was there, empty for nothing; of a module that only moved, its old dotted name.
         after: what is there now; of a module that only moved, its new dotted name.
         why: the reason.
@@ -22,6 +22,10 @@ class Change(NamedTuple):
     before: str
     after: str
     why: str
+
+
+TRACED = "followed with torch.fx"
+"""What the first change of a surgery says where the network's calls were followed."""
 
 
 class Surgery(NamedTuple):
@@ -39,6 +43,11 @@ class Surgery(NamedTuple):
     def renamed(self) -> dict[str, str]:
         """Old to new dotted name of each module whose own name changed; what is inside it moved with it."""
         return {change.before: change.after for change in self.changes if change.before != change.after == change.name}
+
+    @property
+    def left_alone(self) -> list[Change]:
+        """What stayed as it was, with the reason; with an empty name that the calls could not be followed."""
+        return [change for change in self.changes if change.before == change.after and change.why != TRACED]
 
     def __str__(self) -> str:
         return table([Change._fields, *self.changes])

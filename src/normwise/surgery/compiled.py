@@ -1,6 +1,8 @@
-"""Networks that surgery cannot look into."""
+"""Networks whose code is made already."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -8,11 +10,25 @@ from torch import nn
 from normwise.errors import SurgeryError
 
 
-def refuse_compiled(model: nn.Module, verb: str) -> None:
-    """Refuse code that is made already and would go on running the layers that it was made from."""
+def has_statistics(module: nn.Module) -> bool:
+    """Whether there is a batch normalization in a part."""
+    return any(name.endswith("running_mean") for name, _ in module.named_buffers())
+
+
+def refuse(model: nn.Module, verb: str, concerns: Callable[[nn.Module], bool] = has_statistics) -> None:
+    """Refuse code that is made already and would go on running what it was made from.
+
+    Args:
+        model: the network; where it is compiled or scripted as a whole, it is refused whatever is in it.
+        verb: what is asked for.
+        concerns: whether that concerns a compiled or scripted part.
+
+    Raises:
+        SurgeryError: the network or such a part is compiled or scripted.
+    """
     for name, module in model.named_modules():
         compiled = isinstance(module, torch.jit.ScriptModule) or "_orig_mod" in module._modules
-        if compiled and (not name or any(key.endswith("running_mean") for key, _ in module.named_buffers())):
+        if compiled and (not name or concerns(module)):
             raise SurgeryError(
                 f"cannot {verb} {name or 'the network'}: it is compiled or scripted ({type(module).__name__}); "
                 f"{verb} the network that it was made from, then compile"

@@ -9,9 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
-from normwise.surgery import parameters, walk
+from normwise.surgery import compiled, parameters, walk
 from normwise.surgery.change import Change, Surgery
-from normwise.surgery.compiled import refuse_compiled
 from normwise.surgery.sites import census
 from normwise.surgery.skip import Skip, skipper
 
@@ -56,7 +55,7 @@ def freeze(
         raise InvalidArgumentError(
             "freeze was given statistics=False and affine=False, which leaves nothing to freeze; leave one of them True"
         )
-    refuse_compiled(model, "freeze")
+    compiled.refuse(model, "freeze")
     network = model if inplace else walk.duplicate(model)
     skipped = _skipped(network, skip)
     plans = [_plan(name, layer, wanted) for name, layer in _layers(network) if layer not in skipped]
@@ -86,7 +85,7 @@ def unfreeze(model: nn.Module, *, inplace: bool = False) -> Surgery:
         SurgeryError: (a ValueError) there is nothing to unfreeze, or the network is compiled or scripted: unfreeze it
             before that.
     """
-    refuse_compiled(model, "unfreeze")
+    compiled.refuse(model, "unfreeze")
     network = model if inplace else walk.duplicate(model)
     layers = {layer: name for name, layer in _layers(network) if _done(layer)}
     if not layers:

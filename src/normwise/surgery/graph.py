@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import fx, nn
@@ -32,20 +33,29 @@ class Flow(NamedTuple):
 class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and those that are a linear map, a normalization or a nonlinearity."""
 
+    def __init__(self, whole: Callable[[nn.Module], bool] | None) -> None:
+        super().__init__()
+        self._whole = whole
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
+        known = known or (self._whole is not None and self._whole(m))
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(model: nn.Module) -> Flow:
+def trace(model: nn.Module, whole: Callable[[nn.Module], bool] | None = None) -> Flow:
     """Follow a network's forward with symbolic values, in the mode that it is in; the network is left as it is.
 
     A branch on a value, a loop over a size and arguments that are not tensors cannot be followed.
+
+    Args:
+        model: the network.
+        whole: which other modules are not looked into.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Flow(_Tracer().trace(model))
+            return Flow(_Tracer(whole).trace(model))
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
         return Flow(None, f"torch.fx cannot trace it: {_first_line(error)}")
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from normwise.nn.kinds import linear_maps, nonlinearities
-from normwise.surgery import walk
-from normwise.surgery.change import Change, Surgery
+from normwise.nn.kinds import is_linear_map
+from normwise.surgery import compiled, places, tree, walk
+from normwise.surgery import optimizer as optimizers
+from normwise.surgery.change import TRACED, Change, Surgery
 from normwise.surgery.edit import apply
 from normwise.surgery.features import Plan, plan
-from normwise.surgery.sites import Site, sites
+from normwise.surgery.normalized import EachPosition
+from normwise.surgery.places import Place, Survey
 from normwise.surgery.skip import Skip, skipper
+from normwise.surgery.traced import Traced
 
 Layer = Callable[[int, int], nn.Module]
 
@@ -27,99 +31,161 @@ def batch_normalize(
     example: Any = None,
     skip: Skip = (),
     layer: Layer | None = None,
+    linear: Callable[[nn.Module], bool] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    no_decay: bool = False,
     inplace: bool = False,
 ) -> Surgery:
-    """Put a batch normalization at each nonlinearity of a network built from ``nn.Sequential``.
+    """Put a batch normalization after each linear map of a network whose output reaches a nonlinearity.
 
-    A normalization goes directly before each elementwise nonlinearity that is a child of a ``Sequential``, at any
-    depth, or directly after it. The bias of a linear map is removed where batch normalization directly follows, because
-    subtracting the mean cancels it (section 3.2 of the paper). The last layer, which no nonlinearity follows, and
-    places that are already normalized are left alone. Names change as in the published ``_bn`` networks: where children
-    are numbered, the new layer shifts the numbers after it; where they are named, that of ``relu`` is called
-    ``relu_norm``.
+    Linear maps are ``nn.Linear``, convolutions, transposed convolutions and what ``linear`` says. A normalization goes
+    directly after one, so before a residual addition, where the output reaches an elementwise nonlinearity, module or
+    function, through what keeps the features: additions, concatenation, dropout, pooling, changes of shape. The bias is
+    removed where batch normalization directly follows, because subtracting the mean cancels it (section 3.2 of the
+    paper). A nonlinearity of a ``Sequential`` that no linear map reaches is given one too.
+
+    Left alone are places that are already normalized; the last layer, also where a sigmoid or tanh makes the output of
+    it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
+
+    The calls are followed with ``torch.fx``. Where a network cannot be traced, only the children of ``Sequential``
+    modules are seen; the first change says which of the two it was.
+
+    **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
+    new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any
+    other linear map, say ``conv1``, is replaced by an ``nn.Sequential`` of ``conv1.conv`` and ``conv1.norm``
+    (``fc.linear``, ``relu.act`` for others) that still answers for ``conv1.weight`` or ``conv1.in_channels``.
+    ``Surgery.renamed`` has the old and new names.
 
     Args:
-        model: the network. It is not modified unless ``inplace``.
-        place: ``"before"`` the nonlinearity, as in the paper, or ``"after"`` it.
-        example: an input, from which the numbers of features are measured by running a copy of the network once in
-            evaluation mode; a tuple or list is passed as arguments, a dict as keywords. Without it they are those of
-            the linear map that precedes, whose output is taken to be (N, features) or (N, channels, *spatial).
+        model: the network. It is not modified unless ``inplace``. It keeps its class and its forward.
+        place: ``"before"`` the nonlinearity, directly after the linear map, or ``"after"`` the nonlinearity, which must
+            then be a module that is called in one place.
+        example: an input, from which the numbers of features and axes are measured by running a copy of the network
+            once in evaluation mode; a tuple or list is passed as arguments, a dict as keywords. Without it they are
+            those of the linear map, and the output of a Linear is taken to be (N, features) unless the calls show that
+            it is (N, length, features).
         skip: dotted names (a network inside is skipped whole), or ``skip(name, module)``; for nonlinearities or linear
             maps.
-        layer: ``layer(features, dims)`` makes a normalization for inputs with ``dims`` spatial axes, 0 for (N,
-            features). By default ``BatchNorm1d``, ``BatchNorm2d`` or ``BatchNorm3d``.
+        layer: ``layer(features, dims)`` makes a normalization for inputs (N, features) with ``dims`` more axes after
+            them. By default ``BatchNorm1d``, ``BatchNorm2d`` or ``BatchNorm3d``. Where the features are on the last of
+            several axes, the default has ``channel_dim=-1``, and yours, ``layer(features, 0)``, is applied to
+            (N·length, features): every position counts as an example.
+        linear: ``linear(module)`` says which other modules are linear maps. They have ``out_features`` for (N, …,
+            features) or ``out_channels`` for (N, channels, …), or else need an example. They keep their bias.
+        optimizer: follows the network, in place: from then on it trains the network that is returned. Biases that were
+            removed leave it; the new γ and β join the group of the linear map's weight; the rest keeps its state.
+        no_decay: γ and β go into a group without weight decay instead, with the other options of that group.
         inplace: change ``model`` itself.
 
     Returns:
-        The network, in which modules that were shared are shared, and what was changed, with ``Surgery.renamed``. A
-        nonlinearity where nothing could be placed is listed with the reason.
+        The network, in which modules that were shared are shared, and what was changed, with ``Surgery.renamed``. Where
+        nothing could be placed is listed with the reason.
 
     Raises:
-        InvalidArgumentError: ``place`` does not exist.
-        SurgeryError: there is no place for a normalization, a number of features is unknown without an example, the
-            network does not run on the example, or ``skip`` names nothing.
+        InvalidArgumentError: ``place`` does not exist, or the optimizer is none, or has no weight decay to leave out.
+        SurgeryError: there is no place for a normalization, the network does not run on the example, ``skip`` names
+            nothing, the optimizer does not train the network, or something is compiled or scripted.
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
+    compiled.refuse(model, "normalize", lambda _: True)
+    if no_decay and optimizer is None:
+        raise InvalidArgumentError("no_decay says which group of an optimizer γ and β join; give optimizer= too")
+    if optimizer is not None:
+        optimizers.check(optimizer, model, no_decay=no_decay)
     network = model if inplace else walk.duplicate(model)
+    replaced = dict(zip(model.parameters(), network.parameters(), strict=True))
+    survey, followed = _survey(network, place, linear)
     skipped = _skipper(network, skip)
-    every = sites(network)
-    plans = plan(network, [site for site in every if not site.normalized and not skipped(site)], place, example)
-    good = [(each, _make(each, layer or _batch_norm)) for each in plans if not each.problem]
-    if not good:
-        raise SurgeryError(_nothing(network, every, plans))
-    changes = apply(network, good, [each for each in plans if each.problem], place)
-    return Surgery(network, changes + [_left_alone(*item) for item in _outside(network, every).items()])
+    chosen = [each for each in survey.places if not skipped(each)]
+    plans = plan(network, [each for each in chosen if not each.problem], example)
+    left = [each for each in chosen if each.problem] + [_problem(each) for each in plans if each.problem]
+    placed = [(each, _make(each, layer, network)) for each in plans if not each.problem]
+    if not placed:
+        raise SurgeryError(_nothing(network, survey, left, len(survey.places) - len(chosen), followed))
+    added = [(beside, list(made.parameters())) for each, made in placed for beside in _anchor(each, network)]
+    changes = apply(network, placed, left)
+    if optimizer is not None:
+        optimizers.follow(optimizer, network, replaced=replaced, added=added, no_decay=no_decay)
+    return Surgery(network, [followed, *changes])
 
 
-def _batch_norm(features: int, dims: int) -> nn.Module:
+def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None) -> tuple[Survey, Change]:
+    """The places, and by what they were found."""
+
+    def is_linear(module: nn.Module) -> bool:
+        return is_linear_map(module) or (linear is not None and linear(module))
+
+    kind, traced = type(network).__name__, Traced(network, is_linear)
+    if not traced.problem:
+        return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
+    why = f"only the children of Sequentials are seen: {traced.problem}"
+    return tree.survey(network, place, is_linear), Change("", kind, kind, why)
+
+
+def _batch_norm(features: int, dims: int, last: bool) -> nn.Module:
+    if dims > 3 and last:
+        return EachPosition(BatchNorm1d(features))
     if dims > 3:
         raise SurgeryError(f"batch normalization takes up to 3 spatial axes, the network has {dims}; give layer=")
-    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[dims](features)
+    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[dims](features, channel_dim=-1 if last else 1)
 
 
-def _make(each: Plan, layer: Layer) -> nn.Module:
+def _make(each: Plan, layer: Layer | None, network: nn.Module) -> nn.Module:
     """The layer of one place, on the device and in the dtype and mode of what surrounds it."""
-    made = layer(each.features, each.dims).to(each.like.device, each.like.dtype)
-    return made.train(each.site.link.sequential.training)
+    if layer is None:
+        made = _batch_norm(each.features, each.dims, each.last)
+    else:
+        made = EachPosition(layer(each.features, 0)) if each.last else layer(each.features, each.dims)
+    beside = each.place.name if each.place.slot is None else each.place.slot[0]
+    return made.to(each.like.device, each.like.dtype).train(network.get_submodule(beside).training)
 
 
-def _skipper(network: nn.Module, skip: Skip) -> Callable[[Site], bool]:
+def _anchor(each: Plan, network: nn.Module) -> list[nn.Parameter]:
+    """The parameter whose group in an optimizer the new ones join: the linear map's, else the network's first."""
+    owner = network if each.place.linear is None else network.get_submodule(each.place.linear)
+    return list(owner.parameters())[:1]
+
+
+def _skipper(network: nn.Module, skip: Skip) -> Callable[[Place], bool]:
+    """A place is skipped where its module or linear map is, or all nonlinearities that it is for."""
     wanted = skipper(network, skip)
-    return lambda site: any(wanted(link.name, link.module) for link in (site.link, site.linear) if link is not None)
+
+    def skipped(name: str) -> bool:
+        return wanted(name, network.get_submodule(name))
+
+    def skips(place: Place) -> bool:
+        own = [name for name in (place.name, place.linear) if name is not None]
+        return any(map(skipped, own)) or (bool(place.nonlinear) and all(map(skipped, place.nonlinear)))
+
+    return skips
 
 
-def _outside(network: nn.Module, every: list[Site]) -> dict[str, nn.Module]:
-    """The nonlinearities that are not children of a ``Sequential``."""
-    inside = {site.link.module for site in every}
-    return {name: module for name, module in nonlinearities(network) if module not in inside}
+def _problem(each: Plan) -> Place:
+    return each.place._replace(problem=each.problem)
 
 
-def _left_alone(name: str, module: nn.Module) -> Change:
-    kind = type(module).__name__
-    return Change(name, kind, kind, "left alone: it is not a child of a Sequential")
-
-
-def _nothing(network: nn.Module, every: list[Site], plans: list[Plan]) -> str:
+def _nothing(network: nn.Module, survey: Survey, left: list[Place], skipped: int, followed: Change) -> str:
     """The sentence for a network without a place: what was looked for, what was found and what to do."""
-    normalized = sum(site.normalized for site in every)
-    outside = _outside(network, every)
     counts = {
-        "linear maps": len(linear_maps(network)),
-        f"nonlinearities outside a Sequential ({', '.join(outside)})": len(outside),
-        "places already normalized": normalized,
-        "places skipped": len(every) - normalized - len(plans),
+        "linear maps": sum(map(is_linear_map, network.modules())),
+        "places already normalized": survey.normalized,
+        "places skipped": skipped,
     }
     found = [f"{what}: {count}" for what, count in counts.items() if count]
-    found += [f"{each.site.link.name}: {each.problem}" for each in plans]
+    found += [f"{place.name or 'the network itself'}: {place.problem}" for place in left]
     return (
-        f"nothing to normalize in {type(network).__name__}: looked for nonlinearities that are children of an "
-        f"nn.Sequential and not normalized yet; found {'; '.join(found) or 'no layers'}. "
-        + ("" if normalized == len(every) > 0 else _ADVICE)
+        f"nothing to insert into {type(network).__name__}: looked for {_WANTED[followed.why == TRACED]} and not "
+        f"normalized yet; found {'; '.join(found) or 'no layers'}. "
+        + ("" if followed.why == TRACED else f"It was not looked further because {followed.why}. {_ADVICE}")
     ).rstrip()
 
 
+_WANTED = {
+    True: "linear maps whose output reaches a nonlinearity",
+    False: "nonlinearities that are children of an nn.Sequential",
+}
 _ADVICE = (
-    "Only Sequential-like networks are supported so far, and a nonlinearity that forward calls as a function cannot be "
-    "seen: write the hidden layers as an nn.Sequential with nn.ReLU or the like in it, or add the normalization by hand"
+    "Write the hidden layers as an nn.Sequential with nn.ReLU or the like in it, take what cannot be traced out of "
+    "forward, or add the normalization by hand"
 )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
-from normwise.surgery import ranks, tally
+from normwise.surgery import processes, tally
 from normwise.surgery.tally import Tally
 from normwise.surgery.watch import Watch, settle
 
@@ -36,7 +36,7 @@ def one_pass(run: Callable[[], Iterator[int]], layers: Layers) -> Seen:
     Raises:
         SurgeryError: there was no batch on any process.
     """
-    everywhere = ranks.on_all(lambda: _watched(run, layers))
+    everywhere = processes.on_all(lambda: _watched(run, layers))
     seen = functools.reduce(_merged, everywhere)
     if seen.batches == 0:
         raise SurgeryError(
@@ -54,7 +54,7 @@ def layerwise(run: Callable[[], Iterator[int]], layers: Layers, batches: Iterabl
     Raises:
         SurgeryError: ``batches`` cannot be passed over again.
     """
-    ranks.on_all(lambda: _check_repeatable(batches))
+    processes.on_all(lambda: _check_repeatable(batches))
     seen = one_pass(run, layers)
     settled: dict[str, Tally] = {}
     for layer in layers:

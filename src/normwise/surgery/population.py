@@ -11,8 +11,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
-from normwise.surgery import estimates, passes, ranks, running, walk
-from normwise.surgery.compiled import refuse_compiled
+from normwise.surgery import compiled, estimates, passes, processes, running, walk
 from normwise.surgery.estimates import Population
 from normwise.surgery.feed import Forward, feed, unwrapped
 from normwise.surgery.passes import Seen
@@ -91,7 +90,7 @@ def estimate_population(
         raise InvalidArgumentError(choice(str(mode), MODES, "mode"))
     if steps is not None and steps < 1:
         raise InvalidArgumentError(f"steps must be at least 1, or None for all batches, got {steps}")
-    refuse_compiled(model, "estimate the population of")
+    compiled.refuse(model, "estimate the population of")
     layers, left = _layers(model)
     seen = _see(model, layers, batches, mode, steps, forward, progress)
     outcomes = {layer: estimates.statistics(name, seen, mode) for layer, name in layers.items()}
@@ -117,7 +116,7 @@ def _see(
     total = _total(batches, steps, len(layers) if mode == "layerwise" else 1)
     with (
         undisturbed(network, layers),
-        bar("population statistics", total, show=progress and ranks.rank() == 0) as advance,
+        bar("population statistics", total, show=progress and processes.rank() == 0) as advance,
     ):
         for module in network.modules():
             module.training = module in layers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -57,13 +57,13 @@ def census(network: nn.Module) -> str:
     return ", ".join(f"{kind} × {count}" for kind, count in kinds.items()) or "none"
 
 
-def sites(model: nn.Module) -> list[Site]:
+def sites(model: nn.Module, is_linear: Callable[[nn.Module], bool] = is_linear_map) -> list[Site]:
     """Each place of a nonlinearity in a ``Sequential``, at any depth; a shared nonlinearity has several places."""
     found: dict[tuple[nn.Module, str], Site] = {}
     for chain in chains(model):
         for index, link in enumerate(chain):
             if is_nonlinearity(link.module):
-                found.setdefault((link.sequential, link.key), _site(model, chain, index))
+                found.setdefault((link.sequential, link.key), _site(model, chain, index, is_linear))
     return list(found.values())
 
 
@@ -84,11 +84,11 @@ def _links(prefix: str, sequential: nn.Module) -> Iterator[Link]:
             yield Link(sequential, key, name, child)
 
 
-def _site(model: nn.Module, chain: Sequence[Link], index: int) -> Site:
+def _site(model: nn.Module, chain: Sequence[Link], index: int, is_linear: Callable[[nn.Module], bool]) -> Site:
     past = [link for link in reversed(chain[:index]) if type(link.module) is not nn.Identity]
     future = [link for link in chain[index + 1 :] if type(link.module) is not nn.Identity]
     linear = next((link for link in past if not _keeps_channels(link.module)), None)
-    if linear is not None and not is_linear_map(linear.module):
+    if linear is not None and not is_linear(linear.module):
         linear = None
     direct = linear is not None and past[0] is linear and _only_here(model, linear, chain[index])
     return Site(chain[index], linear, direct, _next_is_normalization(past) or _next_is_normalization(future))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer
@@ -51,8 +51,8 @@ def replace(model: nn.Module, policy: Callable[[nn.Module], nn.Module | None]) -
 
 
 def insert(
-    sequential: nn.Sequential, layers: Mapping[str, nn.Module], place: str
-) -> tuple[dict[str, str], dict[str, str]]:
+    sequential: nn.Sequential, layers: Mapping[tuple[str, str], nn.Module]
+) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
     """Insert layers into a ``Sequential``, in place.
 
     Where the children are numbered, they are numbered anew; where they are named, the layer next to ``relu`` is
@@ -60,34 +60,34 @@ def insert(
 
     Args:
         sequential: the modules that run one after another.
-        layers: for each child's name, the layer that goes next to it.
-        place: ``"before"`` or ``"after"`` the child.
+        layers: for ``"before"`` or ``"after"`` and a child's name, the layer that goes there.
 
     Returns:
-        For each child its new name, and for each child in ``layers`` the new layer's name.
+        For each child its new name, and for each place in ``layers`` the new layer's name.
     """
     old = dict(sequential._modules)
     numbered = list(old) == [str(index) for index in range(len(old))]
     moved: dict[str, str] = {}
-    added: dict[str, str] = {}
+    added: dict[tuple[str, str], str] = {}
     children: dict[str, nn.Module | None] = {}
 
-    def put(names: dict[str, str], key: str, name: str, module: nn.Module | None) -> None:
-        names[key] = str(len(children)) if numbered else name
-        children[names[key]] = module
+    def put(name: str, module: nn.Module | None) -> str:
+        key = str(len(children)) if numbered else name
+        children[key] = module
+        return key
 
     for key, child in old.items():
-        if key in layers and place == "before":
-            put(added, key, _free(sequential, f"{key}_norm"), layers[key])
-        put(moved, key, key, child)
-        if key in layers and place == "after":
-            put(added, key, _free(sequential, f"{key}_norm"), layers[key])
+        for side in ("before", "", "after"):
+            if not side:
+                moved[key] = put(key, child)
+            elif (side, key) in layers:
+                added[side, key] = put(_free(f"{key}_norm", sequential, children), layers[side, key])
     sequential._modules.clear()
     sequential._modules.update(children)  # type: ignore[arg-type]
     return moved, added
 
 
-def _free(module: nn.Module, name: str) -> str:
-    while hasattr(module, name):
+def _free(name: str, module: nn.Module, taken: Container[str]) -> str:
+    while hasattr(module, name) or name in taken:
         name += "_"
     return name

@@ -1,0 +1,147 @@
+"""A traced network: its calls, and where in the tree of modules each was made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import fx, nn
+
+from normwise.surgery import graph, walk
+from normwise.surgery.roles import Role, function_name, function_role, is_whole, module_role
+from normwise.surgery.sites import is_sequential
+
+Slot = tuple[str, str]
+"""The dotted name of a ``Sequential`` and a child's own name in it."""
+
+
+class Traced:
+    """The calls of a network's forward in training, and what each does.
+
+    Attributes:
+        network: a copy of the network, without hooks; names in it are those of the original.
+        problem: why the network cannot be traced; empty where it can.
+        nodes: the calls in order.
+    """
+
+    def __init__(self, model: nn.Module, is_linear: Callable[[nn.Module], bool]) -> None:
+        self.network = _bare(model)
+        self._is_linear = is_linear
+        devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+        with torch.random.fork_rng(devices, device_type="cuda"):
+            flow = graph.trace(self.network, whole=lambda module: is_whole(module) or is_linear(module))
+        self.problem = flow.problem
+        self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
+        self._index = {node: index for index, node in enumerate(self.nodes)}
+        self._modules = dict(self.network.named_modules(remove_duplicate=False))
+
+    def after(self, node: fx.Node) -> list[fx.Node]:
+        """The calls that come after one."""
+        return self.nodes[self._index[node] + 1 :]
+
+    def module(self, node: fx.Node) -> nn.Module | None:
+        """The module that is called; None for a function."""
+        return self._modules[str(node.target)] if node.op == "call_module" else None
+
+    def name(self, node: fx.Node) -> str:
+        """The name of the function that is called, or of the module's class."""
+        module = self.module(node)
+        return function_name(node) if module is None else type(module).__name__
+
+    def role(self, node: fx.Node) -> Role:
+        """What a call does with the channels."""
+        module = self.module(node)
+        if module is None:
+            return function_role(node) if node.op in ("call_function", "call_method", "output") else Role.UNKNOWN
+        return Role.LINEAR if self._is_linear(module) else module_role(module)
+
+    def is_dropout(self, node: fx.Node) -> bool:
+        """Whether a call is dropout, or nothing at all."""
+        module = self.module(node)
+        if module is None:
+            return "dropout" in function_name(node)
+        return isinstance(module, (nn.Identity, nn.modules.dropout._DropoutNd))
+
+    def calls(self, node: fx.Node) -> list[fx.Node]:
+        """Every call of the module that a node calls."""
+        return self._calls_of[self._modules[str(node.target)]]
+
+    @cached_property
+    def _calls_of(self) -> dict[nn.Module, list[fx.Node]]:
+        found: dict[nn.Module, list[fx.Node]] = {}
+        for node in self.nodes:
+            if node.op == "call_module":
+                found.setdefault(self._modules[str(node.target)], []).append(node)
+        return found
+
+    @cached_property
+    def _slots(self) -> dict[nn.Module, list[walk.Slot]]:
+        return walk.slots(self.network)
+
+    def within(self, node: fx.Node) -> str:
+        """The dotted name of the module whose forward makes a call."""
+        names = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
+        if node.op == "call_module":
+            names = names[:-1]
+        return names[-1] if names else ""
+
+    def slot(self, node: fx.Node) -> Slot | None:
+        """The slot in a ``Sequential`` that makes a call, and no other; None where there is none.
+
+        A ``Sequential`` calls its children in order, so where it runs once the first call of a module is that of the
+        module's first slot in it. One whose children forward also calls itself, as ``net[0]``, is not to be numbered
+        anew.
+        """
+        outer = self.within(node)
+        sequential = self._modules[outer]
+        if not is_sequential(sequential) or self._is_indexed(outer, sequential):
+            return None
+        keys = [key for key, child in sequential._modules.items() if child is self.module(node)]
+        calls = [call for call in self.calls(node) if self.within(call) == outer]
+        return (outer, keys[calls.index(node)]) if len(calls) == len(keys) else None
+
+    def _is_indexed(self, name: str, sequential: nn.Module) -> bool:
+        """Whether a child that is nowhere else is called by another forward than the ``Sequential``'s."""
+        own = {child for child in sequential._modules.values() if child is not None and len(self._slots[child]) == 1}
+        calls = [call for child in own for call in self._calls_of.get(child, ())]
+        return any(self.within(call) != name for call in calls)
+
+    def next_in(self, slot: Slot) -> tuple[str, nn.Module] | None:
+        """The child of a ``Sequential`` after a slot, with its own name."""
+        children = list(self._modules[slot[0]]._modules.items())
+        index = [key for key, _ in children].index(slot[1])
+        following = [(key, child) for key, child in children[index + 1 :] if child is not None]
+        return following[0] if following else None
+
+    @cached_property
+    def read(self) -> list[object]:
+        """The parameters that forward reads itself, past the modules that own them."""
+        return [self.attribute(node) for node in self.nodes if node.op == "get_attr"]
+
+    def attribute(self, node: fx.Node) -> object:
+        """What a node reads."""
+        return functools.reduce(getattr, str(node.target).split("."), self.network)
+
+    def first_name(self, module: nn.Module) -> str:
+        """The first dotted name of a module."""
+        return self._first_names[module]
+
+    @cached_property
+    def _first_names(self) -> dict[nn.Module, str]:
+        return {module: name for name, module in self.network.named_modules()}
+
+
+def join(prefix: str, key: str) -> str:
+    """The dotted name of a child."""
+    return f"{prefix}.{key}" if prefix else key
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """A copy in training mode whose hooks do not run on symbolic values."""
+    twin = walk.duplicate(model).train()
+    for module in twin.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            hooks.clear()
+    return twin
