@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from normwise.errors import SurgeryError
 from normwise.surgery import walk
+from normwise.surgery.example import run
 from normwise.surgery.sites import Site, sites
 
 
@@ -68,25 +68,8 @@ def _watch(network: nn.Module, chosen: list[Site], place: str, example: Any) -> 
         layers.setdefault(there[name].sequential, {})[there[name].key] = recorder
     for sequential, added in layers.items():
         walk.insert(sequential, added, place)
-    _run(twin, example)
+    run(twin, example)
     return list(recorders.values())
-
-
-def _run(network: nn.Module, example: Any) -> None:
-    args: Sequence[Any] = example if isinstance(example, (tuple, list)) else ()
-    kwargs: Mapping[str, Any] = example if isinstance(example, Mapping) else {}
-    if args is not example and kwargs is not example:
-        args = (example,)
-    devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad():
-        try:
-            network(*args, **kwargs)
-        except Exception as error:
-            shapes = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            given = f"of shape {', '.join(shapes)}" if shapes else f"of type {type(example).__name__}"
-            raise SurgeryError(
-                f"the network does not run on the example {given}: {error}; give an input as the network takes it"
-            ) from error
 
 
 def _from_linear(site: Site) -> Plan:

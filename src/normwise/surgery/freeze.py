@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
-from normwise.surgery import parameters, walk
+from normwise.surgery import compiled, parameters, walk
 from normwise.surgery.change import Change, Surgery
-from normwise.surgery.sites import is_normalization
+from normwise.surgery.sites import census
 from normwise.surgery.skip import Skip, skipper
 
 
@@ -57,7 +55,7 @@ def freeze(
         raise InvalidArgumentError(
             "freeze was given statistics=False and affine=False, which leaves nothing to freeze; leave one of them True"
         )
-    _refuse_compiled(model, "freeze")
+    compiled.refuse(model, "freeze")
     network = model if inplace else walk.duplicate(model)
     skipped = _skipped(network, skip)
     plans = [_plan(name, layer, wanted) for name, layer in _layers(network) if layer not in skipped]
@@ -87,13 +85,13 @@ def unfreeze(model: nn.Module, *, inplace: bool = False) -> Surgery:
         SurgeryError: (a ValueError) there is nothing to unfreeze, or the network is compiled or scripted: unfreeze it
             before that.
     """
-    _refuse_compiled(model, "unfreeze")
+    compiled.refuse(model, "unfreeze")
     network = model if inplace else walk.duplicate(model)
     layers = {layer: name for name, layer in _layers(network) if _done(layer)}
     if not layers:
         raise SurgeryError(
             f"nothing to unfreeze in {type(network).__name__}: looked for what normwise.freeze has frozen; "
-            f"found none (normalizations in the network: {_census(network)})"
+            f"found none (normalizations in the network: {census(network)})"
         )
     changes = [_unfrozen(name, layer) for layer, name in layers.items()]
     parameters.unfreeze([layer for layer in layers if parameters.is_frozen(layer)])
@@ -164,25 +162,9 @@ def _listed(layer: nn.Module, parts: set[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _refuse_compiled(model: nn.Module, verb: str) -> None:
-    """Refuse code that is made already and would go on running the layers that it was made from."""
-    for name, module in model.named_modules():
-        compiled = isinstance(module, torch.jit.ScriptModule) or "_orig_mod" in module._modules
-        if compiled and (not name or any(key.endswith("running_mean") for key, _ in module.named_buffers())):
-            raise SurgeryError(
-                f"cannot {verb} {name or 'the network'}: it is compiled or scripted ({type(module).__name__}); "
-                f"{verb} the network that it was made from, then compile"
-            )
-
-
 def _nothing_to_freeze(network: nn.Module, plans: list[_Plan]) -> str:
     found = [f"{plan.name or 'the network itself'}: {plan.problem}" for plan in plans]
     return (
         f"nothing to freeze in {type(network).__name__}: looked for batch normalizations that are not skipped; "
-        f"found {'; '.join(found) or 'none'} (normalizations in the network: {_census(network)})"
+        f"found {'; '.join(found) or 'none'} (normalizations in the network: {census(network)})"
     )
-
-
-def _census(network: nn.Module) -> str:
-    kinds = Counter(type(module).__name__ for _, module in walk.find(network, is_normalization))
-    return ", ".join(f"{kind} × {count}" for kind, count in kinds.items()) or "none"

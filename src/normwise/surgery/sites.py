@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -48,6 +49,12 @@ def is_sequential(module: nn.Module) -> bool:
 def is_normalization(module: nn.Module) -> bool:
     """Whether a module is one of torch's normalizations, a subclass of one, or a frozen one."""
     return isinstance(module, _NORMALIZATIONS)
+
+
+def census(model: nn.Module) -> str:
+    """How many normalizations of each class there are, for example ``BatchNorm2d × 3, LayerNorm × 1``."""
+    kinds = Counter(type(module).__name__ for _, module in find(model, is_normalization))
+    return ", ".join(f"{kind} × {count}" for kind, count in kinds.items()) or "none"
 
 
 def sites(model: nn.Module) -> list[Site]:
