@@ -1,8 +1,9 @@
-"""Running a network on a user's example, and comparing what two networks make of it."""
+"""Running a network on an example that a user gave."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,23 +11,24 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from normwise.errors import SurgeryError
-from normwise.surgery import walk
+
+
+def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How a network is called: with a tuple or list as arguments, a mapping as keywords, all else as the argument."""
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    if isinstance(example, (tuple, list)):
+        return tuple(example), {}
+    return (example,), {}
 
 
 def run(network: nn.Module, example: Any) -> Any:
-    """What a network returns for an example, without gradients; the random generators are left as they are.
-
-    Args:
-        network: it runs in its mode, so in training its statistics change.
-        example: an input; a tuple or list is passed as arguments, a dict as keywords.
+    """What a network gives for an example, without gradients; example and random generators are left as they are.
 
     Raises:
         SurgeryError: the network does not run on it.
     """
-    args: Sequence[Any] = example if isinstance(example, (tuple, list)) else ()
-    kwargs: Mapping[str, Any] = example if isinstance(example, Mapping) else {}
-    if args is not example and kwargs is not example:
-        args = (example,)
+    args, kwargs = pytree.tree_map(_copied, arguments(example))
     devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad():
         try:
@@ -39,39 +41,14 @@ def run(network: nn.Module, example: Any) -> Any:
             ) from error
 
 
-def check_same(before: nn.Module, after: nn.Module, example: Any, verb: str) -> None:
-    """Refuse a surgery that changed the outputs on an example, in training or in evaluation.
-
-    Copies run, from the same state of the random generators. A tensor may differ by √eps of its type times its largest
-    value, half of the digits: what rounding becomes in a deep network whose batches are small.
-
-    Raises:
-        SurgeryError: the outputs differ by more, or one of the networks does not run on the example.
-    """
-    for training, mode in ((False, "evaluation"), (True, "training")):
-        want, got = (_outputs(network, example, training) for network in (before, after))
-        same = len(want) == len(got)
-        error = max(map(_difference, got, want), default=0.0) if same else float("inf")
-        if not error <= 1:
-            raise SurgeryError(
-                f"cannot {verb} {type(before).__name__}: on the example its outputs in {mode} would change, by "
-                f"{error:.3g} times what rounding explains; leave layers out with skip= to find the one that does it"
-            )
+def left_out(network: nn.Module, example: Any) -> dict[str, Any]:
+    """The arguments of the network's forward that the example leaves at their defaults, with these."""
+    args, kwargs = arguments(example)
+    parameters = inspect.signature(network.forward).parameters.values()
+    plain = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    rest = plain[len(args) :]
+    return {each.name: each.default for each in rest if each.name not in kwargs and each.default is not each.empty}
 
 
-def _outputs(network: nn.Module, example: Any, training: bool) -> list[Any]:
-    return pytree.tree_leaves(run(walk.duplicate(network).train(training), example))
-
-
-def _difference(got: Any, want: Any) -> float:
-    """The largest difference in units of what is allowed; infinite where the two cannot be compared."""
-    if not isinstance(want, Tensor) or not isinstance(got, Tensor) or not want.is_floating_point():
-        same = torch.equal(got, want) if isinstance(got, Tensor) and isinstance(want, Tensor) else got == want
-        return 0.0 if same else float("inf")
-    if got.shape != want.shape or got.dtype != want.dtype:
-        return float("inf")
-    difference = torch.where(got.isnan() & want.isnan() | (got == want), 0.0, (got - want).abs().double())
-    allowed = torch.finfo(want.dtype).eps ** 0.5 * want.nan_to_num(0, 0, 0).abs().double()
-    if not difference.any():
-        return 0.0
-    return float(difference.max() / allowed.max()) if difference.isfinite().all() else float("inf")
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value

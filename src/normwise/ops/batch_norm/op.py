@@ -70,7 +70,7 @@ def batch_norm(
     """
     channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps)
     _check_groups(x, channel_dim, groups)
-    mask = None if mask is None else _full_mask(mask, x, channel_dim)
+    mask = None if mask is None else full_mask(mask, x, channel_dim)
     plain = registry.is_plain(x, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
     if chosen == "cpu" and not plain:
@@ -145,7 +145,7 @@ def normalize(
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
     channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps, mean=mean, var=var)
-    mask = None if mask is None else _full_mask(mask, x, channel_dim)
+    mask = None if mask is None else full_mask(mask, x, channel_dim)
     plain = registry.is_plain(x, mean, var, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, 1, impl, False, plain)
     mean, var = mean.detach(), var.detach()
@@ -223,7 +223,7 @@ def _check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
         )
 
 
-def _full_mask(mask: Tensor, x: Tensor, channel_dim: int) -> Tensor:
+def full_mask(mask: Tensor, x: Tensor, channel_dim: int) -> Tensor:
     """The mask with the axes of ``x``: of its size everywhere but on the channel's, where it is 1."""
     if mask.dtype is not torch.bool:
         raise InvalidArgumentError(f"mask must be boolean, got {mask.dtype}; make one, for example mask != 0")
