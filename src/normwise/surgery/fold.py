@@ -144,6 +144,9 @@ class _Folding:
         self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
         owners = [id(value) for module in self.network.modules() for value in module._parameters.values()]
         self.owners = Counter(owners)
+        for layer in self.affines.keys() & self.near.read:
+            del self.affines[layer]
+            self.fates[layer] = type(layer).__name__, "left alone: its parameters or statistics are used elsewhere too"
         self.problems: dict[nn.Module, list[str]] = {layer: [] for layer in self.affines}
         done = [layer for layer in self.affines if self._into_previous(layer)]
         if not done:
@@ -178,7 +181,7 @@ class _Folding:
         joins = [self.near.next.get((layer, call)) for call in range(len(calls))]
         after = Counter(join.after[0] for join in joins if join is not None)
         problem = self._missing(layer, joins, "after")
-        if not problem and (options(layer)[0] or any(seen.more for seen in calls)):
+        if not problem and (options(layer)[0] or any(seen.arguments > 1 for seen in calls)):
             problem = "its own activation or residual follows it"
         if not problem and not all(join is not None and join.at_once for join in joins):
             problem = "something runs between it and what follows, and may change its input"
@@ -227,7 +230,7 @@ class _Folding:
             return f"{name} cannot take it up: it is also called where this does not follow"
         if any(self.owners[id(parameter)] > 1 for parameter in parameters if parameter is not None):
             return f"{name} cannot take it up: its weight or bias is shared with another module"
-        if module in self.near.touched:
+        if module in self.near.touched | self.near.read:
             return f"{name} cannot take it up: its weight is used elsewhere too"
         _, axis = options(layer)
         if not all(linear.has_channels(module, tensor, axis) for tensor in tensors):  # type: ignore[arg-type]
@@ -247,7 +250,8 @@ class _Folding:
     def _remove(self, layer: nn.Module, into: list[nn.Module]) -> None:
         """Put what a normalization does besides normalizing in its place."""
         activation, axis = options(layer)
-        more = activation is not None or any(seen.more for seen in self.near.seen[layer])
+        calls = self.near.seen[layer]
+        more = activation is not None or any(seen.arguments > 1 or "x" in seen.keywords for seen in calls)
         left = Epilogue(activation, axis).eval() if more else nn.Identity().eval()
         self._replace({layer: left})
         names = ", ".join(self.names[module] for module in into)
@@ -257,6 +261,9 @@ class _Folding:
         """Make constants of the normalizations that are left."""
         made: dict[nn.Module, nn.Module] = {}
         for layer, affine in self.affines.items():
+            if any("input" in seen.keywords for seen in self.near.seen[layer]):
+                self.fates[layer] = type(layer).__name__, "left alone: it is called with the keyword input="
+                continue
             why = "; ".join(dict.fromkeys(self.problems[layer]))
             self.fates[layer] = ChannelAffine.__name__, f"a constant scale and shift: {why}"
             like: Any = layer.center if isinstance(layer, ChannelAffine) else layer.running_mean

@@ -71,7 +71,8 @@ def shift_obstacle(linear: LinearMap, affine: Affine) -> str:
     if isinstance(linear, nn.Linear) or not affine.offset.any():
         return ""
     if isinstance(linear, _ConvTransposeNd):
-        each_once = {*linear.kernel_size, *linear.stride} == {1} and not any(linear.output_padding)
+        inside = all(added <= cut for added, cut in zip(linear.output_padding, linear.padding, strict=True))
+        each_once = {*linear.kernel_size, *linear.stride} == {1} and inside
         return "" if each_once else "a shift before a transposed convolution depends on the position"
     return "zero padding after a shift" if linear.padding_mode == "zeros" and _pads(linear) else ""
 

@@ -27,11 +27,12 @@ Call = tuple[nn.Module, int]
 
 
 class Seen(NamedTuple):
-    """A call on the example: input, output, whether there was more than the input, and whether one was a mask."""
+    """A call on the example: its input, output, how many arguments it had, which by keyword, and if one was a mask."""
 
     x: Tensor
     y: Tensor
-    more: bool
+    arguments: int
+    keywords: set[str]
     masked: bool
 
 
@@ -52,6 +53,7 @@ class Neighbours(NamedTuple):
         previous: for a call the join that it ends.
         reasons: for a call that ends no join, what precedes it; for one that begins none, what follows.
         touched: the linear maps whose weights are used more often than they are called.
+        read: the modules whose parameters or buffers the network uses itself, as far as a graph shows it.
         problem: why the network cannot be traced; empty where it can.
     """
 
@@ -60,6 +62,7 @@ class Neighbours(NamedTuple):
     previous: Mapping[Call, Join]
     reasons: Mapping[tuple[str, Call], str]
     touched: set[nn.Module]
+    read: set[nn.Module]
     problem: str
 
 
@@ -79,6 +82,7 @@ def look(network: nn.Module, example: Any, wanted: Callable[[nn.Module], bool]) 
         {join.after: join for join in joins},
         known[0].reasons() if known else {},
         touched,
+        {module for graph in known for module in graph.read},
         "" if known else flows[0].problem,
     )
 
@@ -101,7 +105,7 @@ def _watch(
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any) -> None:
         given = (*args, *kwargs.values())
         mask = args[2] if len(args) > 2 else kwargs.get("mask")
-        seen[module].append(Seen(given[0], y, len(given) > 1, mask is not None))
+        seen[module].append(Seen(given[0], y, len(given), set(kwargs), mask is not None))
 
     hooks = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
     try:
@@ -142,7 +146,8 @@ class _Graph:
         self.called = {
             node: network.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"
         }
-        self.read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+        read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+        self.read = {network.get_submodule(name) for name in read} & modules
         self.calls: Counter[nn.Module] = Counter()
         self.call: dict[fx.Node, Call] = {}
         for node, module in self.called.items():
@@ -155,7 +160,7 @@ class _Graph:
         found = []
         for node in self.call:
             after = self._next(node)
-            if after in self.call and not {str(node.target), str(after.target)} & self.read:
+            if after in self.call:
                 found.append(Join(self.call[node], self.call[after], self._at_once(node, after)))
         return found
 
