@@ -17,6 +17,7 @@ def test_public_names_are_frozen():
         "batch_normalize",
         "errors",
         "explain",
+        "export",
         "fold",
         "freeze",
         "lab",

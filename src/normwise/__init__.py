@@ -19,6 +19,7 @@ _HOME = {
     "batch_normalize": "normwise.surgery",
     "errors": "normwise",
     "explain": "normwise.ops",
+    "export": "normwise.surgery",
     "fold": "normwise.surgery",
     "freeze": "normwise.surgery",
     "lab": "normwise",

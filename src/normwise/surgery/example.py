@@ -28,16 +28,22 @@ def run(network: nn.Module, example: Any) -> Any:
     Raises:
         SurgeryError: the network does not run on it.
     """
-    args, kwargs = pytree.tree_map(_copied, arguments(example))
+    return call(network, *arguments(example))
+
+
+def call(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """As ``run``, with arguments and keywords."""
+    args, kwargs = pytree.tree_map(_copied, (args, kwargs))
     devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad():
         try:
             return network(*args, **kwargs)
         except Exception as error:
-            shapes = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            given = f"of shape {', '.join(shapes)}" if shapes else f"of type {type(example).__name__}"
+            given = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            kinds = [type(value).__name__ for value in (*args, *kwargs.values())]
+            shown = f"of shape {', '.join(given)}" if given else f"of type {', '.join(kinds) or 'nothing'}"
             raise SurgeryError(
-                f"the network does not run on the example {given}: {error}; give an input as the network takes it"
+                f"the network does not run on the example {shown}: {error}; give an input as the network takes it"
             ) from error
 
 

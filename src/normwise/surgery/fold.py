@@ -71,14 +71,22 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 2, line 11.
     """
+    folded = fold_if_any(model, example, tolerance, least=1)
+    return _Folding(model.eval(), example).all() if inplace else folded
+
+
+def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, *, least: int = 0) -> Surgery:
+    """As ``fold``, of a copy; with ``least=0`` it is no error where there is nothing to fold."""
     compiled.refuse(model, "fold")
     _refuse_lazy(model)
     source = walk.duplicate(model).eval()
     run(source, example)
     folding = _Folding(walk.duplicate(source), example)
+    if len(folding.affines) < least:
+        raise SurgeryError(folding.nothing())
     folded = folding.all()
     check(source, folded.model, example, tolerance, folding.moved)
-    return _Folding(model.eval(), example).all() if inplace else folded
+    return folded
 
 
 def _refuse_lazy(model: nn.Module) -> None:
@@ -121,8 +129,6 @@ class _Folding:
 
     def all(self) -> Surgery:
         """Fold until nothing changes, and make constants of what is left."""
-        if not self.affines:
-            raise SurgeryError(self._nothing())
         while self._step():
             pass
         self._settle()
@@ -130,7 +136,8 @@ class _Folding:
         rows = [Change(self.names[layer], before[layer], *self.fates[layer]) for layer in self.layers]
         return Surgery(self.network, [*self.changes, *rows])
 
-    def _nothing(self) -> str:
+    def nothing(self) -> str:
+        """What was looked for and what was found."""
         found = [f"{self.names[layer] or 'the network itself'} is {why}" for layer, (_, why) in self.fates.items()]
         found += [f"{change.name or 'a call'} is {change.why}" for change in self.changes]
         return (
@@ -141,6 +148,8 @@ class _Folding:
 
     def _step(self) -> bool:
         """Fold all that can go into linear maps before them, else one that can go into what follows."""
+        if not self.affines:
+            return False
         self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
         owners = [id(value) for module in self.network.modules() for value in module._parameters.values()]
         self.owners = Counter(owners)

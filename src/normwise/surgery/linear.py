@@ -71,10 +71,16 @@ def shift_obstacle(linear: LinearMap, affine: Affine) -> str:
     if isinstance(linear, nn.Linear) or not affine.offset.any():
         return ""
     if isinstance(linear, _ConvTransposeNd):
-        inside = all(added <= cut for added, cut in zip(linear.output_padding, linear.padding, strict=True))
+        inside = all(
+            added <= cut for added, cut in zip(_sizes(linear.output_padding), _sizes(linear.padding), strict=True)
+        )
         each_once = {*linear.kernel_size, *linear.stride} == {1} and inside
         return "" if each_once else "a shift before a transposed convolution depends on the position"
     return "zero padding after a shift" if linear.padding_mode == "zeros" and _pads(linear) else ""
+
+
+def _sizes(option: Any) -> tuple[int, ...]:
+    return tuple(option)
 
 
 def _pads(conv: _ConvNd) -> bool:
