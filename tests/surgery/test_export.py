@@ -38,19 +38,20 @@ def load(path):
     return run
 
 
+@torch.no_grad()
 def error(got, want):
     return float((got - want).abs().max() / want.abs().max())
 
 
 @SUFFIXES
-@pytest.mark.parametrize("name", ["resnet", "unet", "functional", "fused", "sequence_bn", "densenet", "lstm"])
+@pytest.mark.parametrize("name", ["resnet", "functional", "fused", "sequence_bn"])
 def test_the_file_computes_what_the_network_does_for_any_number_of_examples(name, suffix, tmp_path):
     network, x = prepared(name)
     made = export(network, tmp_path / f"model.{suffix}", x)
     assert made.path == tmp_path / f"model.{suffix}"
     run = load(made.path)
     for batch in (x, x[:1], torch.cat([x, x, x])):
-        assert error(run(batch).detach(), network(batch).detach()) <= 1e-5
+        assert error(run(batch), network(batch)) <= 1e-5
     assert 0 <= made.difference <= 1e-5
     assert sum(change.why.startswith("part of") for change in made.changes) == ZOO[name].foldable
     assert [path.name for path in tmp_path.iterdir()] == [f"model.{suffix}"]
@@ -58,13 +59,13 @@ def test_the_file_computes_what_the_network_does_for_any_number_of_examples(name
 
 @SUFFIXES
 def test_an_example_of_one_gives_a_file_for_any_number(suffix, tmp_path):
-    network, x = prepared("resnet")
+    network, x = prepared("conv1d")
     run = load(export(network, tmp_path / f"model.{suffix}", x[:1]).path)
-    assert error(run(x).detach(), network(x).detach()) <= 1e-5
+    assert error(run(x), network(x)) <= 1e-5
 
 
 def test_the_network_is_left_as_it_is(tmp_path):
-    network, x = prepared("resnet")
+    network, x = prepared("conv1d")
     state = {name: value.clone() for name, value in network.state_dict().items()}
     classes = [type(module) for module in network.modules()]
     export(network, tmp_path / "model.pt2", x)
@@ -73,7 +74,7 @@ def test_the_network_is_left_as_it_is(tmp_path):
 
 
 def test_onnx_holds_no_normalization_and_one_file_holds_all(tmp_path):
-    network, x = prepared("resnet")
+    network, x = prepared("conv1d")
     path = export(network, tmp_path / "model.onnx", x).path
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
@@ -111,9 +112,9 @@ class Fixed(nn.Module):
 
 def test_a_network_for_one_number_of_examples(tmp_path):
     network, x = randomize(Fixed()).eval(), torch.randn(4, 3)
-    with pytest.raises(SurgeryError, match="any_batch=False|does not run on the example"):
+    with pytest.raises(SurgeryError, match="give any_batch=False"):
         export(network, tmp_path / "model.pt2", x)
-    assert error(load(export(network, tmp_path / "model.pt2", x, any_batch=False).path)(x), network(x).detach()) <= 1e-5
+    assert error(load(export(network, tmp_path / "model.pt2", x, any_batch=False).path)(x), network(x)) <= 1e-5
 
 
 @SUFFIXES
@@ -176,7 +177,7 @@ def test_a_missing_package_is_named_with_the_extra(tmp_path, monkeypatch):
 
 def test_what_cannot_be_exported_says_why(tmp_path):
     network, x = prepared("branching")
-    with pytest.raises(SurgeryError, match="torch.export cannot export the network: Could not guard"):
+    with pytest.raises(SurgeryError, match=r"torch\.export cannot export the network: Could not guard"):
         export(network, tmp_path / "model.pt2", x)
 
 

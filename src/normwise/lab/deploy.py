@@ -94,9 +94,8 @@ def _settings(directory: Path, given: Path) -> dict[str, Any]:
         raise RequestError(f"cannot read {directory / SETTINGS}: {error}") from error
     if not isinstance(settings, dict) or not {"model", "data", "fingerprint", "inputs"} <= settings.keys():
         inside = sorted(each.parent.name for each in directory.glob(f"*/{SETTINGS}"))
-        hint = (
-            f"it holds the runs {', '.join(inside[:5])}: give one of them" if inside else "normwise compare makes them"
-        )
+        runs = f"it holds the runs {', '.join(inside[:5])}: give one of them"
+        hint = runs if inside else "normwise compare makes them"
         raise RequestError(f"{given} is no run, a folder with {SETTINGS} and {checkpoint.NAME}; {hint}")
     return settings
 
