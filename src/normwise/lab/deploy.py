@@ -78,8 +78,8 @@ def deploy(run: Path, out: Path, *, data_dir: Path | None = None) -> Deployed:
     data = load(settings["data"], data_dir=data_dir)
     if data.fingerprint != settings["fingerprint"]:
         raise DataError(
-            f"{settings['data']} is not what {directory} was trained on: its fingerprint is {data.fingerprint}, that of "
-            f"the run {settings['fingerprint']}; give the data of the run (--data-dir)"
+            f"{settings['data']} is not what {directory} was trained on: its fingerprint is {data.fingerprint}, "
+            f"that of the run {settings['fingerprint']}; give the data of the run (--data-dir)"
         )
     network = _network(directory, settings, data)
     scaling = Scaling.fit(settings["inputs"], data.train.X)
