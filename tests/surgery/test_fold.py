@@ -269,6 +269,22 @@ def test_an_argument_that_the_example_leaves_out_is_not_taken_to_be_there():
         assert error(surgery.model(image, *extra), network(image, *extra)) <= 1e-12
 
 
+def test_a_flag_of_the_example_is_no_obstacle():
+    class Flagged(Calls):
+        def forward(self, x, twice, scale=1):
+            y = self.norm(self.conv(x))
+            y = F.batch_norm(y, self.norm.running_mean, self.norm.running_var) if twice == "functional" else y * scale
+            return y * 2 if twice else y
+
+    network = double(Flagged(None))
+    for example in ((image, True), {"x": image, "twice": False}):
+        assert folded(fold(network, example=example)) == ["norm"]
+    surgery = fold(network, example={"x": image, "twice": "functional"})
+    assert isinstance(surgery.model, torch.fx.GraphModule)
+    want = network(image, "functional")
+    assert error(surgery.model(x=image, twice="functional"), want) <= 1e-12
+
+
 def test_a_module_that_is_also_called_past_its_sequential_is_left():
     class Past(nn.Module):
         def __init__(self):

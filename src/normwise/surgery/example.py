@@ -47,13 +47,29 @@ def call(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
             ) from error
 
 
-def left_out(network: nn.Module, example: Any) -> dict[str, Any]:
-    """The arguments of the network's forward that the example leaves at their defaults, with these."""
+def fixed(network: nn.Module, example: Any) -> dict[str, Any]:
+    """The arguments of the network's forward that are no tensors when it is called on the example, with their values.
+
+    They are those that it leaves at their defaults, and those for which it gives None, a flag, a number or a text.
+    """
     args, kwargs = arguments(example)
-    parameters = inspect.signature(network.forward).parameters.values()
-    plain = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    rest = plain[len(args) :]
-    return {each.name: each.default for each in rest if each.name not in kwargs and each.default is not each.empty}
+    try:
+        bound = inspect.signature(network.forward).bind(*args, **kwargs)
+    except TypeError:  # of a forward that does not take the example
+        return {}
+    given = set(bound.arguments)
+    bound.apply_defaults()
+    plain = (type(None), bool, int, float, str)
+    variadic = {
+        each.name
+        for each in bound.signature.parameters.values()
+        if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    }
+    return {
+        name: value
+        for name, value in bound.arguments.items()
+        if name not in variadic and (name not in given or isinstance(value, plain))
+    }
 
 
 def _copied(value: Any) -> Any:

@@ -29,7 +29,8 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
         The network itself where there is no such call, otherwise a graph that shares its modules; what each new module
         stands for, by name; and what was changed, or left alone.
     """
-    flow = trace(network, example_.left_out(network, example))
+    fixed = example_.fixed(network, example)
+    flow = trace(network, fixed)
     calls = [node for node in flow.graph.nodes if node.target in _FUNCTIONS] if flow.graph is not None else []
     made: dict[str, str] = {}
     changes: list[Change] = []
@@ -48,6 +49,9 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
     for node in flow.graph.nodes:
         if node.op == "get_attr" and not node.users:
             flow.graph.erase_node(node)
+        name, _, number = str(node.target).rpartition("_")
+        if node.op == "placeholder" and name in fixed and number.isdigit():
+            node.target = name  # what torch.fx has numbered
     graph = fx.GraphModule(network, flow.graph, type(network).__name__).eval()
     for name in made:
         del network._modules[name]

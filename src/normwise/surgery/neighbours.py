@@ -89,7 +89,7 @@ def look(network: nn.Module, example: Any, wanted: Callable[[nn.Module], bool]) 
 
 def _flows(network: nn.Module, example: Any) -> Iterator[Flow]:
     """The graph as the example calls the network; where it leaves arguments out, also the one with these, if any."""
-    fixed = example_.left_out(network, example)
+    fixed = example_.fixed(network, example)
     first = trace(network, fixed)
     yield first
     if fixed and first.graph is not None:
