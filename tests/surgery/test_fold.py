@@ -297,6 +297,24 @@ def test_a_module_that_is_also_called_past_its_sequential_is_left():
     check(double(Past()), image, [])
 
 
+def test_a_hook_between_neighbours_is_not_overlooked():
+    class Untraceable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Sequential(conv(), nn.Identity(), nn.BatchNorm2d(3))
+
+        def forward(self, x):
+            return self.block(x if x.sum() > -1e9 else -x)
+
+    check(double(Untraceable()), image, ["block.2"])
+    check(hooked(double(Untraceable()), "block.1"), image, [])
+
+
+def test_a_compiled_part_without_normalization_is_no_obstacle():
+    network = nn.Sequential(torch.compile(conv().double(), backend="eager"), double(nn.BatchNorm2d(3))).eval()
+    check(network, image, [])
+
+
 def test_a_weight_that_is_also_used_past_its_module_is_left():
     class Past(nn.Module):
         def __init__(self):
