@@ -218,6 +218,7 @@ FOLDABLE = {
     "a bias only": lambda: chain(conv(), nw.BatchNorm2d(3, bias=False)),
     "other padding after a shift": lambda: chain(nn.BatchNorm2d(3), conv(3, padding=1, padding_mode="reflect")),
     "a pixel at a time": lambda: chain(nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 2, 1)),
+    "overlaps that are cut off": lambda: chain(nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 2, 3, padding=2)),
     "no shift before zeros": lambda: unshifted(chain(nn.BatchNorm2d(3, affine=False), conv(3, padding=1))),
     "synchronized": lambda: chain(conv(), nn.SyncBatchNorm(3)),
     "frozen": lambda: nw.freeze(chain(conv(), nn.BatchNorm2d(3))).model,

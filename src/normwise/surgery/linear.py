@@ -66,21 +66,22 @@ def shift_obstacle(linear: LinearMap, affine: Affine) -> str:
     """Why a shift of the input is not a shift of the output; empty where it is, or where there is none.
 
     A convolution that pads with zeros takes zeros where the shifted input would go on with its shift. A transposed one
-    overlaps its kernels, so that how often a shift counts depends on the position.
+    overlaps its kernels, so that how often a shift counts depends on the position, but where borders are cut off.
     """
     if isinstance(linear, nn.Linear) or not affine.offset.any():
         return ""
     if isinstance(linear, _ConvTransposeNd):
-        inside = all(
-            added <= cut for added, cut in zip(_sizes(linear.output_padding), _sizes(linear.padding), strict=True)
-        )
-        each_once = {*linear.kernel_size, *linear.stride} == {1} and inside
-        return "" if each_once else "a shift before a transposed convolution depends on the position"
+        return "" if _cuts_overlaps(linear) else "a shift before a transposed convolution depends on the position"
     return "zero padding after a shift" if linear.padding_mode == "zeros" and _pads(linear) else ""
 
 
-def _sizes(option: Any) -> tuple[int, ...]:
-    return tuple(option)
+def _cuts_overlaps(conv: _ConvTransposeNd) -> bool:
+    """Whether every position of a transposed convolution's output takes part in all of the kernel.
+
+    With stride 1 only the first and the last dilation·(size − 1) positions do not, and padding cuts them off.
+    """
+    axes: Any = zip(conv.kernel_size, conv.stride, conv.dilation, conv.padding, conv.output_padding, strict=True)
+    return all(stride == 1 and dilation * (size - 1) + added <= cut for size, stride, dilation, cut, added in axes)
 
 
 def _pads(conv: _ConvNd) -> bool:
