@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import layers
+from benchmarks import folding, layers
 from benchmarks.pair import Pair, seconds
 from normwise.lab import networks, runner
 from normwise.lab.data import Data, Scaling, load
@@ -124,5 +124,9 @@ BENCHMARKS = {
             "layer",
         )
         for name, (question, shape, peer, ours) in layers.CASES.items()
+    },
+    **{
+        f"fold-{name}": Benchmark(f"{question}, one thread", folding.pairs(make, size), "layer")
+        for name, (question, make, size) in folding.CASES.items()
     },
 }

@@ -18,6 +18,8 @@ def test_public_names_are_frozen():
         "errors",
         "estimate_population",
         "explain",
+        "export",
+        "fold",
         "freeze",
         "lab",
         "nn",

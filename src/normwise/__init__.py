@@ -20,6 +20,8 @@ _HOME = {
     "errors": "normwise",
     "estimate_population": "normwise.surgery",
     "explain": "normwise.ops",
+    "export": "normwise.surgery",
+    "fold": "normwise.surgery",
     "freeze": "normwise.surgery",
     "lab": "normwise",
     "nn": "normwise",

@@ -25,7 +25,7 @@ def loaded(statement):
 
 
 def test_help_and_version_load_neither_torch_nor_numpy():
-    for arguments in (["--help"], ["compare", "--help"], ["bench", "--help"], ["--version"]):
+    for arguments in (["--help"], ["compare", "--help"], ["bench", "--help"], ["fold", "--help"], ["--version"]):
         found = loaded_by_command(["normwise", *arguments])
         assert not found & {"torch", "numpy", "matplotlib", "sklearn", "scipy", "jinja2"}
 
@@ -54,7 +54,7 @@ def test_version():
 
 
 def test_every_help_has_a_runnable_example():
-    for command in ((), ("compare",), ("bench",)):
+    for command in ((), ("compare",), ("bench",), ("fold",)):
         done = run(*command, "--help")
         assert done.returncode == 0
         assert f"Example: normwise {command[0] if command else 'compare'}" in done.stdout

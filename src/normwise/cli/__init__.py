@@ -11,6 +11,7 @@ from normwise import __version__
 from normwise.cli.bench import bench
 from normwise.cli.compare import compare
 from normwise.cli.console import fail
+from normwise.cli.fold import fold
 from normwise.cli.warmup import warmup
 from normwise.errors import JobError, NormwiseError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(bench)
+app.command()(fold)
 app.command()(warmup)
 
 

@@ -2,16 +2,21 @@
 
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.estimates import Population
+from normwise.surgery.export import Export, export
+from normwise.surgery.fold import fold
 from normwise.surgery.freeze import freeze, unfreeze
 from normwise.surgery.insert import batch_normalize
 from normwise.surgery.population import estimate_population
 
 __all__ = [
     "Change",
+    "Export",
     "Population",
     "Surgery",
     "batch_normalize",
     "estimate_population",
+    "export",
+    "fold",
     "freeze",
     "unfreeze",
 ]

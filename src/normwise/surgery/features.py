@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from normwise.errors import SurgeryError
 from normwise.surgery import walk
+from normwise.surgery.example import run
 from normwise.surgery.places import Place
 from normwise.surgery.put import put
 from normwise.surgery.reach import PERMUTED, PLAIN
@@ -67,25 +67,8 @@ def _watch(network: nn.Module, places: list[Place], example: Any) -> list[_Recor
     twin = walk.duplicate(network).eval()
     recorders = [_Recorder() for _ in places]
     put(twin, list(zip(places, recorders, strict=True)))
-    _run(twin, example)
+    run(twin, example)
     return recorders
-
-
-def _run(network: nn.Module, example: Any) -> None:
-    args: Sequence[Any] = example if isinstance(example, (tuple, list)) else ()
-    kwargs: Mapping[str, Any] = example if isinstance(example, Mapping) else {}
-    if args is not example and kwargs is not example:
-        args = (example,)
-    devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad():
-        try:
-            network(*args, **kwargs)
-        except Exception as error:
-            shapes = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            given = f"of shape {', '.join(shapes)}" if shapes else f"of type {type(example).__name__}"
-            raise SurgeryError(
-                f"the network does not run on the example {given}: {error}; give an input as the network takes it"
-            ) from error
 
 
 class _Linear(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -33,7 +33,7 @@ class Flow(NamedTuple):
 class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and those that are a linear map, a normalization or a nonlinearity."""
 
-    def __init__(self, whole: Callable[[nn.Module], bool] | None) -> None:
+    def __init__(self, whole: Callable[[nn.Module], bool] | None = None) -> None:
         super().__init__()
         self._whole = whole
 
@@ -43,19 +43,23 @@ class _Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(model: nn.Module, whole: Callable[[nn.Module], bool] | None = None) -> Flow:
+def trace(
+    model: nn.Module, fixed: Mapping[str, Any] | None = None, *, whole: Callable[[nn.Module], bool] | None = None
+) -> Flow:
     """Follow a network's forward with symbolic values, in the mode that it is in; the network is left as it is.
 
     A branch on a value, a loop over a size and arguments that are not tensors cannot be followed.
 
     Args:
         model: the network.
+        fixed: arguments of its forward that have these values, not symbolic ones; for example None, which an optional
+            argument mostly is, and which a symbolic value never is.
         whole: which other modules are not looked into.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Flow(_Tracer(whole).trace(model))
+            return Flow(_Tracer(whole).trace(model, dict(fixed) if fixed else None))
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
         return Flow(None, f"torch.fx cannot trace it: {_first_line(error)}")
 

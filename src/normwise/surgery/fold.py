@@ -1,0 +1,283 @@
+"""Folding batch normalizations into the linear maps next to them, for inference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from normwise.errors import SurgeryError
+from normwise.nn.frozen import FrozenBatchNorm
+from normwise.nn.kinds import is_linear_map
+from normwise.surgery import compiled, functional, linear, walk
+from normwise.surgery.affine import Affine, ChannelAffine, Epilogue, affine_of, options
+from normwise.surgery.agreement import check
+from normwise.surgery.change import Change, Surgery
+from normwise.surgery.example import run
+from normwise.surgery.neighbours import Join, look
+from normwise.surgery.plain import has_hooks
+from normwise.surgery.sites import census
+
+FOLDED = "part of"
+"""How the reason of a change begins where a normalization is gone."""
+
+
+def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inplace: bool = False) -> Surgery:
+    """Make batch normalizations part of the linear maps next to them, for inference.
+
+        y = γ/√(Var[x] + ε)·x + (β − γ·E[x]/√(Var[x] + ε))
+
+    is a scale and a shift of each channel, which a linear map before it (Linear, Conv1–3d, ConvTranspose1–3d, with any
+    groups, stride and dilation) takes into weight and bias, and one after it too, but for a shift before a convolution
+    that pads with zeros. Of a normalization directly before another one the second takes it up. Where a layer of
+    ``normwise.nn`` has an activation or is given a residual, these stay. Computed in float64 and rounded once.
+
+    The network is taken as in evaluation, whatever its mode, and the result is in evaluation. It is meant to stay
+    there: running statistics are gone. Weights and biases that took something up are new parameters.
+
+    A normalization is folded only where it is certain that nothing else is touched: the linear map is called once, its
+    output goes to the normalization only, its parameters belong to nothing else, neither has hooks, and both are
+    torch's own classes, those of ``normwise.nn`` or frozen ones, or subclasses without code of their own. ``torch.fx``
+    tells where values go. In a network that it cannot trace, neighbours in a plain ``Sequential`` are folded where the
+    example shows that they are each called once and that nothing lies between. A call of ``F.batch_norm`` with buffers
+    becomes a module, in a graph (``torch.fx.GraphModule``) in the place of the network.
+
+    What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
+    ``changes`` says why.
+
+    Args:
+        model: the network. It is not modified unless ``inplace``.
+        example: an input as the network will be called: a tensor, a tuple or list of arguments, or a mapping of
+            keywords. Optional arguments that it leaves out are taken to be left out.
+        tolerance: the largest difference of outputs between the network and the folded one on the example, relative
+            to the largest absolute output. By default 1e-5 in float32, 1e-12 in float64, and 8 times the precision of
+            the type in others.
+        inplace: change ``model`` itself, once a copy has passed the check. Where that is itself a normalization or
+            calls ``F.batch_norm``, what replaces it is in the result.
+
+    Returns:
+        The network in evaluation, in which names and sharing of other modules, device and type are kept, and what
+        became of each normalization.
+
+    Raises:
+        SurgeryError: (a ValueError) there is no batch normalization, or none that can be folded or made constant; the
+            network is compiled or scripted, or has lazy layers that have seen no batch; it does not run on the example;
+            outputs differ by more than ``tolerance``, with where they part.
+
+    Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+    Covariate Shift", arXiv:1502.03167, Algorithm 2, line 11.
+    """
+    folded = fold_if_any(model, example, tolerance, least=1)
+    return _Folding(model.eval(), example).all() if inplace else folded
+
+
+def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, *, least: int = 0) -> Surgery:
+    """As ``fold``, of a copy; with ``least=0`` it is no error where there is nothing to fold."""
+    compiled.refuse(model, "fold")
+    _refuse_lazy(model)
+    source = walk.duplicate(model).eval()
+    run(source, example)
+    folding = _Folding(walk.duplicate(source), example)
+    if len(folding.affines) < least:
+        raise SurgeryError(folding.nothing())
+    folded = folding.all()
+    check(source, folded.model, example, tolerance, folding.moved)
+    return folded
+
+
+def _refuse_lazy(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        lazy: Any = module
+        if isinstance(module, LazyModuleMixin) and lazy.has_uninitialized_params():
+            raise SurgeryError(
+                f"cannot fold {type(model).__name__}: {name} ({type(module).__name__}) has no weights until it has "
+                "seen a batch; run the network once first"
+            )
+
+
+def _normalizations(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    return walk.find(network, lambda module: isinstance(module, (_BatchNorm, FrozenBatchNorm, ChannelAffine)))
+
+
+class _Folding:
+    """A network that is being folded, and what is known of each normalization that is still there.
+
+    Attributes:
+        network: the network.
+        affines: what each normalization that is still there does, in float64.
+        moved: names of modules that took something up, or gave it to what follows: their own outputs differ.
+    """
+
+    def __init__(self, network: nn.Module, example: Any) -> None:
+        self.network, self.functions, self.changes = functional.as_modules(network, example)
+        self.example = example
+        self.names = {module: name for name, module in self.network.named_modules()}
+        self.layers = [layer for _, layer in _normalizations(self.network)]
+        self.affines: dict[nn.Module, Affine] = {}
+        self.moved: set[str] = set()
+        self.fates: dict[nn.Module, tuple[str, str]] = {}
+        for layer in self.layers:
+            found = "it has hooks" if has_hooks(layer) else affine_of(layer)
+            if isinstance(found, Affine):
+                self.affines[layer] = found
+            else:
+                self.fates[layer] = type(layer).__name__, f"left alone: {found}"
+
+    def all(self) -> Surgery:
+        """Fold until nothing changes, and make constants of what is left."""
+        while self._step():
+            pass
+        self._settle()
+        before = {layer: self.functions.get(self.names[layer], type(layer).__name__) for layer in self.layers}
+        rows = [Change(self.names[layer], before[layer], *self.fates[layer]) for layer in self.layers]
+        return Surgery(self.network, [*self.changes, *rows])
+
+    def nothing(self) -> str:
+        """What was looked for and what was found."""
+        found = [f"{self.names[layer] or 'the network itself'} is {why}" for layer, (_, why) in self.fates.items()]
+        found += [f"{change.name or 'a call'} is {change.why}" for change in self.changes]
+        return (
+            f"nothing to fold in {type(self.network).__name__}: looked for batch normalizations with running "
+            f"statistics and calls of F.batch_norm; found {'; '.join(found) or 'none'} "
+            f"(normalizations in the network: {census(self.network)})"
+        )
+
+    def _step(self) -> bool:
+        """Fold all that can go into linear maps before them, else one that can go into what follows."""
+        if not self.affines:
+            return False
+        self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
+        owners = [id(value) for module in self.network.modules() for value in module._parameters.values()]
+        self.owners = Counter(owners)
+        for layer in self.affines.keys() & self.near.read:
+            del self.affines[layer]
+            self.fates[layer] = type(layer).__name__, "left alone: its parameters or statistics are used elsewhere too"
+        self.problems: dict[nn.Module, list[str]] = {layer: [] for layer in self.affines}
+        done = [layer for layer in self.affines if self._into_previous(layer)]
+        if not done:
+            done = list(islice((layer for layer in self.affines if self._into_next(layer)), 1))
+        for layer in done:
+            del self.affines[layer]
+        return bool(done)
+
+    def _into_previous(self, layer: nn.Module) -> bool:
+        """Fold a normalization into the linear maps whose outputs it takes, where that is right."""
+        joins = [self.near.previous.get((layer, call)) for call in range(len(self.near.seen[layer]))]
+        problem = self._common_problem(layer) or self._missing(layer, joins, "before")
+        if problem:
+            self.problems[layer].append(problem)
+            return False
+        before = Counter(join.before[0] for join in joins if join is not None)
+        for module, calls in before.items():
+            outputs = [seen.y for seen in self.near.seen[module]]
+            problem = problem or self._linear_problem(module, calls, outputs, layer)
+        if problem:
+            self.problems[layer].append(problem)
+            return False
+        for module in before:
+            linear.fold_after(module, self.affines[layer])  # type: ignore[arg-type]
+            self.moved.add(self.names[module])
+        self._remove(layer, list(before))
+        return True
+
+    def _into_next(self, layer: nn.Module) -> bool:
+        """Fold a normalization into the linear maps, or the normalization, that take its outputs, where right."""
+        calls = self.near.seen[layer]
+        joins = [self.near.next.get((layer, call)) for call in range(len(calls))]
+        after = Counter(join.after[0] for join in joins if join is not None)
+        problem = self._missing(layer, joins, "after")
+        if not problem and (options(layer)[0] or any(seen.arguments > 1 for seen in calls)):
+            problem = "its own activation or residual follows it"
+        if not problem and not all(join is not None and join.at_once for join in joins):
+            problem = "something runs between it and what follows, and may change its input"
+        for module, times in after.items():
+            inputs = [seen.x for seen in self.near.seen[module]]
+            problem = problem or self._next_problem(module, times, inputs, layer)
+        if problem:
+            self.problems[layer].append(problem)
+            return False
+        for module in after:
+            if module in self.affines:
+                self.affines[module] = self.affines[layer].then(self.affines[module])
+            else:
+                linear.fold_before(module, self.affines[layer])  # type: ignore[arg-type]
+                self.moved.add(self.names[module])
+        self.moved.add(self.names[layer])
+        self._remove(layer, list(after))
+        return True
+
+    def _common_problem(self, layer: nn.Module) -> str:
+        calls = self.near.seen[layer]
+        if not calls:
+            return "the example does not reach it"
+        return "it is called with a mask" if any(seen.masked for seen in calls) else ""
+
+    def _missing(self, layer: nn.Module, joins: list[Join | None], where: str) -> str:
+        """Why a call of a normalization has no neighbour to go into; empty where each has one."""
+        if not joins:
+            return self._common_problem(layer)
+        if self.near.problem and None in joins:
+            return f"no linear map is certain to run next to it, because {self.near.problem}"
+        order = "it follows" if where == "before" else "it is followed by"
+        for call, join in enumerate(joins):
+            if join is None:
+                return f"{order} {self.near.reasons.get((where, (layer, call)), 'something else on the example')}"
+            if where == "before" and join.before[0] in self.affines:
+                return f"{order} {self.names[join.before[0]]} ({type(join.before[0]).__name__})"
+        return ""
+
+    def _linear_problem(self, module: nn.Module, calls: int, tensors: list[Tensor], layer: nn.Module) -> str:
+        """Why a linear map next to a normalization cannot take it up; empty where it can."""
+        name, parameters = self.names[module], module._parameters.values()
+        if problem := linear.obstacle(module):
+            return f"{name} cannot take it up: {problem}"
+        if calls != len(self.near.seen[module]):
+            return f"{name} cannot take it up: it is also called where this does not follow"
+        if any(self.owners[id(parameter)] > 1 for parameter in parameters if parameter is not None):
+            return f"{name} cannot take it up: its weight or bias is shared with another module"
+        if module in self.near.touched | self.near.read:
+            return f"{name} cannot take it up: its weight is used elsewhere too"
+        _, axis = options(layer)
+        if not all(linear.has_channels(module, tensor, axis) for tensor in tensors):  # type: ignore[arg-type]
+            return f"{name} cannot take it up: it works on another axis"
+        return ""
+
+    def _next_problem(self, module: nn.Module, calls: int, inputs: list[Tensor], layer: nn.Module) -> str:
+        if module not in self.affines:
+            problem = self._linear_problem(module, calls, inputs, layer)
+            shift = "" if problem else linear.shift_obstacle(module, self.affines[layer])  # type: ignore[arg-type]
+            return problem or (f"{self.names[module]} cannot take it up: {shift}" if shift else "")
+        if calls != len(self.near.seen[module]):
+            return f"{self.names[module]} cannot take it up: it is also called where this does not come before"
+        axes = {options(each)[1] % x.ndim for each in (layer, module) for x in inputs}
+        return "" if len(axes) == 1 else f"{self.names[module]} cannot take it up: it works on another axis"
+
+    def _remove(self, layer: nn.Module, into: list[nn.Module]) -> None:
+        """Put what a normalization does besides normalizing in its place."""
+        activation, axis = options(layer)
+        calls = self.near.seen[layer]
+        more = activation is not None or any(seen.arguments > 1 or "x" in seen.keywords for seen in calls)
+        left = Epilogue(activation, axis).eval() if more else nn.Identity().eval()
+        self._replace({layer: left})
+        names = ", ".join(self.names[module] for module in into)
+        self.fates[layer] = type(left).__name__, f"{FOLDED} {names}"
+
+    def _settle(self) -> None:
+        """Make constants of the normalizations that are left."""
+        made: dict[nn.Module, nn.Module] = {}
+        for layer, affine in self.affines.items():
+            if any("input" in seen.keywords for seen in self.near.seen[layer]):
+                self.fates[layer] = type(layer).__name__, "left alone: it is called with the keyword input="
+                continue
+            why = "; ".join(dict.fromkeys(self.problems[layer]))
+            self.fates[layer] = ChannelAffine.__name__, f"a constant scale and shift: {why}"
+            like: Any = layer.center if isinstance(layer, ChannelAffine) else layer.running_mean
+            made[layer] = ChannelAffine(affine, like, *options(layer)).eval()
+        self._replace(made)
+
+    def _replace(self, made: dict[nn.Module, nn.Module]) -> None:
+        self.network = walk.replace(self.network, made.get)

@@ -1,0 +1,42 @@
+"""Which modules do what their class in torch does, and nothing else."""
+
+from __future__ import annotations
+
+from torch import nn
+
+_HARMLESS = {
+    "__annotations__",
+    "__annotate__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__constants__",
+    "__doc__",
+    "__firstlineno__",
+    "__init__",
+    "__module__",
+    "__orig_bases__",
+    "__parameters__",
+    "__qualname__",
+    "__repr__",
+    "__static_attributes__",
+    "extra_repr",
+    "reset_parameters",
+}
+"""What a subclass may define without changing what it computes."""
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def is_plain(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
+    """Whether a module is one of ``classes``, or a subclass that only constructs or prints itself in another way."""
+    for cls in type(module).__mro__:
+        if cls in classes:
+            return not {"forward", "_conv_forward"} & vars(module).keys()
+        if vars(cls).keys() - _HARMLESS:
+            return False
+    return False
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether something of a user's runs whenever the module does."""
+    return any(getattr(module, name) for name in _HOOKS)

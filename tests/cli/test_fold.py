@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from normwise import cli, surgery
+from normwise.lab import deploy
+from normwise.lab.data import Scaling, load
+
+OWN = """
+from torch import nn
+
+def make_model():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder with three small studies."""
+    from normwise.lab.compare import compare
+
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "own.py").write_text(OWN)
+    options = {"steps": 20, "seeds": 1, "eval_every": 10, "workers": 0}
+    compare(["plain", "bn"], "digits", out=folder / "mlp", **options)
+    compare(["bn, activation=relu"], "digits", model="cnn:4,4", out=folder / "cnn", **options)
+    compare(["bn"], "digits", model=f"{folder}/own.py:make_model", out=folder / "own", **options)
+    return folder
+
+
+@pytest.fixture
+def normwise(tmp_path, monkeypatch, capsys):
+    """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["normwise", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def run_of(study, model, arm="bn"):
+    (found,) = (study / model).glob(f"{arm}*-0-*/settings.json")
+    return found.parent
+
+
+def accuracy(run_file):
+    data = load("digits")
+    X = Scaling.fit("minmax", data.train.X).apply(data.test.X)
+    return float(np.mean(np.argmax(run_file(X), axis=1) == data.test.y))
+
+
+def expected(run):
+    """The accuracy of the run's network with the population statistics of its training data."""
+    settings, data = json.loads((run / "settings.json").read_text()), load("digits")
+    network = deploy._network(run, settings, data)
+    X = torch.from_numpy(Scaling.fit("minmax", data.train.X).apply(data.train.X))
+    surgery.estimate_population(network, X.split(60), progress=False)
+    return accuracy(lambda X: network.eval()(torch.from_numpy(X)).detach().numpy())
+
+
+@pytest.mark.parametrize(("model", "folded"), [("mlp", 3), ("cnn", 2), ("own", 1)])
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_the_file_is_as_good_as_the_network_that_was_trained(normwise, study, model, folded, suffix):
+    run = run_of(study, model)
+    code, out, err = normwise("fold", run / "checkpoint.safetensors", "-o", f"model.{suffix}", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["folded"] == folded == len(found["changes"])
+    assert 0 <= found["difference"] <= 1e-5
+    if suffix == "onnx":
+        session = onnxruntime.InferenceSession("model.onnx")
+        score = accuracy(lambda X: session.run(None, {session.get_inputs()[0].name: X})[0])
+    else:
+        program = torch.export.load("model.pt2").module()
+        score = accuracy(lambda X: program(torch.from_numpy(X)).detach().numpy())
+    if model != "own":
+        assert score == pytest.approx(expected(run), abs=1e-9)
+
+
+def test_it_says_what_it_did_and_how_inputs_are_scaled(normwise, study):
+    code, out, err = normwise("fold", run_of(study, "mlp"), "-o", "model.pt2")
+    assert (code, err) == (0, "")
+    assert "part of linear1" in out
+    assert "3 of 3 normalizations folded" in out
+    assert "inputs scaled as in training (minmax)" in out
+    assert "Network: model.pt2" in out
+
+
+def test_a_network_without_normalization_is_written_as_it_is(normwise, study):
+    code, out, _ = normwise("fold", run_of(study, "mlp", "plain"), "-o", "model.pt2", "--json")
+    assert (code, json.loads(out)["changes"]) == (0, [])
+    assert Path("model.pt2").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("model.pt", "must end in .onnx"), ("nowhere/model.pt2", "there is no folder nowhere")],
+)
+def test_where_it_cannot_be_written(normwise, study, out, said):
+    code, _, err = normwise("fold", run_of(study, "mlp"), "-o", out)
+    assert code == 2
+    assert said in err
+
+
+def test_what_is_no_run(normwise, study, tmp_path):
+    code, _, err = normwise("fold", tmp_path, "-o", "model.pt2")
+    assert code == 2
+    assert "is no run" in err
+    assert "normwise compare makes them" in err
+    code, _, err = normwise("fold", study / "mlp", "-o", "model.pt2")
+    assert code == 2
+    assert f"it holds the runs {run_of(study, 'mlp').name}" in err
+
+
+def copy_of(run, folder):
+    (folder / "run").mkdir()
+    for file in run.iterdir():
+        (folder / "run" / file.name).write_bytes(file.read_bytes())
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run: (run / "checkpoint.safetensors").unlink(), "has no checkpoint.safetensors that can be read"),
+        (lambda run: (run / "checkpoint.safetensors").write_bytes(b"x"), "has no checkpoint.safetensors that can be"),
+        (lambda run: (run / "settings.json").write_text("{"), "cannot read"),
+        (lambda run: edit(run, fingerprint="0"), "is not what"),
+        (lambda run: edit(run, model="mlp:7"), "do not fit mlp:7"),
+    ],
+)
+def test_a_run_that_is_not_whole(normwise, study, tmp_path, change, said):
+    run = copy_of(run_of(study, "mlp"), tmp_path)
+    change(run)
+    code, _, err = normwise("fold", run, "-o", "model.pt2")
+    assert code == 2
+    assert said in err
+    assert not Path("model.pt2").exists()
+
+
+def edit(run, **settings):
+    found = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps(found | settings))
+
+
+def test_a_network_whose_source_has_changed_is_refused(normwise, study):
+    (study / "own.py").write_text(OWN + "# changed\n")
+    try:
+        code, _, err = normwise("fold", run_of(study, "own"), "-o", "model.pt2")
+    finally:
+        (study / "own.py").write_text(OWN)
+    assert code == 2
+    assert "has changed since the run" in err
