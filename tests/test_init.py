@@ -15,6 +15,7 @@ def test_public_names_are_frozen():
         "BatchNorm3d",
         "FrozenBatchNorm",
         "batch_normalize",
+        "convert",
         "errors",
         "explain",
         "fold",

@@ -17,6 +17,7 @@ _HOME = {
     "BatchNorm3d": "normwise.nn",
     "FrozenBatchNorm": "normwise.nn",
     "batch_normalize": "normwise.surgery",
+    "convert": "normwise.surgery",
     "errors": "normwise",
     "explain": "normwise.ops",
     "fold": "normwise.surgery",

@@ -1,8 +1,9 @@
 """Functions that take a network and return a changed one."""
 
 from normwise.surgery.change import Change, Surgery
+from normwise.surgery.convert import convert
 from normwise.surgery.fold import fold
 from normwise.surgery.freeze import freeze, unfreeze
 from normwise.surgery.insert import batch_normalize
 
-__all__ = ["Change", "Surgery", "batch_normalize", "fold", "freeze", "unfreeze"]
+__all__ = ["Change", "Surgery", "batch_normalize", "convert", "fold", "freeze", "unfreeze"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from normwise.errors import SurgeryError
+from normwise.surgery import example as example_
 from normwise.surgery import walk
-from normwise.surgery.example import run
 from normwise.surgery.sites import Site, sites
 
 
@@ -68,7 +68,7 @@ def _watch(network: nn.Module, chosen: list[Site], place: str, example: Any) -> 
         layers.setdefault(there[name].sequential, {})[there[name].key] = recorder
     for sequential, added in layers.items():
         walk.insert(sequential, added, place)
-    run(twin, example)
+    example_.run(twin, example)
     return list(recorders.values())
 
 

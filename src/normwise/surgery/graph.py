@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import fx, nn
@@ -19,15 +22,33 @@ class Flow(NamedTuple):
     Attributes:
         graph: one node per call, module or function, in order; None where there is a problem.
         problem: why the network cannot be traced, empty where it can.
+        constants: tensors that forward makes, under the names that the graph has for them.
     """
 
     graph: fx.Graph | None
     problem: str = ""
+    constants: Mapping[str, Any] = MappingProxyType({})
 
     def calls(self, module_name: str) -> list[fx.Node]:
         """The nodes that call a module."""
         nodes = () if self.graph is None else self.graph.nodes
         return [node for node in nodes if node.op == "call_module" and node.target == module_name]
+
+
+class _Value(fx.Proxy):
+    """A symbolic value; that ``x += y`` changes ``x`` is recorded, where torch's own records ``x + y``."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __isub__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
+
+    def __imul__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
 
 
 class _Tracer(fx.Tracer):
@@ -36,6 +57,9 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
         return known or super().is_leaf_module(m, module_qualified_name)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Value(node, self)
 
 
 def trace(model: nn.Module, fixed: Mapping[str, Any] | None = None) -> Flow:
@@ -48,12 +72,36 @@ def trace(model: nn.Module, fixed: Mapping[str, Any] | None = None) -> Flow:
         fixed: arguments of its forward that have these values, not symbolic ones; for example None, which an optional
             argument mostly is, and which a symbolic value never is.
     """
+    before = set(vars(model))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Flow(_Tracer().trace(model, dict(fixed) if fixed else None))
+            graph = _Tracer().trace(model, dict(fixed) if fixed else None)
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
         return Flow(None, f"torch.fx cannot trace it: {_first_line(error)}")
+    finally:
+        constants = {name: vars(model).pop(name) for name in set(vars(model)) - before}
+    return Flow(graph, constants=constants)
+
+
+def trace_modes(model: nn.Module) -> tuple[Flow, Flow]:
+    """Follow a network's forward in training and in evaluation; the network is left as it is."""
+    with _mode(model, True):
+        training = trace(model)
+    with _mode(model, False):
+        return training, trace(model)
+
+
+@contextlib.contextmanager
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    before = {module: module.training for module in model.modules()}
+    try:
+        for module in before:
+            module.training = training
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
 
 
 def _first_line(error: Exception) -> str:
