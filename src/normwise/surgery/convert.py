@@ -88,7 +88,7 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     """Convert in place, but for a forward that must be replaced; all that can fail comes first."""
     out = skipped(network, skip)
     names = {layer: name for name, layer in walk.find(network, _is_batch_norm) if layer not in out}
-    paths = Paths(network)
+    paths = Paths(network, out)
     problems = {layer: twins.obstacle(layer, to, paths) for layer in names if twins.belongs(layer) != to}
     if to == "torch":
         return _to_torch(network, names, problems, paths)
@@ -106,9 +106,12 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     changed = fusion.apply(network, paths, fusions)
     for layer in names:
         changes += _change(names[layer], before[layer], layer, problems.get(layer), fusions.get(layer))
+    return Surgery(changed, _in_order(changed, changes) + _replaced(network, changed))
+
+
+def _in_order(network: nn.Module, changes: list[Change]) -> list[Change]:
     order = {name: index for index, (name, _) in enumerate(network.named_modules(remove_duplicate=False))}
-    changes.sort(key=lambda change: order[change.name])
-    return Surgery(changed, changes + _replaced(network, changed))
+    return sorted(changes, key=lambda change: order[change.name])
 
 
 def _is_batch_norm(module: nn.Module) -> bool:
@@ -178,7 +181,8 @@ def _to_torch(
     for module, new in replaced.items():
         if isinstance(module, nn.Identity):
             changes.append(Change(every[module], "Identity", type(new).__name__, "what the layer before it did"))
-    return Surgery(walk.replace(network, replaced.get), changes)
+    network = walk.replace(network, replaced.get)
+    return Surgery(network, _in_order(network, changes))
 
 
 def _identities(layers: list[nn.Module], paths: Paths) -> dict[nn.Module, set[nn.Module]]:

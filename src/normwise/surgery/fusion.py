@@ -44,6 +44,11 @@ class Match(NamedTuple):
         return second if first is self.norm else first
 
     @property
+    def is_first(self) -> bool:
+        """Whether the layer's output is not the second argument of the addition."""
+        return self.addition is None or self.addition.args[0] is self.norm
+
+    @property
     def late(self) -> bool:
         """Whether the residual is made after the layer is called."""
         return isinstance(self.residual, fx.Node) and self.norm < self.residual
@@ -138,9 +143,26 @@ def _in_graph(paths: Paths, layers: list[nn.Module], example: Any, inplace: bool
     matched = {layer: _matches(paths, layer) for layer in layers}
     if not any(isinstance(each, list) for each in matched.values()):
         return {layer: Fusion(problem=str(each)) for layer, each in matched.items()}
+    matched = _each_addition_once(matched)
     fixed = _fixed(paths, inplace)
     shapes = None if fixed or example is None else _shapes(paths, example)
     return {layer: _fusion(each, fixed, shapes, paths.network) for layer, each in matched.items()}
+
+
+def _each_addition_once(matched: dict[nn.Module, list[Match] | str]) -> dict[nn.Module, list[Match] | str]:
+    """Where two layers are added, the first argument of the addition takes the second."""
+    taken: set[fx.Node] = set()
+    found = dict(matched)
+    for first in (True, False):
+        for layer, matches in matched.items():
+            if isinstance(matches, str) or first is not all(match.is_first for match in matches):
+                continue
+            additions = {match.addition for match in matches if match.addition is not None}
+            if additions & taken:
+                found[layer] = "it is added to what another layer takes up"
+            else:
+                taken |= additions
+    return found
 
 
 def _fusion(matches: list[Match] | str, fixed: str, shapes: Shapes | None, network: nn.Module) -> Fusion:
@@ -168,7 +190,7 @@ def _matches(paths: Paths, layer: nn.Module) -> list[Match] | str:
     nodes = paths.calls.get(layer)
     if not nodes:
         return "its forward does not call it"
-    found = [_match(node, paths.network) for node in nodes]
+    found = [_match(node, paths) for node in nodes]
     if problem := next((each for each in found if isinstance(each, str)), ""):
         return problem
     matches = [each for each in found if isinstance(each, Match)]
@@ -177,16 +199,19 @@ def _matches(paths: Paths, layer: nn.Module) -> list[Match] | str:
     return [match for match in matches if match.norm.graph is paths.flows[0].graph]
 
 
-def _match(norm: fx.Node, network: nn.Module) -> Match | str:
+def _match(norm: fx.Node, paths: Paths) -> Match | str:
+    network = paths.network
     user = calls.sole_user(norm)
     if user is None:
         return f"{len(norm.users)} calls take its output" if len(norm.users) > 1 else "one call takes its output twice"
-    if (activation := calls.activation_at(user, network)) is not None:
+    if (activation := calls.activation_at(user, network)) is not None and not paths.is_fixed(user):
         return Match(norm, None, user, str(activation))
     last = calls.sole_user(user) if (pair := calls.added(user)) else None
     activation = None if last is None else calls.activation_at(last, network)
     if pair is None or last is None or activation is None:
         return f"{calls.described(user, network)} follows, no activation that can be fused"
+    if paths.is_fixed(last):
+        return f"{calls.described(last, network)} is skipped"
     if norm.kwargs or (pair[0] is not norm and calls.in_place(user, network)):
         return "two are added to it" if norm.kwargs else "it is added in place to something else"
     return Match(norm, user, last, str(activation))
@@ -257,7 +282,9 @@ def _shapes(paths: Paths, example: Any) -> Shapes:
     args, kwargs = arguments(example)
     wanted = [str(node.target) for node in flow.graph.nodes if node.op == "placeholder"]
     if sorted(wanted[len(args) :]) != sorted(kwargs):
-        raise SurgeryError(f"the example does not give the arguments of forward, {', '.join(wanted)}; give each of them")
+        raise SurgeryError(
+            f"the example does not give the arguments of forward, {', '.join(wanted)}; give each of them"
+        )
     recorder = _Recorder(twin, flow.graph)
     run(recorder, example)
     return recorder.shapes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from torch import fx, nn
 
@@ -21,11 +21,12 @@ class Paths:
         flows: the traces in training and in evaluation.
         problem: why not all calls are known, empty where they are.
         calls: for each module the nodes that call it, in both traces, as far as these are known.
+        fixed: the modules that must stay as they are.
         hidden: the modules inside one that the traces do not look into, which calls them as it likes.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network, self.places = network, walk.slots(network)
+    def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
+        self.network, self.fixed, self.places = network, fixed, walk.slots(network)
         self.flows = graph.trace_modes(network)
         self.problem = _optional(network) or next((flow.problem for flow in self.flows if flow.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
@@ -80,12 +81,20 @@ class Paths:
                 del found[layer]
 
     def _may_change(self, module: nn.Module) -> bool:
-        return not has_hooks(module) and module not in self.hidden
+        return not has_hooks(module) and module not in self.hidden and module not in self.fixed
+
+    def is_fixed(self, node: fx.Node) -> bool:
+        """Whether a call is that of a module that must stay as it is."""
+        return node.op == "call_module" and self.network.get_submodule(str(node.target)) in self.fixed
 
 
 def _optional(network: nn.Module) -> str:
     parameters = inspect.signature(network.forward).parameters.values()
-    optional = [each.name for each in parameters if each.default is not each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    optional = [
+        each.name
+        for each in parameters
+        if each.default is not each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
     if optional:
         return f"its forward has optional arguments ({', '.join(optional)}), which a trace takes for given"
     return ""

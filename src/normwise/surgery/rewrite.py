@@ -34,6 +34,7 @@ class Rewritten(fx.GraphModule):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin: Self = fx.GraphModule.__new__(type(self))
+        type(twin).__name__ = type(self).__name__
         memo[id(self)] = twin
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         twin.graph = twin.__dict__.pop("_graph")
