@@ -25,6 +25,7 @@ def test_public_names_are_frozen():
         "ops",
         "pooled_statistics",
         "recompute_activations",
+        "summary",
         "surgery",
         "suspend_statistics",
         "unfreeze",

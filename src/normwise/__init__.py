@@ -27,6 +27,7 @@ _HOME = {
     "ops": "normwise",
     "pooled_statistics": "normwise.nn",
     "recompute_activations": "normwise.ops",
+    "summary": "normwise.surgery",
     "surgery": "normwise",
     "suspend_statistics": "normwise.nn",
     "unfreeze": "normwise.surgery",

@@ -5,5 +5,6 @@ from normwise.surgery.convert import convert
 from normwise.surgery.fold import fold
 from normwise.surgery.freeze import freeze, unfreeze
 from normwise.surgery.insert import batch_normalize
+from normwise.surgery.summary import Summary, summary
 
-__all__ = ["Change", "Surgery", "batch_normalize", "convert", "fold", "freeze", "unfreeze"]
+__all__ = ["Change", "Summary", "Surgery", "batch_normalize", "convert", "fold", "freeze", "summary", "unfreeze"]

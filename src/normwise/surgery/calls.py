@@ -57,8 +57,9 @@ def activation_at(node: fx.Node, network: nn.Module) -> Activation | None:
         return None
     if name == "gelu" and given.get("approximate", "none") == "tanh":
         name = "gelu_tanh"
-    numbers = [given.get(key, _DEFAULTS[name]) for key in parameters]
-    return Activation(name, tuple(map(float, numbers))) if all(isinstance(x, (int, float)) for x in numbers) else None
+    given_numbers = [given.get(key, _DEFAULTS[name]) for key in parameters]
+    numbers = [float(value) for value in given_numbers if isinstance(value, (int, float))]
+    return Activation(name, tuple(numbers)) if len(numbers) == len(given_numbers) else None
 
 
 def added(node: fx.Node) -> tuple[Any, Any] | None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from normwise.surgery.table import table
+
 
 class Change(NamedTuple):
     """One thing that a surgery did, or left alone.
@@ -40,10 +42,13 @@ class Surgery(NamedTuple):
         return {change.before: change.after for change in self.changes if change.before != change.after == change.name}
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [Change._fields, *self.changes]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(Change._fields))]
-        rows.insert(1, tuple("─" * width for width in widths))
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return table(Change._fields, self.changes)
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def in_order(network: nn.Module, changes: list[Change]) -> list[Change]:
+    """The changes in the order in which the changed network has the modules that they name."""
+    order = {name: index for index, (name, _) in enumerate(network.named_modules(remove_duplicate=False))}
+    return sorted(changes, key=lambda change: order[change.name])

@@ -1,4 +1,4 @@
-"""Whether a surgery left a network's outputs as they were."""
+"""Whether a surgery left what a network computes as it was, in both modes."""
 
 from __future__ import annotations
 
@@ -6,46 +6,33 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from normwise.errors import SurgeryError
 from normwise.surgery import walk
+from normwise.surgery.agreement import difference, floats, tolerance_of
 from normwise.surgery.example import run
 
 
 def same_outputs(before: nn.Module, after: nn.Module, example: Any, verb: str) -> None:
-    """Refuse a surgery that changed the outputs on an example, in training or in evaluation.
+    """Refuse a surgery that changed the outputs on an example, in evaluation or in training.
 
-    Copies run, from the same state of the random generators. A tensor may differ by √eps of its type times its largest
-    value, half of the digits: what rounding becomes in a deep network whose batches are small.
+    Copies run, from the same state of the random generators. In evaluation the tolerance is that of ``fold``. In
+    training it is √eps of the coarsest type, half of the digits, relative to the largest output: there every layer
+    divides what rounding has left by the deviation of a batch, which may be small.
 
     Raises:
         SurgeryError: the outputs differ by more, or one of the networks does not run on the example.
     """
     for training, mode in ((False, "evaluation"), (True, "training")):
-        want, got = (_outputs(network, example, training) for network in (before, after))
-        same = len(want) == len(got)
-        error = max(map(_difference, got, want), default=0.0) if same else float("inf")
-        if not error <= 1:
+        want, got = (floats(run(walk.duplicate(network).train(training), example)) for network in (before, after))
+        allowed = _tolerance_in_training(want) if training else tolerance_of(before, want)
+        worst = difference(want, got)
+        if not worst <= allowed:
             raise SurgeryError(
-                f"cannot {verb} {type(before).__name__}: on the example its outputs in {mode} would change, by "
-                f"{error:.3g} times what rounding explains; leave layers out with skip= to find the one that does it"
+                f"cannot {verb} {type(before).__name__}: its outputs in {mode} would differ by {worst:.3g} of the "
+                f"largest one on the example, more than {allowed:.3g}; find the layer with skip= and leave it out"
             )
 
 
-def _outputs(network: nn.Module, example: Any, training: bool) -> list[Any]:
-    return pytree.tree_leaves(run(walk.duplicate(network).train(training), example))
-
-
-def _difference(got: Any, want: Any) -> float:
-    """The largest difference in units of what is allowed; infinite where the two cannot be compared."""
-    if not isinstance(want, Tensor) or not isinstance(got, Tensor) or not want.is_floating_point():
-        same = torch.equal(got, want) if isinstance(got, Tensor) and isinstance(want, Tensor) else got == want
-        return 0.0 if same else float("inf")
-    if got.shape != want.shape or got.dtype != want.dtype:
-        return float("inf")
-    difference = torch.where(got.isnan() & want.isnan() | (got == want), 0.0, (got - want).abs().double())
-    allowed = torch.finfo(want.dtype).eps ** 0.5 * want.nan_to_num(0, 0, 0).abs().double()
-    if not difference.any():
-        return 0.0
-    return float(difference.max() / allowed.max()) if difference.isfinite().all() else float("inf")
+def _tolerance_in_training(outputs: list[Tensor]) -> float:
+    return max((torch.finfo(tensor.dtype).eps ** 0.5 for tensor in outputs), default=0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import FrozenBatchNorm
-from normwise.ops.activations import activation
 from normwise.surgery import check, compiled, fusion, twins, walk
-from normwise.surgery.change import Change, Surgery
+from normwise.surgery.change import Change, Surgery, in_order
 from normwise.surgery.fusion import Fusion
 from normwise.surgery.paths import Paths
 from normwise.surgery.sites import census
 from normwise.surgery.skip import Skip, skipped
+from normwise.surgery.to_torch import to_torch
 
 TARGETS = ("normwise", "torch")
 
@@ -90,14 +89,14 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     names = {layer: name for name, layer in walk.find(network, _is_batch_norm) if layer not in out}
     paths = Paths(network, out)
     problems = {layer: twins.obstacle(layer, to, paths) for layer in names if twins.belongs(layer) != to}
-    if to == "torch":
-        return _to_torch(network, names, problems, paths)
     fusions: dict[nn.Module, Fusion] = {}
     if fuse:
         can = {layer: problems.get(layer, "") or twins.subclass_obstacle(layer) for layer in names}
         fusions = fusion.plan(paths, can, example, inplace)
     if all(problems.values()) and not any(each.activation for each in fusions.values()):
         raise SurgeryError(_nothing(network, to, fuse, names, problems, fusions))
+    if to == "torch":
+        return to_torch(network, names, problems, paths)
     before = {layer: twins.described(layer) for layer in names}
     for layer, problem in problems.items():
         if not problem:
@@ -106,12 +105,7 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     changed = fusion.apply(network, paths, fusions)
     for layer in names:
         changes += _change(names[layer], before[layer], layer, problems.get(layer), fusions.get(layer))
-    return Surgery(changed, _in_order(changed, changes) + _replaced(network, changed))
-
-
-def _in_order(network: nn.Module, changes: list[Change]) -> list[Change]:
-    order = {name: index for index, (name, _) in enumerate(network.named_modules(remove_duplicate=False))}
-    return sorted(changes, key=lambda change: order[change.name])
+    return Surgery(changed, in_order(changed, changes) + _replaced(network, changed))
 
 
 def _is_batch_norm(module: nn.Module) -> bool:
@@ -122,7 +116,7 @@ def _change(name: str, before: str, layer: nn.Module, problem: str | None, fused
     """What became of one layer; nothing to say of one that was to stay as it is."""
     if problem:
         return [Change(name, before, before, f"left alone: {problem}")]
-    why = [] if problem is None else ["the same parameters, statistics and options"]
+    why = [] if problem is None else [twins.SAME]
     if fused is not None and fused.activation:
         added = " and the addition before it" if any(match.addition for match in fused.matches) else ""
         why.append(f"does {fused.activation}{added} too")
@@ -148,66 +142,6 @@ def _replaced(network: nn.Module, changed: nn.Module) -> list[Change]:
         return []
     why = "its forward is a traced graph with the same modules and names; its other methods are gone"
     return [Change("", type(network).__name__, "GraphModule", why)]
-
-
-def _to_torch(
-    network: nn.Module, names: Mapping[nn.Module, str], problems: Mapping[nn.Module, str], paths: Paths
-) -> Surgery:
-    good = [layer for layer, problem in problems.items() if not problem]
-    if not good:
-        raise SurgeryError(_nothing(network, "torch", False, names, problems, {}))
-    identities = _identities(good, paths)
-    every = {module: name for name, module in network.named_modules()}
-    changes, replaced = [], {}
-    for layer, name in names.items():
-        if layer not in problems:
-            continue
-        before, problem = twins.described(layer), problems[layer]
-        if problem:
-            changes.append(Change(name, before, before, f"left alone: {problem}"))
-            continue
-        spec = twins.activation_of(layer)
-        twins.become_torch(layer)
-        after, why = twins.described(layer), "the same parameters, statistics and options"
-        if spec is None:
-            changes.append(Change(name, before, after, why))
-        elif layer in identities:
-            changes.append(Change(name, before, after, why))
-            replaced |= {each: _activation(spec, each) for each in identities[layer]}
-        else:
-            replaced[layer] = nn.Sequential(OrderedDict(norm=layer, activation=_activation(spec, layer)))
-            replaced[layer].training = layer.training
-            changes += _apart(name, before, after, replaced[layer])
-    for module, new in replaced.items():
-        if isinstance(module, nn.Identity):
-            changes.append(Change(every[module], "Identity", type(new).__name__, "what the layer before it did"))
-    network = walk.replace(network, replaced.get)
-    return Surgery(network, _in_order(network, changes))
-
-
-def _identities(layers: list[nn.Module], paths: Paths) -> dict[nn.Module, set[nn.Module]]:
-    """For each layer with an activation the identities that always follow it, where these serve no other activation."""
-    specs = {layer: spec for layer in layers if (spec := twins.activation_of(layer)) is not None}
-    found = paths.followed(specs, lambda layer, after: type(after) is nn.Identity)
-    wanted: dict[nn.Module, set[str]] = {}
-    for layer, after in found.items():
-        for each in after:
-            wanted.setdefault(each, set()).add(specs[layer])
-    return paths.followed(found, lambda layer, after: len(wanted[after]) == 1)
-
-
-def _activation(spec: str, like: nn.Module) -> nn.Module:
-    return activation(spec).module().train(like.training)
-
-
-def _apart(name: str, before: str, after: str, both: nn.Module) -> list[Change]:
-    norm, act = (f"{name}.{key}" if name else key for key in ("norm", "activation"))
-    why = "the same parameters, statistics and options; in a Sequential with its activation"
-    return [
-        Change(norm, name, norm, "moved"),
-        Change(name, before, "Sequential", why),
-        Change(act, "", type(both[1]).__name__, "what the layer did"),  # type: ignore[index]
-    ]
 
 
 def _nothing(

@@ -97,7 +97,7 @@ def apply(network: nn.Module, paths: Paths, fusions: Mapping[nn.Module, Fusion])
     """Carry out what was planned, in place but for a forward that must be replaced."""
     idle = {module for fusion in fusions.values() if not fusion.matches for module in fusion.modules}
     network = walk.replace(network, lambda module: nn.Identity().train(module.training) if module in idle else None)
-    matches = []
+    matches: list[Match] = []
     for layer, fusion in fusions.items():
         if fusion.activation:
             layer.activation = fusion.activation  # type: ignore[assignment]

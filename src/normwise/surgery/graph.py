@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -84,24 +85,26 @@ def trace(model: nn.Module, fixed: Mapping[str, Any] | None = None) -> Flow:
     return Flow(graph, constants=constants)
 
 
-def trace_modes(model: nn.Module) -> tuple[Flow, Flow]:
-    """Follow a network's forward in training and in evaluation; the network is left as it is."""
-    with _mode(model, True):
-        training = trace(model)
-    with _mode(model, False):
-        return training, trace(model)
+def trace_modes(model: nn.Module, fixed: Mapping[str, Any] | None = None) -> tuple[Flow, Flow]:
+    """Follow a network's forward in training and in evaluation, without hooks; otherwise as ``trace``."""
+    with _set(model, True):
+        training = trace(model, fixed)
+    with _set(model, False):
+        return training, trace(model, fixed)
 
 
 @contextlib.contextmanager
-def _mode(model: nn.Module, training: bool) -> Iterator[None]:
-    before = {module: module.training for module in model.modules()}
+def _set(model: nn.Module, training: bool) -> Iterator[None]:
+    """Modes of all modules for a while, in which hooks, which would be given symbolic values, do not run."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    before = {module: {key: vars(module)[key] for key in ("training", *hooks)} for module in model.modules()}
     try:
         for module in before:
-            module.training = training
+            vars(module).update({key: OrderedDict() for key in hooks}, training=training)
         yield
     finally:
-        for module, mode in before.items():
-            module.training = mode
+        for module, values in before.items():
+            vars(module).update(values)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,9 @@ _ADDED = {name: value for name, value in vars(ours.BatchNorm1d(1)).items() if na
 """The attributes that our layers have besides, as a new layer has them."""
 
 
+SAME = "the same parameters, statistics and options"
+
+
 def inner(layer: nn.Module) -> _BatchNorm:
     """The layer itself, or the one in a ``FrozenBatchNorm``."""
     found = layer._layer if isinstance(layer, FrozenBatchNorm) else layer
@@ -120,4 +123,4 @@ def become_torch(layer: nn.Module) -> None:
         del vars(found)[name]
     del found._buffers["skipped"]
     found._non_persistent_buffers_set.discard("skipped")
-    found.__class__ = _BACK[type(found)]  # type: ignore[index]
+    found.__class__ = _BACK[type(found)]  # type: ignore[assignment,index]
