@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import FrozenBatchNorm
 from normwise.surgery import check, compiled, fusion, twins, walk
+from normwise.surgery import optimizer as optimizers
 from normwise.surgery.change import Change, Surgery, in_order
 from normwise.surgery.fusion import Fusion
 from normwise.surgery.paths import Paths
@@ -28,6 +30,7 @@ def convert(
     fuse: bool = False,
     skip: Skip = (),
     example: Any = None,
+    optimizer: torch.optim.Optimizer | None = None,
     inplace: bool = False,
 ) -> Surgery:
     """Make normwise's layers of torch's batch normalizations, or the other way round.
@@ -61,7 +64,10 @@ def convert(
         skip: dotted names (what is inside is skipped too), or ``skip(name, module)``.
         example: an input on which the outputs are compared, in training and in evaluation; a tuple or list is passed as
             arguments, a dict as keywords. In training it needs two values per channel or more.
-        inplace: change ``model`` itself; parameters are always the same objects then. Its forward cannot be replaced.
+        optimizer: follows the network, in place, with the state of every parameter: from then on it trains the network
+            that is returned.
+        inplace: change ``model`` itself, once a copy has passed the check on an example; parameters stay the same
+            objects. Its forward cannot be replaced then.
 
     Returns:
         The network, in which modules that were shared are shared, and what was changed or left alone.
@@ -69,18 +75,25 @@ def convert(
     Raises:
         InvalidArgumentError: (a ValueError) ``to`` does not exist, or ``fuse`` to torch.
         SurgeryError: (a ValueError) there is nothing to convert or to fuse, ``skip`` names nothing, the network is
-            compiled or scripted, it does not run on the example, or its outputs on it would change.
+            compiled or scripted, it does not run on the example, or its outputs on it would change; or the optimizer
+            does not train it.
     """
     if to not in TARGETS:
         raise InvalidArgumentError(choice(str(to), TARGETS, "target of convert"))
     if fuse and to != "normwise":
         raise InvalidArgumentError("fuse=True needs to='normwise': torch's layers have no activation to fuse")
     compiled.refuse(model, "convert")
-    if example is None:
-        return _converted(model if inplace else walk.duplicate(model), to, fuse, skip, None, inplace)
-    trial = _converted(walk.duplicate(model), to, fuse, skip, example, inplace)
-    check.same_outputs(model, trial.model, example, "convert")
-    return _converted(model, to, fuse, skip, example, inplace) if inplace else trial
+    if optimizer is not None:
+        optimizers.check(optimizer, model)
+    network = model if inplace and example is None else walk.duplicate(model)
+    surgery = _converted(network, to, fuse, skip, example, inplace)
+    if example is not None:
+        check.same_outputs(model, surgery.model, example, "convert")
+        surgery = _converted(model, to, fuse, skip, example, inplace) if inplace else surgery
+    if optimizer is not None:
+        replaced = dict(zip(model.parameters(), surgery.model.parameters(), strict=True))
+        optimizers.follow(optimizer, surgery.model, replaced=replaced)
+    return surgery
 
 
 def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any, inplace: bool) -> Surgery:
