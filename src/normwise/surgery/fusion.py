@@ -204,17 +204,25 @@ def _match(norm: fx.Node, paths: Paths) -> Match | str:
     user = calls.sole_user(norm)
     if user is None:
         return f"{len(norm.users)} calls take its output" if len(norm.users) > 1 else "one call takes its output twice"
-    if (activation := calls.activation_at(user, network)) is not None and not paths.is_fixed(user):
-        return Match(norm, None, user, str(activation))
+    if (activation := calls.activation_at(user, network)) is not None:
+        return _kept(user, paths) or Match(norm, None, user, str(activation))
     last = calls.sole_user(user) if (pair := calls.added(user)) else None
     activation = None if last is None else calls.activation_at(last, network)
     if pair is None or last is None or activation is None:
         return f"{calls.described(user, network)} follows, no activation that can be fused"
-    if paths.is_fixed(last):
-        return f"{calls.described(last, network)} is skipped"
+    if problem := _kept(last, paths):
+        return problem
     if norm.kwargs or (pair[0] is not norm and calls.in_place(user, network)):
         return "two are added to it" if norm.kwargs else "it is added in place to something else"
     return Match(norm, user, last, str(activation))
+
+
+def _kept(call: fx.Node, paths: Paths) -> str:
+    """Why the call of an activation must go on being made; empty where it need not."""
+    if call.op != "call_module":
+        return ""
+    module, text = paths.network.get_submodule(str(call.target)), calls.described(call, paths.network)
+    return f"{text} follows, which has hooks" if has_hooks(module) else f"{text} is skipped" * (module in paths.fixed)
 
 
 def _misfit(match: Match, shapes: Shapes | None, network: nn.Module) -> str:

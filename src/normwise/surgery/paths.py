@@ -32,7 +32,7 @@ class Paths:
         self.calls: dict[nn.Module, list[fx.Node]] = {}
         for flow in self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
-                if node.op == "call_module":
+                if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
@@ -82,10 +82,6 @@ class Paths:
 
     def _may_change(self, module: nn.Module) -> bool:
         return not has_hooks(module) and module not in self.hidden and module not in self.fixed
-
-    def is_fixed(self, node: fx.Node) -> bool:
-        """Whether a call is that of a module that must stay as it is."""
-        return node.op == "call_module" and self.network.get_submodule(str(node.target)) in self.fixed
 
 
 def _optional(network: nn.Module) -> str:
