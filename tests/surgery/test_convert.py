@@ -607,6 +607,34 @@ def test_hooks_of_a_block_are_not_lost_in_a_graph():
     assert calls == [1]
 
 
+class Tuned(Residual):
+    """Keeps its normalization in evaluation."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+
+def without_gradients(net, y, x):
+    with torch.no_grad():
+        z = x * 2
+    return F.relu(y + z)
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (Tuned(FUNCTIONS["relu"]), "its class overrides train"),
+        (Residual(without_gradients), "enters contexts"),
+    ],
+)
+def test_a_forward_is_not_replaced_where_a_graph_would_lose_something(net, reason):
+    surgery = convert(net, "normwise", fuse=True, example=batch())
+    assert type(surgery.model) is type(net)
+    assert reason in why(surgery, "norm")
+
+
 def test_a_residual_needs_an_example_and_another_forward_a_copy():
     net, x = Residual(RESIDUALS["plus"]), batch()
     assert "give example=" in why(convert(net, "normwise", fuse=True), "norm")

@@ -178,11 +178,25 @@ def _fixed(paths: Paths, inplace: bool) -> str:
     """Why the network's forward cannot be replaced by its trace; empty where it can."""
     if not paths.same:
         return "its forward depends on self.training, so a traced graph cannot replace it"
+    graph = paths.flows[0].graph
+    if graph is not None and len({node.meta["contexts"] for node in graph.nodes}) > 1:
+        return "its forward enters contexts (no_grad, autocast), which a traced graph would lose"
+    if lost := _lost(type(paths.network)):
+        return f"its class overrides {', '.join(lost)}, which a traced graph would lose"
     called = {*paths.calls} | paths.hidden | {paths.network}
     hooked = [name for name, module in paths.network.named_modules() if module not in called and has_hooks(module)]
     if hooked:
         return f"a traced graph would not run the hooks of {', '.join(hooked)}"
     return "that takes another forward, which a network cannot get in place; use inplace=False" if inplace else ""
+
+
+def _lost(cls: type[nn.Module]) -> list[str]:
+    """What a class defines that runs without being called by name."""
+    if issubclass(cls, fx.GraphModule):
+        return []
+    own = {name for each in cls.__mro__[: cls.__mro__.index(nn.Module)] for name in vars(each)}
+    kept = {name for name in vars(nn.Module) if name.startswith("__") and name != "__call__"}
+    return sorted((own & vars(nn.Module).keys()) - kept - {"forward", "extra_repr", "dump_patches"})
 
 
 def _matches(paths: Paths, layer: nn.Module) -> list[Match] | str:

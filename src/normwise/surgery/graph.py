@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import torch
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -59,6 +60,12 @@ class _Tracer(fx.Tracer):
         known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
         return known or super().is_leaf_module(m, module_qualified_name)
 
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """A node that knows the contexts in which it was called, which a graph does not keep."""
+        node = super().create_node(*args, **kwargs)
+        node.meta["contexts"] = _contexts()
+        return node
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Value(node, self)
 
@@ -105,6 +112,11 @@ def _set(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, values in before.items():
             vars(module).update(values)
+
+
+def _contexts() -> tuple[bool, ...]:
+    autocast = (torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda"))
+    return (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast)
 
 
 def _first_line(error: Exception) -> str:
