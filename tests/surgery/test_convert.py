@@ -391,8 +391,7 @@ FUNCTIONS = {
 
 def the_same(surgery, net, x):
     for training in (True, False):
-        got, want = run(surgery.model, x, training), run(net, x, training)
-        close(got, want)
+        close(run(surgery.model, x, training), run(net, x, training), 1e-10 if x.dtype is torch.float64 else 1e-4)
 
 
 @pytest.mark.parametrize("way", [*RESIDUALS, *FUNCTIONS])
@@ -550,6 +549,51 @@ def test_what_cannot_be_fused_is_converted_and_says_why(way):
     assert type(surgery.model.norm) is nw.BatchNorm2d
     assert surgery.model.norm.activation is None
     assert ODD[way][1] in why(surgery, "norm").partition("not fused: ")[2]
+
+
+class Inside(nn.Conv2d):
+    """A linear map that normalizes, into which a trace does not look."""
+
+    def __init__(self):
+        super().__init__(3, 3, 1)
+        self.norm, self.act = nn.BatchNorm2d(3), nn.ReLU()
+
+    def forward(self, x):
+        return self.norm(super().forward(x))
+
+
+class Modules(nn.Module):
+    def __init__(self, way):
+        super().__init__()
+        self.inside, self.norm, self.way = Inside(), nw.BatchNorm2d(3), way
+        self.relu, self.sigmoid = nn.ReLU(), nn.Sigmoid()
+
+    def forward(self, x):
+        return self.way(self, x)
+
+
+MODULES = {
+    "mask": (lambda net, x: net.sigmoid(net.norm(x, mask=x[:, 0] > 0)), "norm", "called with a mask"),
+    "inside": (lambda net, x: net.relu(net.inside.norm(net.inside(x))), "inside.norm", "has it inside"),
+    "two": (lambda net, x: net.sigmoid(net.norm(net.relu(net.norm(x)))), "norm", "different activations"),
+}
+
+
+@pytest.mark.parametrize("way", MODULES)
+def test_modules_that_do_other_things_elsewhere_are_not_fused(way):
+    forward, name, reason = MODULES[way]
+    net, x = randomize(Modules(forward)), batch()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert surgery.model.get_submodule(name).activation is None
+    assert any(reason in change.why for change in surgery.changes if change.name == name)
+    the_same(surgery, net, x)
+
+
+def test_an_activation_inside_a_module_that_is_called_whole_stays():
+    net, x = randomize(Modules(lambda net, x: net.inside(net.inside.act(net.norm(x))))), batch()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert type(surgery.model.inside.act) is nn.ReLU
+    the_same(surgery, net, x)
 
 
 class Optional(nn.Module):
