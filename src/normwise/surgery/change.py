@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import nn
+
+from normwise.surgery.table import table
 
 
 class Change(NamedTuple):
@@ -50,15 +51,13 @@ class Surgery(NamedTuple):
         return [change for change in self.changes if change.before == change.after and change.why != TRACED]
 
     def __str__(self) -> str:
-        return table([Change._fields, *self.changes])
+        return table(Change._fields, self.changes)
 
     def __repr__(self) -> str:
         return str(self)
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Text in columns, the first row above a line."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = rows
-    lines = [head, ["─" * width for width in widths], *body]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+def in_order(network: nn.Module, changes: list[Change]) -> list[Change]:
+    """The changes in the order in which the changed network has the modules that they name."""
+    order = {name: index for index, (name, _) in enumerate(network.named_modules(remove_duplicate=False))}
+    return sorted(changes, key=lambda change: order[change.name])

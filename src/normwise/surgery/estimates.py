@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from normwise.surgery import tally
-from normwise.surgery.change import table
 from normwise.surgery.passes import Seen
 from normwise.surgery.running import Statistics
+from normwise.surgery.table import table
 
 
 class Estimate(NamedTuple):
@@ -44,7 +44,7 @@ class Population(NamedTuple):
             (name, str(batches), str(values), f"as before: {note}" if note else "new")
             for name, batches, values, note in self.layers
         ]
-        return table([("name", "batches", "values per channel", "statistics"), *rows])
+        return table(("name", "batches", "values per channel", "statistics"), rows)
 
     def __repr__(self) -> str:
         return str(self)

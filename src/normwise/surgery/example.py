@@ -54,7 +54,7 @@ def fixed(network: nn.Module, example: Any) -> dict[str, Any]:
     """
     args, kwargs = arguments(example)
     try:
-        bound = inspect.signature(network.forward).bind(*args, **kwargs)
+        bound = inspect.signature(network.forward).bind_partial(*args, **kwargs)
     except TypeError:  # of a forward that does not take the example
         return {}
     given = set(bound.arguments)

@@ -12,7 +12,7 @@ from normwise.nn.frozen import FrozenBatchNorm, obstacle
 from normwise.surgery import compiled, parameters, walk
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.sites import census
-from normwise.surgery.skip import Skip, skipper
+from normwise.surgery.skip import Skip, skipped
 
 
 def freeze(
@@ -57,8 +57,8 @@ def freeze(
         )
     compiled.refuse(model, "freeze")
     network = model if inplace else walk.duplicate(model)
-    skipped = _skipped(network, skip)
-    plans = [_plan(name, layer, wanted) for name, layer in _layers(network) if layer not in skipped]
+    out = skipped(network, skip)
+    plans = [_plan(name, layer, wanted) for name, layer in _layers(network) if layer not in out]
     if not any(plan.parts for plan in plans):
         raise SurgeryError(_nothing_to_freeze(network, plans))
     changes = [_frozen(plan) for plan in plans]
@@ -120,11 +120,6 @@ def _plan(name: str, layer: nn.Module, wanted: list[str]) -> _Plan:
 
 def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return walk.find(network, lambda module: isinstance(module, (_BatchNorm, FrozenBatchNorm)))
-
-
-def _skipped(network: nn.Module, skip: Skip) -> set[nn.Module]:
-    wanted = skipper(network, skip)
-    return {module for name, module in network.named_modules(remove_duplicate=False) if wanted(name, module)}
 
 
 def _done(layer: nn.Module) -> set[str]:

@@ -21,6 +21,16 @@ def skipper(network: nn.Module, skip: Skip) -> Callable[[str, nn.Module], bool]:
     return skip if callable(skip) else _inside(network, [skip] if isinstance(skip, str) else skip)
 
 
+def skipped(network: nn.Module, skip: Skip) -> set[nn.Module]:
+    """The modules to skip; one with several names is, where one of them is.
+
+    Raises:
+        SurgeryError: ``skip`` names nothing.
+    """
+    wanted = skipper(network, skip)
+    return {module for name, module in network.named_modules(remove_duplicate=False) if wanted(name, module)}
+
+
 def _inside(network: nn.Module, outer: Sequence[str]) -> Callable[[str, nn.Module], bool]:
     names = {name for name, _ in network.named_modules(remove_duplicate=False)} - {""}
     for name in outer:

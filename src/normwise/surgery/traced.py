@@ -32,7 +32,7 @@ class Traced:
         devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
         with torch.random.fork_rng(devices, device_type="cuda"):
             flow = graph.trace(self.network, whole=lambda module: is_whole(module) or is_linear(module))
-        self.problem = flow.problem
+        self.problem, self._constants = flow.problem, flow.constants
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
         self._modules = dict(self.network.named_modules(remove_duplicate=False))
@@ -122,6 +122,8 @@ class Traced:
 
     def attribute(self, node: fx.Node) -> object:
         """What a node reads."""
+        if node.target in self._constants:
+            return self._constants[str(node.target)]
         return functools.reduce(getattr, str(node.target).split("."), self.network)
 
     def first_name(self, module: nn.Module) -> str:

@@ -1,0 +1,105 @@
+"""Where the output of each module goes, in training and in evaluation."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+
+from torch import fx, nn
+
+from normwise.surgery import graph, walk
+from normwise.surgery.calls import sole_user
+from normwise.surgery.plain import has_hooks
+from normwise.surgery.sites import is_sequential
+
+
+class Paths:
+    """The calls of a network's forward in both modes, or the order in its ``Sequential`` where it cannot be traced.
+
+    Attributes:
+        flows: the traces in training and in evaluation.
+        problem: why not all calls are known, empty where they are.
+        calls: for each module the nodes that call it, in both traces, as far as these are known.
+        fixed: the modules that must stay as they are.
+        hidden: the modules inside one that the traces do not look into, which calls them as it likes.
+    """
+
+    def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
+        self.network, self.fixed, self.places = network, fixed, walk.slots(network)
+        self.flows = graph.trace_modes(network)
+        self.problem = _optional(network) or next((flow.problem for flow in self.flows if flow.problem), "")
+        self.calls: dict[nn.Module, list[fx.Node]] = {}
+        for flow in self.flows:
+            for node in () if flow.graph is None else flow.graph.nodes:
+                if node.op == "call_module" and node.target:  # and not the network itself
+                    self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
+        self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
+
+    @property
+    def same(self) -> bool:
+        """Whether forward makes the same calls in training and in evaluation."""
+        return not self.problem and len({str(flow.graph) for flow in self.flows}) == 1
+
+    def after(self, module: nn.Module) -> list[nn.Module | None]:
+        """For each place of a module the module that alone takes its output, None where that is none."""
+        if self.problem:
+            return [_next(parent, key) for parent, key in self.places.get(module, [])]
+        users = [sole_user(node) for node in self.calls.get(module, [])]
+        called = [None if user is None or user.op != "call_module" or user.kwargs else user for user in users]
+        return [None if user is None else self.network.get_submodule(str(user.target)) for user in called]
+
+    def times(self, module: nn.Module) -> int:
+        """How many places a module has: calls in both traces, or slots."""
+        return len((self.places if self.problem else self.calls).get(module, ()))
+
+    def followed(
+        self, layers: Iterable[nn.Module], wanted: Callable[[nn.Module, nn.Module], bool]
+    ) -> dict[nn.Module, set[nn.Module]]:
+        """The layers that are always followed by modules that follow such layers only.
+
+        What runs in such a layer's own place can be moved into the modules after it, and back.
+
+        Args:
+            layers: the layers to look at.
+            wanted: ``wanted(layer, after)`` tells which modules may follow.
+
+        Returns:
+            For each such layer the modules after it.
+        """
+        found: dict[nn.Module, list[nn.Module]] = {}
+        for layer in layers:
+            after = [each for each in self.after(layer) if each is not None and self._may_change(each)]
+            if 0 < len(after) == self.times(layer) and all(wanted(layer, each) for each in after):
+                found[layer] = after
+        while True:
+            counts = Counter(each for after in found.values() for each in after)
+            wrong = [layer for layer, after in found.items() if any(counts[each] != self.times(each) for each in after)]
+            if not wrong:
+                return {layer: set(after) for layer, after in found.items()}
+            for layer in wrong:
+                del found[layer]
+
+    def _may_change(self, module: nn.Module) -> bool:
+        return not has_hooks(module) and module not in self.hidden and module not in self.fixed
+
+
+def _optional(network: nn.Module) -> str:
+    parameters = inspect.signature(network.forward).parameters.values()
+    optional = [
+        each.name
+        for each in parameters
+        if each.default is not each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    if optional:
+        return f"its forward has optional arguments ({', '.join(optional)}), which a trace takes for given"
+    return ""
+
+
+def _next(parent: nn.Module, key: str) -> nn.Module | None:
+    """The module that a ``Sequential`` runs after a child."""
+    if not is_sequential(parent):
+        return None
+    keys = [each for each, child in parent._modules.items() if child is not None]
+    rest = keys[keys.index(key) + 1 :]
+    return parent._modules[rest[0]] if rest else None
