@@ -695,7 +695,9 @@ def test_skipped_activations_stay():
 
 def test_the_check_on_an_example_can_fail(monkeypatch):
     monkeypatch.setattr("normwise.surgery.calls.activation_of", lambda module: None)
-    monkeypatch.setattr("normwise.surgery.fusion._name", lambda module: "relu6" if type(module) is nn.ReLU else None)
+    monkeypatch.setattr(
+        "normwise.surgery.converting.fusion._name", lambda module: "relu6" if type(module) is nn.ReLU else None
+    )
     net = small()
     with pytest.raises(SurgeryError, match="outputs in evaluation would differ by"):
         convert(net, "normwise", fuse=True, example=10 * batch(), inplace=True)

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 import normwise as nw
 from normwise.errors import SurgeryError
-from normwise.surgery.affine import ChannelAffine, Epilogue
+from normwise.surgery.folding.affine import ChannelAffine, Epilogue
 from tensors import same_bits
 from zoo import ZOO, randomize
 

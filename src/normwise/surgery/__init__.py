@@ -2,7 +2,7 @@
 
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.convert import convert
-from normwise.surgery.estimates import Population
+from normwise.surgery.estimating.estimates import Population
 from normwise.surgery.export import Export, export
 from normwise.surgery.fold import fold
 from normwise.surgery.freeze import freeze, unfreeze

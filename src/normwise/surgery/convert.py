@@ -11,14 +11,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import FrozenBatchNorm
-from normwise.surgery import check, compiled, fusion, twins, walk
+from normwise.surgery import compiled, walk
 from normwise.surgery import optimizer as optimizers
 from normwise.surgery.change import Change, Surgery, in_order
-from normwise.surgery.fusion import Fusion
-from normwise.surgery.paths import Paths
+from normwise.surgery.converting import check, fusion, twins
+from normwise.surgery.converting.fusion import Fusion
+from normwise.surgery.converting.paths import Paths
+from normwise.surgery.converting.to_torch import to_torch
 from normwise.surgery.sites import census
 from normwise.surgery.skip import Skip, skipped
-from normwise.surgery.to_torch import to_torch
 
 TARGETS = ("normwise", "torch")
 

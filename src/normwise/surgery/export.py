@@ -18,9 +18,9 @@ from torch.utils import _pytree as pytree
 
 from normwise.errors import InvalidArgumentError, SurgeryError
 from normwise.surgery import example as example_
-from normwise.surgery.agreement import difference, tolerance_of
 from normwise.surgery.change import Change
 from normwise.surgery.fold import fold_if_any
+from normwise.surgery.folding.agreement import difference, tolerance_of
 
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 LARGEST = 2**31 - 2**20

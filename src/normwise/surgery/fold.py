@@ -13,12 +13,13 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from normwise.errors import SurgeryError
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map
-from normwise.surgery import compiled, functional, linear, walk
-from normwise.surgery.affine import Affine, ChannelAffine, Epilogue, affine_of, options
-from normwise.surgery.agreement import check
+from normwise.surgery import compiled, walk
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.example import run
-from normwise.surgery.neighbours import Join, look
+from normwise.surgery.folding import functional, linear
+from normwise.surgery.folding.affine import Affine, ChannelAffine, Epilogue, affine_of, options
+from normwise.surgery.folding.agreement import check
+from normwise.surgery.folding.neighbours import Join, look
 from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import census
 

@@ -11,15 +11,16 @@ from torch import nn
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.kinds import is_linear_map
-from normwise.surgery import compiled, places, tree, walk
+from normwise.surgery import compiled, walk
 from normwise.surgery import optimizer as optimizers
 from normwise.surgery.change import TRACED, Change, Surgery
-from normwise.surgery.edit import apply
-from normwise.surgery.features import Plan, plan
-from normwise.surgery.normalized import EachPosition
-from normwise.surgery.places import Place, Survey
+from normwise.surgery.inserting import places, tree
+from normwise.surgery.inserting.edit import apply
+from normwise.surgery.inserting.features import Plan, plan
+from normwise.surgery.inserting.normalized import EachPosition
+from normwise.surgery.inserting.places import Place, Survey
+from normwise.surgery.inserting.traced import Traced
 from normwise.surgery.skip import Skip, skipper
-from normwise.surgery.traced import Traced
 
 Layer = Callable[[int, int], nn.Module]
 

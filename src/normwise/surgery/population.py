@@ -11,13 +11,14 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
-from normwise.surgery import compiled, estimates, passes, processes, running, walk
-from normwise.surgery.estimates import Population
-from normwise.surgery.feed import Forward, feed, unwrapped
-from normwise.surgery.passes import Seen
-from normwise.surgery.progress import bar
+from normwise.surgery import compiled, walk
+from normwise.surgery.estimating import estimates, passes, processes, running
+from normwise.surgery.estimating.estimates import Population
+from normwise.surgery.estimating.feed import Forward, feed, unwrapped
+from normwise.surgery.estimating.passes import Seen
+from normwise.surgery.estimating.progress import bar
+from normwise.surgery.estimating.undisturbed import undisturbed
 from normwise.surgery.sites import census
-from normwise.surgery.undisturbed import undisturbed
 
 MODES = ("pooled", "paper", "layerwise")
 

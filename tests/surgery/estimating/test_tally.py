@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normwise.moments import batch_moments
-from normwise.surgery import tally
+from normwise.surgery.estimating import tally
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.randoms(use_true_random=False))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from normwise.errors import SurgeryError
 from normwise.surgery import walk
-from normwise.surgery.agreement import difference, floats, tolerance_of
 from normwise.surgery.example import run
+from normwise.surgery.folding.agreement import difference, floats, tolerance_of
 
 
 def same_outputs(before: nn.Module, after: nn.Module, example: Any, verb: str) -> None:

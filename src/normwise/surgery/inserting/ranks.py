@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from normwise.surgery.roles import Role, function_name, is_block
-from normwise.surgery.traced import Traced
+from normwise.surgery.inserting.roles import Role, function_name, is_block
+from normwise.surgery.inserting.traced import Traced
 
 _KEEP = (Role.KEEPS, Role.NONLINEAR, Role.NORMALIZES, Role.LINEAR, Role.PERMUTES)
 _OF_FIRST = {"cat", "concat", "concatenate", "chunk", "split", "flip", "roll", "narrow", "index_select", "softmax"}

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from torch import nn
 
 from normwise.nn.kinds import nonlinearities
-from normwise.surgery.places import Place, Survey, blocks
+from normwise.surgery.inserting.places import Place, Survey, blocks
+from normwise.surgery.inserting.traced import join
 from normwise.surgery.sites import Site, sites
-from normwise.surgery.traced import join
 from normwise.surgery.walk import find
 
 

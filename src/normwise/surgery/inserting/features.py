@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from normwise.surgery import walk
 from normwise.surgery.example import run
-from normwise.surgery.places import Place
-from normwise.surgery.put import put
-from normwise.surgery.reach import PERMUTED, PLAIN
+from normwise.surgery.inserting.places import Place
+from normwise.surgery.inserting.put import put
+from normwise.surgery.inserting.reach import PERMUTED, PLAIN
 
 
 class Plan(NamedTuple):

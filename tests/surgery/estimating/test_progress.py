@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from normwise.surgery import progress
+from normwise.surgery.estimating import progress
 
 
 class Terminal(io.StringIO):

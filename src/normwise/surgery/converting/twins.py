@@ -9,7 +9,7 @@ from normwise import nn as ours
 from normwise.errors import InvalidArgumentError
 from normwise.nn import FrozenBatchNorm, frozen, options
 from normwise.nn.layer import Layer
-from normwise.surgery.paths import Paths
+from normwise.surgery.converting.paths import Paths
 from normwise.surgery.plain import has_hooks
 
 _TWINS: dict[type[nn.Module], type[Layer]] = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import fx
 
-from normwise.surgery.roles import Role
-from normwise.surgery.traced import Traced
+from normwise.surgery.inserting.roles import Role
+from normwise.surgery.inserting.traced import Traced
 
 PLAIN, REARRANGED, PERMUTED = range(3)
 """What happened to the channels on the way: nothing, they may be others, or their axis may be another."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from normwise.nn.kinds import LinearMap
-from normwise.surgery.affine import Affine, exact
+from normwise.surgery.folding.affine import Affine, exact
 from normwise.surgery.plain import has_hooks, is_plain
 
 PLAIN = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from normwise.surgery import tally
-from normwise.surgery.passes import Seen
-from normwise.surgery.running import Statistics
+from normwise.surgery.estimating import tally
+from normwise.surgery.estimating.passes import Seen
+from normwise.surgery.estimating.running import Statistics
 from normwise.surgery.table import table
 
 

@@ -14,10 +14,10 @@ from normwise.nn import FrozenBatchNorm
 from normwise.nn.layer import Layer
 from normwise.ops.activations import activation_of
 from normwise.surgery import calls, walk
+from normwise.surgery.converting.paths import Paths
+from normwise.surgery.converting.rewrite import Rewritten
 from normwise.surgery.example import arguments, run
-from normwise.surgery.paths import Paths
 from normwise.surgery.plain import has_hooks
-from normwise.surgery.rewrite import Rewritten
 
 Shapes = Mapping[str, tuple[torch.Size, torch.dtype]]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
-from normwise.surgery import processes, tally
-from normwise.surgery.tally import Tally
-from normwise.surgery.watch import Watch, settle
+from normwise.surgery.estimating import processes, tally
+from normwise.surgery.estimating.tally import Tally
+from normwise.surgery.estimating.watch import Watch, settle
 
 Layers = dict[_BatchNorm, str]
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from normwise.ops.activations import activation
-from normwise.surgery import twins, walk
+from normwise.surgery import walk
 from normwise.surgery.change import Change, Surgery, in_order
-from normwise.surgery.paths import Paths
+from normwise.surgery.converting import twins
+from normwise.surgery.converting.paths import Paths
 
 
 def to_torch(

@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from normwise.surgery import graph, walk
-from normwise.surgery.roles import Role, function_name, function_role, is_whole, module_role
+from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
 from normwise.surgery.sites import is_sequential
 
 Slot = tuple[str, str]

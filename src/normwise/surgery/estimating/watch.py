@@ -16,8 +16,8 @@ from normwise.errors import InvalidArgumentError, ShapeError, SurgeryError
 from normwise.moments import Moments, are_finite, unbiased
 from normwise.nn.layer import Layer
 from normwise.ops.batch_norm import parts
-from normwise.surgery import tally
-from normwise.surgery.tally import Tally
+from normwise.surgery.estimating import tally
+from normwise.surgery.estimating.tally import Tally
 
 _KNOWN = (_BatchNorm.forward, nn.SyncBatchNorm.forward, Layer.forward)
 _NOBODY = (-12345.0, 54321.0)  # no batch's mean and variance

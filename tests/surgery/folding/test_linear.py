@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import normwise as nw
-from normwise.surgery.linear import has_channels
+from normwise.surgery.folding.linear import has_channels
 from zoo import randomize
 
 SIZE = 5

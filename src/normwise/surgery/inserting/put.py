@@ -9,9 +9,9 @@ from torch import nn
 
 from normwise.nn.kinds import is_nonlinearity
 from normwise.surgery import walk
-from normwise.surgery.normalized import Normalized
-from normwise.surgery.places import Place
-from normwise.surgery.traced import join
+from normwise.surgery.inserting.normalized import Normalized
+from normwise.surgery.inserting.places import Place
+from normwise.surgery.inserting.traced import join
 
 
 class Moves:

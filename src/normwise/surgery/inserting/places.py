@@ -8,10 +8,10 @@ from typing import NamedTuple
 from torch import fx, nn
 
 from normwise.nn.kinds import is_nonlinearity
-from normwise.surgery.ranks import ranks
-from normwise.surgery.reach import PLAIN, Reach, is_normalized_after, is_normalized_before, is_output, reach
-from normwise.surgery.roles import Role, is_block, is_recurrent, is_whole
-from normwise.surgery.traced import Slot, Traced, join
+from normwise.surgery.inserting.ranks import ranks
+from normwise.surgery.inserting.reach import PLAIN, Reach, is_normalized_after, is_normalized_before, is_output, reach
+from normwise.surgery.inserting.roles import Role, is_block, is_recurrent, is_whole
+from normwise.surgery.inserting.traced import Slot, Traced, join
 
 
 class Place(NamedTuple):

@@ -10,8 +10,8 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from normwise.surgery import example as example_
-from normwise.surgery.affine import ChannelAffine, from_moments
 from normwise.surgery.change import Change
+from normwise.surgery.folding.affine import ChannelAffine, from_moments
 from normwise.surgery.graph import trace
 
 _FUNCTIONS = {F.batch_norm: inspect.signature(F.batch_norm)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from normwise.surgery.change import Change
-from normwise.surgery.features import Plan
-from normwise.surgery.normalized import EachPosition
-from normwise.surgery.places import Place
-from normwise.surgery.put import Moves, put
+from normwise.surgery.inserting.features import Plan
+from normwise.surgery.inserting.normalized import EachPosition
+from normwise.surgery.inserting.places import Place
+from normwise.surgery.inserting.put import Moves, put
 
 Placed = list[tuple[Plan, nn.Module]]
 

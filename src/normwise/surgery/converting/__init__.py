@@ -1,0 +1,1 @@
+"""Changing the class of normalizations, and fusing what follows them; see ``normwise.surgery.convert``."""

@@ -1,0 +1,1 @@
+"""Collecting moments while batches pass; see ``normwise.surgery.population``."""
