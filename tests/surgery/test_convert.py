@@ -250,10 +250,11 @@ def test_what_may_do_more_is_left_and_reported(layer, reason):
         convert(nn.Sequential(layer), "normwise")
 
 
-def test_a_call_by_keyword_is_seen():
-    surgery = convert(Keyword(), "normwise")
-    assert type(surgery.model.norm) is nn.BatchNorm2d
-    assert why(surgery, "norm") == "left alone: it is called with the keyword input"
+def test_a_call_by_keyword_goes_on():
+    net, x = Keyword(), torch.randn(4, 3, 5, 5)
+    surgery = convert(net, "normwise", example=x)
+    assert type(surgery.model.norm) is nw.BatchNorm2d
+    torch.testing.assert_close(surgery.model(x), net(x))
 
 
 def test_other_normalizations_are_not_touched():

@@ -261,7 +261,7 @@ class _Folding:
         """Put what a normalization does besides normalizing in its place."""
         activation, axis = options(layer)
         calls = self.near.seen[layer]
-        more = activation is not None or any(seen.arguments > 1 or "x" in seen.keywords for seen in calls)
+        more = activation is not None or any(seen.arguments > 1 for seen in calls)
         left = Epilogue(activation, axis).eval() if more else nn.Identity().eval()
         self._replace({layer: left})
         names = ", ".join(self.names[module] for module in into)
@@ -271,9 +271,6 @@ class _Folding:
         """Make constants of the normalizations that are left."""
         made: dict[nn.Module, nn.Module] = {}
         for layer, affine in self.affines.items():
-            if any("input" in seen.keywords for seen in self.near.seen[layer]):
-                self.fates[layer] = type(layer).__name__, "left alone: it is called with the keyword input="
-                continue
             why = "; ".join(dict.fromkeys(self.problems[layer]))
             self.fates[layer] = ChannelAffine.__name__, f"a constant scale and shift: {why}"
             like: Any = layer.center if isinstance(layer, ChannelAffine) else layer.running_mean

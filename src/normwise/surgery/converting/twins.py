@@ -67,10 +67,10 @@ def subclass_obstacle(layer: nn.Module) -> str:
 def obstacle(layer: nn.Module, to: str, paths: Paths) -> str:
     """Why a layer cannot become the other's; empty where it can."""
     problem = frozen.obstacle(inner(layer), statistics=False) or subclass_obstacle(layer)
-    return problem or (_not_ours(layer, paths) if to == "normwise" else _not_torch(layer, paths))
+    return problem or (_not_ours(layer) if to == "normwise" else _not_torch(layer, paths))
 
 
-def _not_ours(layer: nn.Module, paths: Paths) -> str:
+def _not_ours(layer: nn.Module) -> str:
     found = inner(layer)
     taken = {*vars(found), *found._buffers, *found._parameters, *found._modules}
     taken &= {*_ADDED, "skipped"}
@@ -80,10 +80,7 @@ def _not_ours(layer: nn.Module, paths: Paths) -> str:
         options.check_momentum(found.momentum)
     except InvalidArgumentError as error:
         return str(error)
-    if not found.eps >= 0:
-        return f"its eps is negative, {found.eps}"
-    keywords = {key for node in paths.calls.get(layer, ()) for key in node.kwargs}
-    return f"it is called with the keyword {', '.join(sorted(keywords))}" if keywords else ""
+    return "" if found.eps >= 0 else f"its eps is negative, {found.eps}"
 
 
 def _not_torch(layer: nn.Module, paths: Paths) -> str:

@@ -85,14 +85,19 @@ class ChannelAffine(nn.Module):
             self.register_buffer(name, value.to(like.device, like.dtype))
         self.activation, self.channel_dim = activation, channel_dim
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Map ``x``, add ``residual`` of the same shape, and activate, where ``mask`` is True; 0 elsewhere."""
-        call = fx.recorded(self, (x,), {"residual": residual, "mask": mask})
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - as torch calls it
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Map ``input``, add ``residual`` of the same shape, and activate, where ``mask`` is True; 0 elsewhere."""
+        call = fx.recorded(self, (input,), {"residual": residual, "mask": mask})
         if call is not None:
             return call
         one = torch.ones_like(self.scale)
         return ops.normalize(
-            x,
+            input,
             self.center,
             one,
             self.scale,
@@ -128,10 +133,15 @@ class Epilogue(nn.Module):
         self.activation = nn.Identity() if activation is None else ops.activation(activation).module()
         self.channel_dim = channel_dim
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - as torch calls it
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Add ``residual`` and activate, where ``mask`` is True; 0 elsewhere."""
-        y: Tensor = self.activation(add_and_activate(x, residual, None))
-        return y if mask is None else torch.where(full_mask(mask, x, self.channel_dim % x.ndim), y, 0)
+        y: Tensor = self.activation(add_and_activate(input, residual, None))
+        return y if mask is None else torch.where(full_mask(mask, input, self.channel_dim % input.ndim), y, 0)
 
 
 def options(layer: nn.Module) -> tuple[str | None, int]:

@@ -27,12 +27,11 @@ Call = tuple[nn.Module, int]
 
 
 class Seen(NamedTuple):
-    """A call on the example: its input, output, how many arguments it had, which by keyword, and if one was a mask."""
+    """A call on the example: its input, output, how many arguments it had, and if one was a mask."""
 
     x: Tensor
     y: Tensor
     arguments: int
-    keywords: set[str]
     masked: bool
 
 
@@ -105,7 +104,7 @@ def _watch(
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any) -> None:
         given = (*args, *kwargs.values())
         mask = args[2] if len(args) > 2 else kwargs.get("mask")
-        seen[module].append(Seen(given[0], y, len(given), set(kwargs), mask is not None))
+        seen[module].append(Seen(given[0], y, len(given), mask is not None))
 
     hooks = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
     try:
