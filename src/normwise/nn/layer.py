@@ -99,7 +99,7 @@ class Layer(_BatchNorm):
         if call is not None:
             return call
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        y = direct.forward(self, x) if residual is None and mask is None else None
+        y = direct.forward(self, x, residual) if mask is None else None
         if y is not None:
             return y
         if not registry.is_jit_traced():  # where sizes are tensors

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import operator
+import random
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import UninitializedBuffer
 
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
@@ -25,11 +27,18 @@ class Flow(NamedTuple):
         graph: one node per call, module or function, in order; None where there is a problem.
         problem: why the network cannot be traced, empty where it can.
         constants: tensors that forward makes, under the names that the graph has for them.
+        impure: why the graph may compute something else than forward the next time, empty where it does not.
     """
 
     graph: fx.Graph | None
     problem: str = ""
     constants: Mapping[str, Any] = MappingProxyType({})
+    impure: str = ""
+
+    @property
+    def has_contexts(self) -> bool:
+        """Whether forward enters a context, such as autocast, that a graph would lose."""
+        return self.graph is not None and len({node.meta["contexts"] for node in self.graph.nodes}) > 1
 
     def calls(self, module_name: str) -> list[fx.Node]:
         """The nodes that call a module."""
@@ -56,6 +65,8 @@ class _Value(fx.Proxy):
 class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and those that are a linear map, a normalization or a nonlinearity."""
 
+    proxy_buffer_attributes = True
+
     def __init__(self, whole: Callable[[nn.Module], bool] | None = None) -> None:
         super().__init__()
         self._whole = whole
@@ -76,50 +87,67 @@ class _Tracer(fx.Tracer):
 
 
 def trace(
-    model: nn.Module, fixed: Mapping[str, Any] | None = None, *, whole: Callable[[nn.Module], bool] | None = None
+    model: nn.Module,
+    fixed: Mapping[str, Any] | None = None,
+    *,
+    whole: Callable[[nn.Module], bool] | None = None,
+    training: bool | None = None,
 ) -> Flow:
-    """Follow a network's forward with symbolic values, in the mode that it is in; the network is left as it is.
+    """Follow a network's forward with symbolic values; the network and the random generators are left as they are.
 
-    A branch on a value, a loop over a size and arguments that are not tensors cannot be followed.
+    It is a copy that runs, without hooks, which shares the network's parameters. A branch on a value, a loop over a
+    size and arguments that are not tensors cannot be followed.
 
     Args:
         model: the network.
         fixed: arguments of its forward that have these values, not symbolic ones; for example None, which an optional
             argument mostly is, and which a symbolic value never is.
         whole: which other modules are not looked into.
+        training: the mode of all modules; None for that which each is in.
     """
-    before = set(vars(model))
+    python = random.getstate()
+    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices, device_type="cuda"):
             warnings.simplefilter("ignore")
-            graph = _Tracer(whole).trace(model, dict(fixed) if fixed else None)
+            twin = _twin(model, training)
+            known, before = set(vars(twin)), _state(twin)
+            graph = _Tracer(whole).trace(twin, dict(fixed) if fixed else None)
+            impure = _difference(before, _state(twin))
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
         return Flow(None, f"torch.fx cannot trace it: {_first_line(error)}")
     finally:
-        constants = {name: vars(model).pop(name) for name in set(vars(model)) - before}
-    return Flow(graph, constants=constants)
+        random.setstate(python)
+    return Flow(graph, "", {name: value for name, value in vars(twin).items() if name not in known}, impure)
 
 
 def trace_modes(model: nn.Module, fixed: Mapping[str, Any] | None = None) -> tuple[Flow, Flow]:
-    """Follow a network's forward in training and in evaluation, without hooks; otherwise as ``trace``."""
-    with _set(model, True):
-        training = trace(model, fixed)
-    with _set(model, False):
-        return training, trace(model, fixed)
+    """Follow a network's forward in training and in evaluation."""
+    return trace(model, fixed, training=True), trace(model, fixed, training=False)
 
 
-@contextlib.contextmanager
-def _set(model: nn.Module, training: bool) -> Iterator[None]:
-    """Modes of all modules for a while, in which hooks, which would be given symbolic values, do not run."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
-    before = {module: {key: vars(module)[key] for key in ("training", *hooks)} for module in model.modules()}
-    try:
-        for module in before:
-            vars(module).update({key: OrderedDict() for key in hooks}, training=training)
-        yield
-    finally:
-        for module, values in before.items():
-            vars(module).update(values)
+def _twin(model: nn.Module, training: bool | None) -> nn.Module:
+    """A copy with the same parameters, and tensors that are mere attributes, whose hooks do not run."""
+    shared = [value for module in model.modules() for value in (*module._parameters.values(), *vars(module).values())]
+    shared += [buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer)]
+    twin = copy.deepcopy(model, {id(value): value for value in shared if isinstance(value, torch.Tensor)})
+    for module in twin.modules():
+        vars(module).update(_forward_hooks=OrderedDict(), _forward_pre_hooks=OrderedDict())
+        if training is not None:
+            module.training = training
+    return twin
+
+
+def _state(twin: nn.Module) -> tuple[Any, ...]:
+    """What a forward may draw from and change: the generators, and how often each buffer was."""
+    generators = (torch.get_rng_state().tolist(), random.getstate())
+    return generators, [buffer._version for buffer in twin.buffers() if not isinstance(buffer, UninitializedBuffer)]
+
+
+def _difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
+    if before[0] != after[0]:
+        return "its forward draws random numbers, which a traced graph would keep"
+    return "its forward changes its buffers, which a traced graph would not" if before[1] != after[1] else ""
 
 
 def _contexts() -> tuple[bool, ...]:

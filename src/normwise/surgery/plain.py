@@ -40,3 +40,13 @@ def is_plain(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
 def has_hooks(module: nn.Module) -> bool:
     """Whether something of a user's runs whenever the module does."""
     return any(getattr(module, name) for name in _HOOKS)
+
+
+def hooked_containers(network: nn.Module) -> dict[nn.Module, set[nn.Module]]:
+    """For each module those around it, the network itself apart, that have hooks: these see what goes in and out."""
+    found: dict[nn.Module, set[nn.Module]] = {module: set() for module in network.modules()}
+    for outer in found:
+        if outer is not network and has_hooks(outer):
+            for inner in outer.modules():
+                found[inner] |= {outer} - {inner}
+    return found

@@ -46,6 +46,16 @@ def is_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
+def certain(network: nn.Module) -> set[nn.Module]:
+    """The ``Sequential`` modules that are certain to run as wholes, whatever forwards do.
+
+    They are the network, where it is one, and those directly inside. Another forward may index or slice one.
+    """
+    if not is_sequential(network):
+        return set()
+    return {network}.union(*(certain(child) for child in network.children()))
+
+
 def is_normalization(module: nn.Module) -> bool:
     """Whether a module is one of torch's normalizations, a subclass of one, or a frozen one."""
     return isinstance(module, _NORMALIZATIONS)

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
 from normwise.nn import FrozenBatchNorm
-from normwise.surgery import calls, parameters, walk
+from normwise.surgery import calls, compiled, parameters, walk
 from normwise.surgery.example import fixed
 from normwise.surgery.fold import FOLDED, fold
 from normwise.surgery.graph import trace_modes
@@ -82,6 +82,7 @@ def summary(model: nn.Module, *, example: Any = None) -> Summary:
         example: an input, as ``fold`` takes it, by which a copy is folded: foldable is what that does. Without it, it
             is not known.
     """
+    compiled.refuse(model, "summarise")
     judged = _Judgement(model, example)
     if is_normalization(model):
         return Summary([_row(model, "", ("the input", "the output"), judged)])

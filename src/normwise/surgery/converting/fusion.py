@@ -15,9 +15,9 @@ from normwise.nn.layer import Layer
 from normwise.ops.activations import activation_of
 from normwise.surgery import calls, walk
 from normwise.surgery.converting.paths import Paths
-from normwise.surgery.converting.rewrite import Rewritten
 from normwise.surgery.example import arguments, run
 from normwise.surgery.plain import has_hooks
+from normwise.surgery.rewrite import Rewritten
 
 Shapes = Mapping[str, tuple[torch.Size, torch.dtype]]
 
@@ -168,9 +168,11 @@ def _each_addition_once(matched: dict[nn.Module, list[Match] | str]) -> dict[nn.
 def _fusion(matches: list[Match] | str, fixed: str, shapes: Shapes | None, network: nn.Module) -> Fusion:
     if isinstance(matches, str):
         return Fusion(problem=matches)
-    problem = fixed or next(filter(None, (_misfit(match, shapes, network) for match in matches)), "")
+    problem = fixed or "" if matches else "its forward calls it in evaluation only"
+    problem = problem or next(filter(None, (_misfit(match, shapes, network) for match in matches)), "")
     if problem:
-        return Fusion(problem=f"{calls.described(matches[0].last, network)} follows, but {problem}")
+        after = f"{calls.described(matches[0].last, network)} follows, but " if matches else ""
+        return Fusion(problem=f"{after}{problem}")
     return Fusion(matches[0].activation, matches=tuple(matches))
 
 
@@ -178,8 +180,9 @@ def _fixed(paths: Paths, inplace: bool) -> str:
     """Why the network's forward cannot be replaced by its trace; empty where it can."""
     if not paths.same:
         return "its forward depends on self.training, so a traced graph cannot replace it"
-    graph = paths.flows[0].graph
-    if graph is not None and len({node.meta["contexts"] for node in graph.nodes}) > 1:
+    if impure := next((flow.impure for flow in paths.flows if flow.impure), ""):
+        return impure
+    if paths.flows[0].has_contexts:
         return "its forward enters contexts (no_grad, autocast), which a traced graph would lose"
     if lost := _lost(type(paths.network)):
         return f"its class overrides {', '.join(lost)}, which a traced graph would lose"

@@ -10,8 +10,8 @@ from torch import fx, nn
 
 from normwise.surgery import graph, walk
 from normwise.surgery.calls import sole_user
-from normwise.surgery.plain import has_hooks
-from normwise.surgery.sites import is_sequential
+from normwise.surgery.plain import has_hooks, hooked_containers
+from normwise.surgery.sites import certain, is_sequential
 
 
 class Paths:
@@ -34,6 +34,7 @@ class Paths:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
+        self._around, self._chain = hooked_containers(network), certain(network)
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
     @property
@@ -43,8 +44,14 @@ class Paths:
 
     def after(self, module: nn.Module) -> list[nn.Module | None]:
         """For each place of a module the module that alone takes its output, None where that is none."""
+        return [
+            None if each is None or self._around[each] != self._around[module] else each for each in self._after(module)
+        ]
+
+    def _after(self, module: nn.Module) -> list[nn.Module | None]:
         if self.problem:
-            return [_next(parent, key) for parent, key in self.places.get(module, [])]
+            places = self.places.get(module, [])
+            return [_next(parent, key) if parent in self._chain else None for parent, key in places]
         users = [sole_user(node) for node in self.calls.get(module, [])]
         called = [None if user is None or user.op != "call_module" or user.kwargs else user for user in users]
         return [None if user is None else self.network.get_submodule(str(user.target)) for user in called]

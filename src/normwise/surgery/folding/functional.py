@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
@@ -13,8 +14,10 @@ from normwise.surgery import example as example_
 from normwise.surgery.change import Change
 from normwise.surgery.folding.affine import ChannelAffine, from_moments
 from normwise.surgery.graph import trace
+from normwise.surgery.rewrite import Rewritten
 
 _FUNCTIONS = {F.batch_norm: inspect.signature(F.batch_norm)}
+_CONTEXTS = "its forward enters contexts (no_grad, autocast), which a traced graph would lose"
 _VECTORS = ("running_mean", "running_var", "weight", "bias")
 
 
@@ -32,15 +35,19 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
     fixed = example_.fixed(network, example)
     flow = trace(network, fixed)
     calls = [node for node in flow.graph.nodes if node.target in _FUNCTIONS] if flow.graph is not None else []
+    if calls and (lost := flow.impure or _CONTEXTS * flow.has_contexts):
+        return network, {}, [Change("", "F.batch_norm", "F.batch_norm", f"left alone: {lost}")]
     made: dict[str, str] = {}
     changes: list[Change] = []
+    shell = copy.copy(network)
+    shell.__dict__["_modules"] = dict(network._modules)
     for node in calls:
         found = _affine(network, node)
         if isinstance(found, str):
             changes.append(Change("", "F.batch_norm", "F.batch_norm", f"left alone: {found}"))
             continue
         name = _free(network, made)
-        network.add_module(name, found)
+        shell.add_module(name, found)
         made[name] = "F.batch_norm"
         _call_instead(node, name)
     if not made:
@@ -52,9 +59,7 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
         name, _, number = str(node.target).rpartition("_")
         if node.op == "placeholder" and name in fixed and number.isdigit():
             node.target = name  # what torch.fx has numbered
-    graph = fx.GraphModule(network, flow.graph, type(network).__name__).eval()
-    for name in made:
-        del network._modules[name]
+    graph = Rewritten(shell, flow.graph, flow.constants).eval()
     why = "its forward calls F.batch_norm; rewritten as a graph, for evaluation"
     return graph, made, [Change("", type(network).__name__, "GraphModule", why), *changes]
 

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from normwise.nn.kinds import is_linear_map
 from normwise.surgery import example as example_
 from normwise.surgery.graph import Flow, trace
-from normwise.surgery.plain import has_hooks
+from normwise.surgery.plain import has_hooks, hooked_containers
 from normwise.surgery.sites import Link, chains
 from normwise.surgery.walk import slots
 
@@ -74,7 +74,8 @@ def look(network: nn.Module, example: Any, wanted: Callable[[nn.Module], bool]) 
     found = [(graph.joins(), graph.calls) for graph in known] or [_from_chains(network, modules)]
     joins, calls = found[0]
     joins = [join for join in joins if all(join in others for others, _ in found)]
-    joins = [join for join in joins if _is_so(join, seen, calls)]
+    around = hooked_containers(network)
+    joins = [join for join in joins if around[join.before[0]] == around[join.after[0]] and _is_so(join, seen, calls)]
     return Neighbours(
         seen,
         {join.before: join for join in joins},
