@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import io
+import random
 
 import pytest
 import torch
@@ -416,7 +417,7 @@ def test_functions_and_additions_become_one_call_in_a_graph(way):
     assert vars(copy.deepcopy(model)).keys() == vars(model).keys()
 
 
-@pytest.mark.parametrize("name", ["vgg_bn", "mobilenet_v2", "densenet", "shared", "alias", "unet", "branching"])
+@pytest.mark.parametrize("name", ["vgg_bn", "mobilenet_v2", "densenet", "shared", "alias", "unet"])
 def test_where_modules_are_all_it_takes_the_network_keeps_its_class(name):
     net, x = made(NORMED[name])
     net, x = net.double(), x.double()
@@ -429,6 +430,52 @@ def test_where_modules_are_all_it_takes_the_network_keeps_its_class(name):
     assert all(type(surgery.model.get_submodule(each)) is nn.Identity for each in idle)
     assert any(module.activation for module in surgery.model.modules() if type(module) in OURS)
     the_same(surgery, net, x)
+
+
+def test_a_sequential_in_a_network_that_cannot_be_traced_is_not_trusted():
+    """Its forward may call the children of one by themselves."""
+    net, x = made(NORMED["branching"])
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert not any(module.activation for module in surgery.model.modules() if type(module) in OURS)
+    whole = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), net.get_submodule("plain"))
+    assert convert(whole, "normwise", fuse=True).model[1].activation == "relu"
+
+
+class Impure(nn.Module):
+    def __init__(self, rule):
+        super().__init__()
+        self.conv, self.norm, self.rule = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), rule
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.conv(x))) + self.rule(self)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (lambda net: torch.randn(1), "draws random numbers"),
+        (lambda net: random.random(), "draws random numbers"),
+        (lambda net: (net._buffers["seen"].add_(1), 0)[1], "changes its buffers"),
+    ],
+    ids=["torch", "python", "buffers"],
+)
+def test_a_forward_that_a_graph_would_freeze_is_left(rule, reason):
+    net = Impure(rule)
+    before, state = net.seen.item(), torch.get_rng_state()
+    surgery = convert(net, "normwise", fuse=True)
+    assert type(surgery.model) is Impure
+    assert reason in why(surgery, "norm")
+    assert net.seen.item() == before
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_hook_around_a_layer_keeps_it_from_being_fused():
+    net, x = nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), nn.ReLU()), torch.randn(4, 3, 5, 5)
+    net[0].register_forward_hook(lambda module, given, y: y * 2 + 1)
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert surgery.model[0][1].activation is None
+    torch.testing.assert_close(surgery.model(x), net(x))
 
 
 @pytest.mark.parametrize("name", ["vgg_bn", "shared", "alias", "shared_pair", "subclassed", "densenet", "affine_false"])

@@ -526,3 +526,44 @@ def test_what_torch_folds_wrongly_or_not_at_all(case, who):
         made = fold(network, example=image).model
     assert error(made(image), network(image)) <= 1e-12
     assert not any(isinstance(module, _BatchNorm) for module in made.modules())
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+def test_a_hook_around_the_convolution_alone_keeps_its_values(traceable):
+    net, x, seen = (
+        nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3)).eval(),
+        torch.randn(4, 3, 5, 5),
+        [],
+    )
+    net[1].running_mean.normal_()
+    net[0].register_forward_hook(lambda module, given, y: seen.append(y))
+    if not traceable:
+        net.append(Branch())
+    folded = nw.fold(net, example=x).model
+    seen.clear()
+    torch.testing.assert_close(folded(x), net(x))
+    torch.testing.assert_close(seen[0], seen[1])
+
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else x * 2
+
+
+def test_functions_in_a_network_with_tensors_and_attributes_of_its_own():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.note = nn.Conv2d(3, 3, 1), "kept"
+            self.register_buffer("mean", torch.randn(3))
+            self.register_buffer("var", torch.rand(3) + 1)
+
+        def forward(self, x):
+            y = nn.functional.batch_norm(self.conv(x), self.mean, self.var)
+            return y * torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
+
+    net, x = Own().eval(), torch.randn(4, 3, 5, 5)
+    model = nw.fold(net, example=x).model
+    torch.testing.assert_close(model(x), net(x), rtol=1e-5, atol=1e-5)
+    assert model.note == "kept"
+    assert set(dict(net.named_modules())) == {"", "conv"}

@@ -61,3 +61,41 @@ def test_the_network_is_left_as_it_is(network):
     trace(network)
     assert repr(network) == before
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Logging(nn.Module):
+    """A forward that leaves something behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.log, self.last, self.calls = nn.BatchNorm1d(2), [], None, 0
+
+    def forward(self, x):
+        self.last = self.norm(x)
+        self.log.append(self.last)
+        self.calls += 1
+        return self.last
+
+
+def test_what_forward_leaves_behind_is_left_in_a_copy():
+    net = nn.Sequential(Logging(), nn.ReLU())
+    net.register_forward_pre_hook(lambda module, given: net[0].log.append("hook"))
+    assert trace(net).graph is not None
+    assert (net[0].last, net[0].log, net[0].calls) == (None, [], 0)
+    net(torch.randn(4, 2))
+    assert trace(net).graph is not None  # with a tensor that autograd made among its attributes
+    assert net[0].calls == 1
+
+
+def test_buffers_are_values_that_may_change():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("scale", torch.ones(2))
+
+        def forward(self, x):
+            return x * (self.scale * 2)
+
+    flow = trace(Scaled())
+    assert [node.target for node in flow.graph.nodes if node.op == "get_attr"] == ["scale"]
+    assert not flow.constants

@@ -195,4 +195,32 @@ def test_a_network_that_cannot_be_traced_says_so():
     assert surgery.changes[0].name == ""
     assert surgery.changes[0].why.startswith("only the children of Sequentials are seen: torch.fx cannot trace it: ")
     assert surgery.changes[0] in surgery.left_alone
-    assert kinds(surgery.model.plain) == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert kinds(surgery.model.plain) == ["Conv2d", "Normalized"]
+    assert kinds(surgery.model.plain[1]) == ["BatchNorm2d", "ReLU"]
+
+
+class Sliced(nn.Module):
+    """It cannot be traced, and its forward counts the children of a ``Sequential``."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [layer for _ in range(3) for layer in (nn.Conv2d(3, 3, 1), nn.ReLU())]
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x):
+        taps = []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index % 2 and x.sum() > -1:
+                taps.append(x)
+        return torch.stack(taps)
+
+
+def test_a_forward_that_counts_children_finds_what_it_found_before():
+    net, x = Sliced(), torch.randn(4, 3, 5, 5)
+    model = nw.batch_normalize(net).model
+    assert len(model.features) == 6
+    assert sum(isinstance(module, nw.BatchNorm2d) for module in model.modules()) == 3
+    taps = model(x)
+    assert len(taps) == 3
+    assert (taps >= 0).all()

@@ -125,3 +125,8 @@ def test_it_prints_as_a_table():
     ]  # fmt: skip
     assert str(summary(nn.Linear(1, 1))) == repr(summary(nn.Linear(1, 1))) == "no normalization"
     assert "one row for each module, because torch.fx cannot trace it" in str(summary(ZOO["branching"].make()))
+
+
+def test_a_compiled_network_is_refused():
+    with pytest.raises(SurgeryError, match="cannot summarise the network: it is compiled"):
+        nw.summary(torch.compile(nn.Sequential(nn.BatchNorm1d(3)), backend="eager"))
