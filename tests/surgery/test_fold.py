@@ -530,11 +530,8 @@ def test_what_torch_folds_wrongly_or_not_at_all(case, who):
 
 @pytest.mark.parametrize("traceable", [True, False])
 def test_a_hook_around_the_convolution_alone_keeps_its_values(traceable):
-    net, x, seen = (
-        nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3)).eval(),
-        torch.randn(4, 3, 5, 5),
-        [],
-    )
+    net, seen = nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3)).eval(), []
+    x = torch.randn(4, 3, 5, 5)
     net[1].running_mean.normal_()
     net[0].register_forward_hook(lambda module, given, y: seen.append(y))
     if not traceable:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import normwise as nw
+from normwise.errors import SurgeryError
 from normwise.surgery import fold, summary
 from normwise.surgery.summary import UNKNOWN
 from tensors import same_bits
