@@ -174,7 +174,7 @@ def test_no_worker_outlives_the_study(tmp_path, ending):
             os.killpg(study.pid, ending)  # what a terminal does on Ctrl-C
         else:
             study.send_signal(ending)
-        assert gone(training, seconds=10)
+        assert gone(training, seconds=2)
         assert gone(below, seconds=20)  # the process that they were forked from takes its time to end
         said = study.communicate(timeout=20)[1]
     finally:

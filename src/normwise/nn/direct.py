@@ -26,7 +26,7 @@ def forward(layer: Layer, x: Tensor, residual: Tensor | None) -> Tensor | None:
 
     None, with nothing done, where more must be decided.
     """
-    if torch.compiler.is_compiling():  # where sizes may be unknown
+    if torch.compiler.is_compiling() or registry.is_jit_traced():  # where sizes may be unknown
         return None
     buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
     mean, var = buffers.get("running_mean"), buffers.get("running_var")
