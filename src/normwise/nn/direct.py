@@ -26,15 +26,15 @@ def forward(layer: Layer, x: Tensor, residual: Tensor | None) -> Tensor | None:
 
     None, with nothing done, where more must be decided.
     """
-    if torch.compiler.is_compiling() or registry.is_jit_traced():  # where sizes may be unknown
+    weight, bias = layer._parameters.get("weight"), layer._parameters.get("bias")
+    if not registry.is_plain(x, weight, bias, residual):
         return None
     buffers = layer._buffers  # without the detour of nn.Module's attributes, here and below
     mean, var = buffers.get("running_mean"), buffers.get("running_var")
     batches, skipped = buffers.get("num_batches_tracked"), buffers.get("skipped")
     if mean is None or var is None or not _fits(layer, x, residual, mean):
         return None
-    weight, bias = layer._parameters["weight"], layer._parameters["bias"]
-    if not registry.is_plain(x, weight, bias, residual) or not cpu.can_update(mean, var, batches, skipped, mean):
+    if not cpu.can_update(mean, var, batches, skipped, mean):
         return None
     if layer.training:
         y, batch_mean, unbiased = kernel.native(x, weight, bias, layer.eps, x.dtype)

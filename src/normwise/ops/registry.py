@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from normwise.errors import InvalidArgumentError, ShapeError, TensorError, choice
 from normwise.ops.batch_norm import cpu
 from normwise.ops.batch_norm import torch as kernel
+from normwise.ops.batch_norm.layout import has_rows
 
 IMPLS = ("auto", "cpu", "reference", "torch")
 
@@ -139,7 +140,12 @@ def is_exported() -> bool:
 def _is_small(x: Tensor, channel_dim: int) -> bool:
     """Whether calling the kernels costs more than they save."""
     size = x.numel()
-    return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and cpu.has_rows(x, channel_dim))
+    return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and has_rows(x, channel_dim))
+
+
+def own(x: Tensor) -> str | None:
+    """The implementation whose kernels, of our own, take this input, or None where none do."""
+    return "cpu" if cpu.obstacle(x) is None else None
 
 
 def _by_cpu(x: Tensor, training: bool, plain: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""The transform by the CPU kernels as functions that autograd knows."""
+"""The transform by kernels of our own as functions that autograd knows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from normwise.moments import moments_dtype
 from normwise.ops import registry
 from normwise.ops.activations import Activation
 from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import cpu, reference
-from normwise.ops.batch_norm.cpu import Statistics, Transform
+from normwise.ops.batch_norm import reference
+from normwise.ops.batch_norm.kernels import Kernels
+from normwise.ops.batch_norm.transform import Statistics, Transform
 
 Compute = Callable[[list[Any], tuple[Any, ...]], Tensor]
 """The output of a call again, bit for bit, from the tensors that it saved and its options."""
@@ -30,7 +31,7 @@ LISTENER = _Listener()
 
 
 class BatchNormFunction(torch.autograd.Function):
-    """Normalize with the batch's moments: y and the statistics, stacked as ``cpu.forward`` gives them."""
+    """Normalize with the batch's moments: y and the statistics, stacked as the kernels give them."""
 
     @staticmethod
     def forward(
@@ -40,14 +41,15 @@ class BatchNormFunction(torch.autograd.Function):
         bias: Tensor | None,
         residual: Tensor | None,
         mask: Tensor | None,
+        kernels: Kernels,
         eps: float,
         activation: str | None,
         channel_dim: int,
         groups: int,
     ) -> tuple[Tensor, Tensor]:
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-        y, stats = cpu.forward(x, residual, transform)
-        ctx.options = (eps, transform.activation, channel_dim, groups)
+        y, stats = kernels.forward(x, residual, transform)
+        ctx.options = (kernels, eps, transform.activation, channel_dim, groups)
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, stats)
         ctx.set_materialize_grads(False)
@@ -59,18 +61,18 @@ class BatchNormFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_y is None:
-            return (None,) * 9
+            return (None,) * 10
         x, weight, bias, residual, mask, stats = ctx.saved_tensors
-        eps, function, channel_dim, groups = ctx.options
-        if not _by_kernels(grad_y):
+        kernels, eps, function, channel_dim, groups = ctx.options
+        if not _can_take(kernels, grad_y):
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
                 return reference.batch_norm(x, weight, bias, residual=residual, **options).y
 
-            return *_again(ctx, grad_y, again), *(None,) * 5
+            return *_again(ctx, grad_y, again), *(None,) * 6
         transform = prepared(x, weight, bias, mask, eps, function, channel_dim, groups)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, stats), *(None,) * 5
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, stats), *(None,) * 6
 
 
 class NormalizeFunction(torch.autograd.Function):
@@ -86,36 +88,38 @@ class NormalizeFunction(torch.autograd.Function):
         mask: Tensor | None,
         mean: Tensor,
         var: Tensor,
+        kernels: Kernels,
         eps: float,
         activation: str | None,
         channel_dim: int,
     ) -> Tensor:
         transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
-        ctx.options = (eps, transform.activation, channel_dim)
+        ctx.options = (kernels, eps, transform.activation, channel_dim)
         ctx.has_residual = residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, mean, var)
         if LISTENER.hear is not None:
             LISTENER.hear(ctx, x, residual, _normalize)
-        return cpu.normalize(x, residual, transform, given(x, mean, var))
+        return kernels.normalize(x, residual, transform, given(x, mean, var))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, residual, mask, mean, var = ctx.saved_tensors
-        eps, function, channel_dim = ctx.options
-        if not _by_kernels(grad_y):
+        kernels, eps, function, channel_dim = ctx.options
+        if not _can_take(kernels, grad_y):
             options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim}
 
             def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
                 return reference.normalize(x, mean, var, weight, bias, residual=residual, **options)
 
-            return *_again(ctx, grad_y, again), *(None,) * 6
+            return *_again(ctx, grad_y, again), *(None,) * 7
         transform = prepared(x, weight, bias, mask, eps, function, channel_dim, 1)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 6
+        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 7
 
 
 def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
     x, weight, bias, residual, mask, stats = saved
-    return cpu.normalize(x, residual, prepared(x, weight, bias, mask, *options), stats)
+    kernels, *rest = options
+    return kernels.normalize(x, residual, prepared(x, weight, bias, mask, *rest), stats)  # type: ignore[no-any-return]
 
 
 def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
@@ -130,13 +134,14 @@ def normalized(
     mask: Tensor | None,
     mean: Tensor,
     var: Tensor,
+    kernels: Kernels,
     eps: float,
     activation: str | Activation | None,
     channel_dim: int,
 ) -> Tensor:
     """The output of ``NormalizeFunction``, for nobody who differentiates."""
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
-    return cpu.normalize(x, residual, transform, given(x, mean, var))
+    return kernels.normalize(x, residual, transform, given(x, mean, var))
 
 
 def prepared(
@@ -180,10 +185,10 @@ def gradients(
     """The gradients of x, weight, bias and residual that are asked for."""
     needs, grad_y = ctx.needs_input_grad, _dense(grad_y)
     if needs[0] or residual is not None:
-        grad_x, grad_weight, grad_bias, grad_residual = cpu.backward(grad_y, x, residual, transform, stats)
+        grad_x, grad_weight, grad_bias, grad_residual = ctx.options[0].backward(grad_y, x, residual, transform, stats)
     else:
         grad_x, grad_residual = None, None
-        grad_weight, grad_bias = cpu.backward_reduce(grad_y, x, None, transform, stats)
+        grad_weight, grad_bias = ctx.options[0].backward_reduce(grad_y, x, None, transform, stats)
     if needs[3] and residual is None:
         grad_residual = grad_y if transform.mask is None else torch.where(transform.mask, grad_y, 0)
     return (
@@ -194,9 +199,9 @@ def gradients(
     )
 
 
-def _by_kernels(grad_y: Tensor) -> bool:
+def _can_take(kernels: Kernels, grad_y: Tensor) -> bool:
     """Whether the kernels take this gradient, and nobody wants to differentiate what becomes of it."""
-    return not torch.is_grad_enabled() and registry.is_plain(grad_y) and cpu.obstacle(grad_y) is None
+    return not torch.is_grad_enabled() and registry.is_plain(grad_y) and kernels.obstacle(grad_y) is None
 
 
 def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[Tensor | None, ...]:

@@ -1,4 +1,4 @@
-"""The transform by the CPU kernels as an operator that torch knows: for torch.compile and everything else that traces.
+"""The transform by kernels of our own as an operator that torch knows: for torch.compile and all else that traces.
 
 ``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x,
 weight, bias and residual. Eager calls do not pass through here.
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from normwise.moments import moments_dtype
-from normwise.ops.batch_norm import cpu
-from normwise.ops.batch_norm.cpu import Statistics
-from normwise.ops.batch_norm.cpu.layout import memory_format
+from normwise.ops.batch_norm import kernels
 from normwise.ops.batch_norm.function import prepared
+from normwise.ops.batch_norm.layout import memory_format
+from normwise.ops.batch_norm.transform import Statistics
 
 
 @torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types="cpu")
@@ -33,7 +33,8 @@ def batch_norm(
     """The transform of ``normwise.ops.batch_norm``, and what rounding took from the mean."""
     channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
-    y, stats = cpu.forward(x, residual, prepared(x, weight, bias, mask, eps, activation, channel_dim, groups))
+    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
+    y, stats = kernels.on(x.device).forward(x, residual, transform)
     mean, var, low, count = (s.clone() for s in stats)
     return y, mean, var, count, low
 
@@ -79,7 +80,7 @@ def batch_norm_backward(
     dtype = moments_dtype(x.dtype)
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
     stats = Statistics(*(s.contiguous() for s in (mean, var, low, count)))
-    found = cpu.backward(grad_y.to(x.dtype), x, residual, transform, stats)
+    found = kernels.on(x.device).backward(grad_y.to(x.dtype), x, residual, transform, stats)
     sums = (s if groups == 1 else s.sum(0) for s in (found.weight, found.bias))
     like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
     grad_residual = x.new_empty(0) if found.residual is None else found.residual

@@ -14,6 +14,7 @@ from normwise.ops.batch_norm import library, reference
 from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.epilogue import check_residual
 from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, in_memory, normalized
+from normwise.ops.batch_norm.kernels import BY_IMPL
 from normwise.ops.batch_norm.output import BatchNormOutput
 
 
@@ -73,14 +74,14 @@ def batch_norm(
     mask = None if mask is None else full_mask(mask, x, channel_dim)
     plain = registry.is_plain(x, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
-    if chosen == "cpu" and not plain:
+    if chosen in BY_IMPL and not plain:
         y, mean, var, count, _ = library.batch_norm(
             x, weight, bias, eps, residual, activation, mask, channel_dim, groups
         )
         return BatchNormOutput(y, mean, var, count)
-    if chosen == "cpu":
+    if chosen in BY_IMPL:
         y, stats = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
-            *map(in_memory, (x, weight, bias, residual, mask)), eps, activation, channel_dim, groups
+            *map(in_memory, (x, weight, bias, residual, mask)), BY_IMPL[chosen], eps, activation, channel_dim, groups
         )
         mean, var, _, count = stats.unbind()
         return BatchNormOutput(y, mean, var, count)
@@ -151,10 +152,10 @@ def normalize(
     mean, var = mean.detach(), var.detach()
     if torch.is_grad_enabled() and not registry.is_exported():  # autograd keeps them, and a layer's buffers may change
         mean, var = mean.clone(), var.clone()
-    if chosen == "cpu":
+    if chosen in BY_IMPL:
         function: Any = NormalizeFunction.apply if torch.is_grad_enabled() else normalized
         tensors = map(in_memory, (x, weight, bias, residual, mask, mean, var))
-        return function(*tensors, eps, activation, channel_dim)  # type: ignore[no-any-return]
+        return function(*tensors, BY_IMPL[chosen], eps, activation, channel_dim)  # type: ignore[no-any-return]
     options: dict[str, Any] = {
         "eps": eps,
         "residual": residual,

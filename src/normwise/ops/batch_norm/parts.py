@@ -5,7 +5,7 @@
     backward_reduce         ∂L/∂γ and ∂L/∂β over this process's values    → sum
     backward_elementwise    ∂L/∂x and ∂L/∂residual, given the moments and sums of all
 
-None of them is differentiable. They run by the CPU kernels where those can, else by plain torch. Statistics have shape
+None of them is differentiable. They run by kernels of our own where those can, else by plain torch. Statistics are
 (C,). Source: README.md beside this file; Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 """
 
@@ -17,10 +17,11 @@ from torch import Tensor
 from normwise.moments import Moments, batch_moments, moments_dtype
 from normwise.ops import registry
 from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import cpu, reference
-from normwise.ops.batch_norm.cpu import Statistics, Transform
+from normwise.ops.batch_norm import reference
 from normwise.ops.batch_norm.function import in_memory, prepared
+from normwise.ops.batch_norm.kernels import BY_IMPL, Kernels
 from normwise.ops.batch_norm.op import full_mask
+from normwise.ops.batch_norm.transform import Statistics, Transform
 
 
 @torch.no_grad()
@@ -28,9 +29,10 @@ def moments(x: Tensor, *, mask: Tensor | None = None, channel_dim: int = 1) -> M
     """The moments of each channel of ``x``, over the positions where ``mask`` (as in ``batch_norm``) is True."""
     channel_dim %= x.ndim
     mask = None if mask is None else full_mask(mask, x, channel_dim)
-    if not _by_kernels(x, mask):
+    kernels = _kernels(x, mask)
+    if kernels is None:
         return batch_moments(x, tuple(dim for dim in range(x.ndim) if dim != channel_dim), mask)
-    mean, var, _, count = cpu.moments(x, prepared(x, None, None, mask, 0.0, None, channel_dim, 1))
+    mean, var, _, count = kernels.moments(x, prepared(x, None, None, mask, 0.0, None, channel_dim, 1))
     return Moments(count, mean, var)
 
 
@@ -49,8 +51,8 @@ def normalize(
     """The output activation(γ·(x − μ)/√(σ² + ε) + β + residual), for the moments ``over`` all values."""
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if _by_kernels(x, weight, bias, residual, *over):
-        return cpu.normalize(x, residual, transform, _statistics(x, over))
+    if kernels := _kernels(x, weight, bias, residual, *over):
+        return kernels.normalize(x, residual, transform, _statistics(x, over))
     return reference.normalize(
         x,
         over.mean,
@@ -80,9 +82,9 @@ def backward_reduce(
     """The sums Σ g·x̂ and Σ g over the values of ``x``, with g = ∂L/∂z: the gradients of γ and β."""
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if _by_kernels(x, grad_y, weight, bias, residual, *over):
+    if kernels := _kernels(x, grad_y, weight, bias, residual, *over):
         kept = None if transform.activation is None else residual
-        return cpu.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
+        return kernels.backward_reduce(grad_y, x, kept, transform, _statistics(x, over))
     normalized, g = _gradient_of_z(grad_y, x, over, transform, residual)
     dims = [dim for dim in range(x.ndim) if dim != channel_dim]
     return (g * normalized).sum(dims), g.sum(dims)
@@ -108,10 +110,10 @@ def backward_elementwise(
     """
     channel_dim %= x.ndim
     transform = prepared(x, weight, bias, None, eps, activation, channel_dim, 1)
-    if _by_kernels(x, grad_y, weight, bias, residual, *over, *sums):
+    if kernels := _kernels(x, grad_y, weight, bias, residual, *over, *sums):
         kept = None if transform.activation is None else residual
         by_weight, by_bias = (s.to(moments_dtype(x.dtype)).contiguous() for s in sums)
-        grad_x, grad_residual = cpu.backward_elementwise(
+        grad_x, grad_residual = kernels.backward_elementwise(
             grad_y, x, kept, transform, _statistics(x, over), (by_weight, by_bias)
         )
         return grad_x, grad_y if residual is not None and kept is None else grad_residual
@@ -122,9 +124,11 @@ def backward_elementwise(
     return grad_x.to(x.dtype), None if residual is None else g.to(residual.dtype)
 
 
-def _by_kernels(x: Tensor, *others: Tensor | None) -> bool:
-    tensors = (x, *others)
-    return cpu.obstacle(x) is None and registry.is_plain(*tensors) and all(in_memory(t) is t for t in tensors)
+def _kernels(x: Tensor, *others: Tensor | None) -> Kernels | None:
+    """Those that can run, if any."""
+    tensors, found = (x, *others), registry.own(x)
+    able = found is not None and registry.is_plain(*tensors) and all(in_memory(t) is t for t in tensors)
+    return BY_IMPL[found] if found is not None and able else None
 
 
 def _statistics(x: Tensor, over: Moments) -> Statistics:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import struct
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +16,9 @@ from torch.autograd import forward_ad
 from normwise.moments import moments_dtype
 from normwise.ops.activations import Activation
 from normwise.ops.batch_norm.cpu.job import Kind
-from normwise.ops.batch_norm.cpu.layout import Plan, memory_format, plan, split
+from normwise.ops.batch_norm.cpu.split import split
+from normwise.ops.batch_norm.layout import Plan, memory_format, plan
+from normwise.ops.batch_norm.transform import Gradients, Statistics, Transform
 from normwise.ops.cpu import pages, threads
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
@@ -43,46 +44,6 @@ def obstacle(x: Tensor) -> str | None:
         if torch._C._functorch.is_legacy_batchedtensor(x):
             return "it has no rule for a batch of gradients"
     return None
-
-
-def has_rows(x: Tensor, channel_dim: int) -> bool:
-    """Whether the channels lie side by side, as in (N, C), (N, L, C) and channels_last."""
-    found = plan(x, channel_dim, 1, False)
-    return found is not None and found.layout.form == "rows" and found.layout.inner == 1
-
-
-class Statistics(NamedTuple):
-    """What the transform normalizes with: contiguous arrays of a value for each group and channel.
-
-    They are of the type that is accumulated in. The four of a batch come as one tensor, ``Statistics(*tensor)``.
-
-    Attributes:
-        mean: μ, rounded.
-        var: the biased σ².
-        low: what rounding took from μ, or None where μ is taken as it is.
-        count: the number of values; None where the statistics are not the batch's own.
-    """
-
-    mean: Tensor
-    var: Tensor
-    low: Tensor | None = None
-    count: Tensor | None = None  # type: ignore[assignment]  # hides tuple.count, on purpose
-
-
-class Transform(NamedTuple):
-    """Everything but the tensors of the size of x.
-
-    ``weight`` and ``bias`` are contiguous and of the type of the statistics; ``mask`` is contiguous, of the shape of x
-    with size 1 on the channel's axis.
-    """
-
-    weight: Tensor | None
-    bias: Tensor | None
-    eps: float
-    activation: Activation | None
-    mask: Tensor | None
-    channel_dim: int
-    groups: int
 
 
 def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:
@@ -112,15 +73,6 @@ def moments(x: Tensor, transform: Transform) -> Tensor:
     stats = work.values(4)
     work.run("moments", stats, work.x, work.partial())
     return stats
-
-
-class Gradients(NamedTuple):
-    """Of the loss by x, weight, bias and residual; those by weight and bias have a value for each group and channel."""
-
-    x: Tensor
-    weight: Tensor
-    bias: Tensor
-    residual: Tensor | None
 
 
 def backward(

@@ -15,7 +15,7 @@ from numba import njit
 
 from normwise.ops.batch_norm.cpu.channel import channel
 from normwise.ops.batch_norm.cpu.job import CHANNELS, INNER, MASK, OUTER, PARAMETER, D, G, Kind, R, X, Y
-from normwise.ops.batch_norm.cpu.layout import COLUMNS
+from normwise.ops.batch_norm.cpu.split import COLUMNS
 from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma

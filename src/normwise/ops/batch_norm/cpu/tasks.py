@@ -8,7 +8,7 @@ from numba import cfunc, njit, types
 
 from normwise.ops.batch_norm.cpu.channel import Channel
 from normwise.ops.batch_norm.cpu.job import BLOCK, BLOCKS, CHANNELS, DONE, NEXT, OUTER, PARTIAL, STRIP, TASKS
-from normwise.ops.batch_norm.cpu.layout import COLUMNS
+from normwise.ops.batch_norm.cpu.split import COLUMNS
 from normwise.ops.cpu.memory import count_up, pointer_to, scratch
 
 
