@@ -9,6 +9,7 @@ from torch import nn
 
 from normwise.errors import RequestError
 from normwise.lab import compare
+from normwise.nn import FrozenBatchNorm
 from normwise.records import RunRecord
 
 SMALL = {"steps": 40, "seeds": 2, "eval_every": 10}
@@ -191,9 +192,10 @@ def test_names_from_a_user_are_escaped(tmp_path):
     assert "&lt;script&gt;" in page
 
 
-def test_a_network_that_is_not_plain_is_remarked_on(tmp_path):
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.RMSNorm, lambda size: FrozenBatchNorm(nn.BatchNorm1d(size))])
+def test_a_network_that_is_not_plain_is_remarked_on(tmp_path, norm):
     def normalized():
-        return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+        return nn.Sequential(nn.Linear(6, 8), norm(8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
 
     found = compare(data=make_data, model=normalized, out=tmp_path, batch_size=20, **SMALL)
     assert any("has normalization of its own: 1" in note for note in found.notes)

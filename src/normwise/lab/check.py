@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from normwise.errors import NormwiseError, RequestError
 from normwise.lab import networks
 from normwise.lab.data import Data, Scaling
 from normwise.lab.factory import Factory, resolve
+from normwise.surgery.sites import is_normalization
 
 EXAMPLES = 4
-NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] | None, data: Data) -> list[str]:
@@ -43,7 +43,7 @@ def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] 
 def _remarks(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) -> list[str]:
     if settings["norm"] == "none":
         named = networks.make(own, settings["seed"]).named_modules()
-        found = [name for name, module in named if isinstance(module, NORMALIZATIONS)]
+        found = [name for name, module in named if is_normalization(module)]
         return [f"arm {arm}: {own.name} has normalization of its own: {', '.join(found)}"] if found else []
     left = networks.normalized(own, settings, data.example_shape).left_alone
     return [f"arm {arm}: {change.name or own.name} {change.why}" for change in left]
