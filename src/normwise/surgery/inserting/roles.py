@@ -8,6 +8,7 @@ from enum import Enum
 from torch import fx, nn
 
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.ops import activations
 from normwise.surgery.sites import is_normalization
 
 
@@ -33,10 +34,10 @@ def _words(text: str) -> frozenset[str]:
 
 # Functions and methods by their names, without the underscore of those that work in place.
 _FUNCTIONS: dict[Role, frozenset[str]] = {
-    Role.NONLINEAR: _words(
-        "celu clamp clamp_max clamp_min clip elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid "
-        "mish prelu relu relu6 rrelu selu sigmoid silu softplus softshrink softsign tanh "
-        "tanhshrink threshold"
+    Role.NONLINEAR: frozenset(activations.NAMES) - {"identity"}
+    | _words(
+        "celu clamp clamp_max clamp_min clip hardshrink hardsigmoid hardtanh logsigmoid prelu rrelu selu softplus "
+        "softshrink softsign tanhshrink threshold"
     ),
     Role.NORMALIZES: _words("batch_norm group_norm instance_norm layer_norm rms_norm"),
     Role.LINEAR: _words(
