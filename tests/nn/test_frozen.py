@@ -120,11 +120,11 @@ def test_eval_then_train_of_the_network(freeze):
     assert torch.equal(net[0].running_mean, torch.zeros(3))
 
 
-def test_thaw_gives_the_layer_back_as_it_was(case):
+def test_unfreeze_gives_the_layer_back_as_it_was(case):
     layer, x = case
     before, attributes = state(layer), dict(vars(layer))
     twin = copy.deepcopy(layer)
-    assert nw.FrozenBatchNorm(layer).thaw() is layer
+    assert nw.FrozenBatchNorm(layer).unfreeze() is layer
     assert vars(layer) == attributes
     same_bits(state(layer), before)
     for each in (layer, twin):
@@ -134,8 +134,8 @@ def test_thaw_gives_the_layer_back_as_it_was(case):
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_thaw_takes_the_mode(mode):
-    assert frozen_2d().train(mode).thaw().training is mode
+def test_unfreeze_takes_the_mode(mode):
+    assert frozen_2d().train(mode).unfreeze().training is mode
 
 
 def test_keywords_and_residuals_reach_the_layer():
@@ -238,7 +238,7 @@ def test_the_subclass_s_own_state_is_saved_and_loaded():
     one, other = nw.FrozenBatchNorm(Gated(3)), nw.FrozenBatchNorm(Gated(3))
     one.note = "trained"
     other.load_state_dict(one.state_dict())
-    assert other.thaw().note == "trained"
+    assert other.unfreeze().note == "trained"
 
 
 def test_conversion_reaches_the_layer(case):
@@ -289,11 +289,11 @@ def test_copies_are_equal_and_separate(case, clone):
     frozen = nw.FrozenBatchNorm(layer).train()
     twin = clone(frozen)
     same_bits(twin(x), frozen(x))
-    assert (type(twin), twin.training, type(twin.thaw())) == (nw.FrozenBatchNorm, True, type(layer))
+    assert (type(twin), twin.training, type(twin.unfreeze())) == (nw.FrozenBatchNorm, True, type(layer))
     twin = clone(frozen)
     before = state(frozen)
     twin.load_state_dict({"running_mean": layer.running_mean + 1}, strict=False)
-    same_bits(twin.thaw().running_mean, layer.running_mean + 1)
+    same_bits(twin.unfreeze().running_mean, layer.running_mean + 1)
     same_bits(state(frozen), before)
 
 
@@ -340,7 +340,7 @@ def test_hooks_that_know_the_module_are_copied_with_it(clone, order):
     twins = clone([frozen, frozen._layer][:: 1 - 2 * order])
     twin, layer = twins[:: 1 - 2 * order]
     twin(torch.randn(2, 3, 1, 2))
-    assert twin.thaw() is layer
+    assert twin.unfreeze() is layer
     assert layer.seen
     assert not hasattr(frozen, "seen")
 
@@ -376,7 +376,7 @@ def test_hooks_run_once_before_and_after():
     assert calls == ["new", "old", "back"]
     old.remove()
     calls.clear()
-    frozen.thaw()(x).sum().backward()
+    frozen.unfreeze()(x).sum().backward()
     assert calls == ["new", "back"]
 
 

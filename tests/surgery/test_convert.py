@@ -193,10 +193,10 @@ def test_a_frozen_layer_stays_frozen_and_its_layer_is_converted():
     assert isinstance(model[1], nw.FrozenBatchNorm)
     close(model.train()(x), want, 1e-5)
     assert snapshot(convert(model, "torch").model) == snapshot(net)
-    thawed = nw.unfreeze(model).model
-    assert type(thawed[1]) is nw.BatchNorm2d
-    assert thawed[1].training
-    assert all(p.requires_grad for p in thawed[1].parameters())
+    unfrozen = nw.unfreeze(model).model
+    assert type(unfrozen[1]) is nw.BatchNorm2d
+    assert unfrozen[1].training
+    assert all(p.requires_grad for p in unfrozen[1].parameters())
 
 
 def test_frozen_layers_are_fused():

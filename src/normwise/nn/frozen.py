@@ -66,7 +66,7 @@ class FrozenBatchNorm(nn.Module):
         self.__setstate__(own)
         layer.training = False
 
-    def thaw(self) -> _BatchNorm:
+    def unfreeze(self) -> _BatchNorm:
         """Give the layer back, with what was trained or loaded since, in the mode of this module, which is spent."""
         self._layer._is_full_backward_hook = self._is_full_backward_hook
         self._layer.training = self.training

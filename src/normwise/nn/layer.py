@@ -50,7 +50,7 @@ class Layer(_BatchNorm):
 
     @property
     def momentum(self) -> float | None:
-        """The weight of the newest batch in the running statistics, or None for 1/num_batches_tracked."""
+        """The weight of the newest batch in the running statistics, or None for 1/(num_batches_tracked − skipped)."""
         weight: float | None = self.__dict__["momentum"]  # where torch's extra_repr looks for it
         return weight
 

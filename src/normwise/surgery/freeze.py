@@ -95,7 +95,7 @@ def unfreeze(model: nn.Module, *, inplace: bool = False) -> Surgery:
         )
     changes = [_unfrozen(name, layer) for layer, name in layers.items()]
     parameters.unfreeze([layer for layer in layers if parameters.is_frozen(layer)])
-    network = walk.replace(network, lambda layer: layer.thaw() if isinstance(layer, FrozenBatchNorm) else None)
+    network = walk.replace(network, lambda layer: layer.unfreeze() if isinstance(layer, FrozenBatchNorm) else None)
     return Surgery(network, changes)
 
 

@@ -22,7 +22,7 @@ from normwise.surgery.inserting.places import Place, Survey
 from normwise.surgery.inserting.traced import Traced
 from normwise.surgery.skip import Skip, skipper
 
-Layer = Callable[[int, int], nn.Module]
+MakeLayer = Callable[[int, int], nn.Module]
 
 
 def batch_normalize(
@@ -31,7 +31,7 @@ def batch_normalize(
     place: str = "before",
     example: Any = None,
     skip: Skip = (),
-    layer: Layer | None = None,
+    layer: MakeLayer | None = None,
     linear: Callable[[nn.Module], bool] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     no_decay: bool = False,
@@ -132,7 +132,7 @@ def _batch_norm(features: int, dims: int, last: bool) -> nn.Module:
     return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[dims](features, channel_dim=-1 if last else 1)
 
 
-def _make(each: Plan, layer: Layer | None, network: nn.Module) -> nn.Module:
+def _make(each: Plan, layer: MakeLayer | None, network: nn.Module) -> nn.Module:
     """The layer of one place, on the device and in the dtype and mode of what surrounds it."""
     if layer is None:
         made = _batch_norm(each.features, each.dims, each.last)
