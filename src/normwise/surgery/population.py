@@ -15,6 +15,7 @@ from normwise.surgery import compiled, walk
 from normwise.surgery.estimating import estimates, passes, processes, running
 from normwise.surgery.estimating.estimates import Population
 from normwise.surgery.estimating.feed import Forward, feed, unwrapped
+from normwise.surgery.estimating.functional import FunctionalCalls
 from normwise.surgery.estimating.passes import Seen
 from normwise.surgery.estimating.progress import bar
 from normwise.surgery.estimating.undisturbed import undisturbed
@@ -58,7 +59,8 @@ def estimate_population(
         over all batches for each layer.
 
     A batch with a single value per channel, which has no variance, counts too; on its way on it is normalized with the
-    moments of all that the layer has seen so far. ``SyncBatchNorm`` normalizes with each process's own batch.
+    moments of all that the layer has seen so far. ``SyncBatchNorm`` normalizes with each process's own batch, and so
+    do its subclasses: nothing is sent while batches run.
 
     Args:
         model: the network, on the device that the batches are on; nothing is moved.
@@ -76,7 +78,8 @@ def estimate_population(
     Returns:
         For each layer from how many batches and values its statistics come. Listed with the reason, and as they were:
         layers that no batch reached, or too few values for a variance; frozen ones, those that track no statistics,
-        and subclasses whose own ``forward`` normalizes something else than its input.
+        and subclasses whose own ``forward`` normalizes something else than its input. So are buffers that the network
+        gives to ``F.batch_norm`` itself, under the name of the running mean.
 
     Raises:
         InvalidArgumentError: (a ValueError) ``mode`` does not exist, or ``steps`` is less than 1.
@@ -100,7 +103,8 @@ def estimate_population(
     if not new:
         raise SurgeryError(_nothing(model, notes))
     running.write(new, {layer: seen.tallies[layers[layer]].batches for layer in new})
-    return estimates.population(mode, seen, {name: notes.get(name, "") for name, _ in _found(model)})
+    functional = {name: each for name, each in seen.problems.items() if name not in layers.values()}
+    return estimates.population(mode, seen, {name: notes.get(name, "") for name, _ in _found(model)} | functional)
 
 
 def _see(
@@ -127,7 +131,10 @@ def _see(
                 yield index
                 advance()
 
-        return passes.layerwise(run, layers, batches) if mode == "layerwise" else passes.one_pass(run, layers)
+        functions = FunctionalCalls(network, [layer for _, layer in _found(network)])
+        if mode == "layerwise":
+            return passes.layerwise(run, layers, functions, batches)
+        return passes.one_pass(run, layers, functions)
 
 
 def _found(model: nn.Module) -> list[tuple[str, nn.Module]]:

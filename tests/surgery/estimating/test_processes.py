@@ -19,6 +19,16 @@ def network(kind=nw.BatchNorm1d):
     return nn.Sequential(nn.Linear(3, 4), kind(4), nn.ReLU(), nn.Linear(4, 4), kind(4)).double()
 
 
+class Synchronised(nn.SyncBatchNorm):
+    """A subclass with a forward that, as torch's, asks for the group; torch's refuses the CPU before it does."""
+
+    def forward(self, x):
+        group = self.process_group or distributed.group.WORLD
+        if self.training and distributed.get_world_size(group) > 1:
+            raise AssertionError("it would wait for the others")
+        return nn.BatchNorm1d.forward(self, x).tanh()
+
+
 def data():
     return torch.randn(14, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
@@ -33,7 +43,9 @@ def estimated(rank, sizes, mode, kind, wrapped):
     net = network(kind)
     model = DistributedDataParallel(net) if wrapped else net
     report = estimate_population(model, list(parts(sizes)[rank]), mode=mode)
-    return {"state": net.state_dict(), "report": [each[1:] for each in report.layers], "total": report.batches}
+    groups = [vars(layer).get("process_group") for layer in net]
+    result = {"report": [each[1:] for each in report.layers], "total": report.batches, "groups": groups}
+    return result | {"state": net.state_dict()}
 
 
 CASES = {
@@ -42,6 +54,7 @@ CASES = {
     "paper without a single": ([[3, 2, 3, 2], [4]], "paper", nn.BatchNorm1d, False),
     "layerwise": ([[], [8, 6]], "layerwise", nw.BatchNorm1d, True),
     "synchronised": ([[9, 5], []], "pooled", nn.SyncBatchNorm, False),
+    "synchronised subclass": ([[4, 4], [6]], "pooled", Synchronised, False),
 }
 
 
@@ -97,6 +110,7 @@ def test_processes_merge_exactly(ranks, case):
     one, other = (rank[case] for rank in ranks)
     torch.testing.assert_close(one["state"], other["state"], rtol=0, atol=0)
     assert one["report"] == other["report"]
+    assert one["groups"] == [None] * 5
     sizes, mode, kind, _ = CASES[case]
     first, second = parts(sizes)
     assert one["total"] == len(first) + len(second)

@@ -14,7 +14,7 @@ class Estimate(NamedTuple):
     """What one layer's statistics come from.
 
     Attributes:
-        name: the layer's dotted name.
+        name: the layer's dotted name; of a function's the running mean's.
         batches: how many batches reached it, of all processes; a layer that is called twice in a forward counts two.
         values: how many values per channel those held.
         note: why its statistics are as before; empty where they are new.
@@ -32,7 +32,7 @@ class Population(NamedTuple):
     Attributes:
         mode: how.
         batches: how many batches were taken, of all processes; each of them once per layer where ``layerwise``.
-        layers: every batch normalization, in registration order.
+        layers: every batch normalization, in registration order; last those that are functions.
     """
 
     mode: str

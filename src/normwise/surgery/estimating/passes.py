@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
 from normwise.surgery.estimating import processes, tally
+from normwise.surgery.estimating.functional import FunctionalCalls
 from normwise.surgery.estimating.tally import Tally
 from normwise.surgery.estimating.watch import Watch, settle
 
@@ -22,7 +23,7 @@ class Seen(NamedTuple):
     Attributes:
         batches: how many there were.
         tallies: what each layer was given, by name, in the order of the first calls.
-        problems: by name, why nothing can be said about a layer.
+        problems: by name, why nothing can be said about a layer, or about a buffer that a function normalizes with.
     """
 
     batches: int
@@ -30,13 +31,13 @@ class Seen(NamedTuple):
     problems: dict[str, str]
 
 
-def one_pass(run: Callable[[], Iterator[int]], layers: Layers) -> Seen:
+def one_pass(run: Callable[[], Iterator[int]], layers: Layers, functions: FunctionalCalls) -> Seen:
     """What ``layers`` are given while ``run`` passes batches through the network, on all processes.
 
     Raises:
         SurgeryError: there was no batch on any process.
     """
-    everywhere = processes.on_all(lambda: _watched(run, layers))
+    everywhere = processes.on_all(lambda: _watched(run, layers, functions))
     seen = functools.reduce(_merged, everywhere)
     if seen.batches == 0:
         raise SurgeryError(
@@ -46,7 +47,9 @@ def one_pass(run: Callable[[], Iterator[int]], layers: Layers) -> Seen:
     return seen
 
 
-def layerwise(run: Callable[[], Iterator[int]], layers: Layers, batches: Iterable[Any]) -> Seen:
+def layerwise(
+    run: Callable[[], Iterator[int]], layers: Layers, functions: FunctionalCalls, batches: Iterable[Any]
+) -> Seen:
     """What each layer is given after those before it have their final statistics and run in evaluation.
 
     The first pass finds the order, and is right for the first layer already.
@@ -55,7 +58,7 @@ def layerwise(run: Callable[[], Iterator[int]], layers: Layers, batches: Iterabl
         SurgeryError: ``batches`` cannot be passed over again.
     """
     processes.on_all(lambda: _check_repeatable(batches))
-    seen = one_pass(run, layers)
+    seen = one_pass(run, layers, functions)
     settled: dict[str, Tally] = {}
     for layer in layers:
         layer.training = False
@@ -63,7 +66,7 @@ def layerwise(run: Callable[[], Iterator[int]], layers: Layers, batches: Iterabl
     for name in seen.tallies:
         layer = by_name[name]
         layer.training = True
-        again = one_pass(run, {layer: name}) if settled else seen
+        again = one_pass(run, {layer: name}, functions) if settled else seen
         if again.batches != seen.batches:
             raise SurgeryError(
                 f"the first pass gave {seen.batches} batches and a later one {again.batches}; 'layerwise' needs "
@@ -78,13 +81,13 @@ def layerwise(run: Callable[[], Iterator[int]], layers: Layers, batches: Iterabl
     return seen._replace(tallies=settled)
 
 
-def _watched(run: Callable[[], Iterator[int]], layers: Layers) -> Seen:
+def _watched(run: Callable[[], Iterator[int]], layers: Layers, functions: FunctionalCalls) -> Seen:
     watch, batches = Watch(layers), 0
-    with watch.hooked():
+    with watch.hooked(), functions:
         for index in run():
             watch.take(index)
             batches += 1
-    return Seen(batches, watch.tallies, watch.problems)
+    return Seen(batches, watch.tallies, watch.problems | functions.problems)
 
 
 def _merged(a: Seen, b: Seen) -> Seen:

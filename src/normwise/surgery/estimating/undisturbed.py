@@ -11,16 +11,16 @@ from torch import nn
 
 from normwise.nn.trace import no_trace
 
-_SWITCHES = ("momentum", "_momentum_tensor", "_pool")
+_SWITCHES = ("momentum", "_momentum_tensor", "_pool", "process_group")
 
 
 @contextlib.contextmanager
 def undisturbed(network: nn.Module, layers: Iterable[nn.Module]) -> Iterator[None]:
     """Leave everything as it was before the body, also when that raises.
 
-    As ``normwise.nn.trace.no_trace``: modes, buffers (the body has copies) and random generators. Moreover the momentum
-    and the pool of the batch normalizations ``layers``, the gradient mode, which is off in the body, and autocast. What
-    is compiled runs as written, because it would not see hooks.
+    As ``normwise.nn.trace.no_trace``: modes, buffers (the body has copies) and random generators. Moreover momentum,
+    pool and process group of the batch normalizations ``layers``, the gradient mode, which is off in the body, and
+    autocast. What is compiled runs as written, because it would not see hooks.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(no_trace(network))

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, ShapeError, SurgeryError
@@ -38,7 +38,8 @@ class Watch:
 
     What a subclass with a ``forward`` of its own normalizes need not be its input. It is told by what the layer puts in
     its running statistics: the axis of channels is the one whose moments these are, and where there is none, it is a
-    problem. The running statistics are overwritten, so the layers need copies.
+    problem. The running statistics are overwritten, so the layers need copies, and a ``SyncBatchNorm`` among them is
+    left in no process group, because processes may have different numbers of batches.
 
     Attributes:
         tallies: what each layer was given, by name and in the order of the first calls.
@@ -59,7 +60,7 @@ class Watch:
             for layer in self._names:
                 if layer.training:
                     if layer in self._own:
-                        layer.momentum = 1.0
+                        _prepare(layer)
                     hooks.callback(layer.register_forward_pre_hook(self._before, with_kwargs=True).remove)
                     after = layer.register_forward_hook(self._after, with_kwargs=True, always_call=True)
                     hooks.callback(after.remove)
@@ -109,6 +110,13 @@ class Watch:
         seen = [tally.of_batch(moments[0]) for caller, moments in self._calls if caller is layer]
         known = self.tallies.get(self._names[layer])
         return functools.reduce(tally.together, seen if known is None else [known, *seen]).values
+
+
+def _prepare(layer: _BatchNorm) -> None:
+    """Let a layer with a forward of its own show the moments of a batch, and send nothing."""
+    layer.momentum = 1.0
+    if isinstance(layer, nn.SyncBatchNorm) and distributed.is_available():
+        layer.process_group = distributed.GroupMember.NON_GROUP_MEMBER
 
 
 def settle(layer: _BatchNorm, mean: Tensor, var: Tensor) -> None:
