@@ -110,6 +110,26 @@ def test_a_network_that_is_a_layer_is_one_row(layer):
     assert row.foldable is False
 
 
+class Untraced(nn.Sequential):
+    """Which ``torch.fx`` cannot trace."""
+
+    def forward(self, x):
+        return super().forward(x) if x.sum() < torch.inf else x
+
+
+@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU()])
+def test_what_fold_left_of_a_normalization_is_a_row(first):
+    net, x = nn.Sequential(first, nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2), nn.BatchNorm1d(2)), torch.randn(4, 3)
+    folded = fold(randomize(net), example=x).model
+    for given in (folded, Untraced(folded)):
+        (row,) = summary(given, example=x).rows
+        assert (row.kind, row.channels, row.momentum, row.frozen) == (
+            "ChannelAffine", 3, None, ("statistics", "affine"),
+        )  # fmt: skip
+        assert (row.foldable, row.why) == (False, "it is what fold left of a batch normalization")
+    assert "ReLU" in summary(folded).rows[0].after
+
+
 def test_an_example_that_does_not_fit_leaves_foldable_unknown():
     (row,) = summary(nn.Sequential(nn.BatchNorm1d(3)), example=torch.randn(2, 4)).rows
     assert row.foldable is None

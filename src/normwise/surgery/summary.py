@@ -14,6 +14,7 @@ from normwise.nn import FrozenBatchNorm
 from normwise.surgery import calls, compiled, parameters, walk
 from normwise.surgery.example import fixed
 from normwise.surgery.fold import FOLDED, fold
+from normwise.surgery.folding.affine import ChannelAffine
 from normwise.surgery.graph import trace_modes
 from normwise.surgery.sites import chains, is_normalization
 from normwise.surgery.table import table
@@ -73,7 +74,8 @@ class Summary(NamedTuple):
 def summary(model: nn.Module, *, example: Any = None) -> Summary:
     """List every normalization of a network: what it is, what is around it, and whether it can be folded.
 
-    A row is a call, so a module that is called twice has two; functions such as ``F.batch_norm`` count too. Where
+    A row is a call, so a module that is called twice has two; functions such as ``F.batch_norm`` count too, and so does
+    the ``ChannelAffine`` that ``fold`` leaves of a normalization which has no linear map for a neighbour. Where
     ``torch.fx`` cannot trace the network, a row is a module, and what is before and after it is known in a
     ``Sequential`` only. Optional arguments are taken to be left out.
 
@@ -84,14 +86,12 @@ def summary(model: nn.Module, *, example: Any = None) -> Summary:
     """
     compiled.refuse(model, "summarise")
     judged = _Judgement(model, example)
-    if is_normalization(model):
+    if _is_listed(model):
         return Summary([_row(model, "", ("the input", "the output"), judged)])
     flows = trace_modes(model, fixed(model, () if example is None else example))
     if problem := next((flow.problem for flow in flows if flow.problem), ""):
         around = _neighbours(model)
-        rows = [
-            _row(each, name, around.get(each, _UNKNOWN), judged) for name, each in walk.find(model, is_normalization)
-        ]
+        rows = [_row(each, name, around.get(each, _UNKNOWN), judged) for name, each in walk.find(model, _is_listed)]
         return Summary(rows, f"one row for each module, because {problem}")
     nodes = [node for flow in flows if flow.graph is not None for node in flow.graph.nodes]
     each_once = {node.name: node for flow in reversed(flows) if flow.graph is not None for node in flow.graph.nodes}
@@ -101,6 +101,10 @@ def summary(model: nn.Module, *, example: Any = None) -> Summary:
 
 _UNKNOWN = (UNKNOWN, UNKNOWN)
 _NOT_CALLED = ("not called", "not called")
+
+
+def _is_listed(module: nn.Module) -> bool:
+    return is_normalization(module) or isinstance(module, ChannelAffine)
 
 
 class _Judgement:
@@ -128,6 +132,8 @@ class _Judgement:
         self.functions = [change.why for change in changes if change.before == "F.batch_norm"]
 
     def of_module(self, module: nn.Module) -> tuple[bool | None, str]:
+        if isinstance(module, ChannelAffine):
+            return _LEFT
         if not isinstance(module, (_BatchNorm, FrozenBatchNorm)):
             return _NOT_OF_BATCH
         return self._told(self.reasons.get(self.names[module], ""))
@@ -144,6 +150,7 @@ class _Judgement:
 
 
 _NOT_OF_BATCH = (False, "its moments are those of each example")
+_LEFT = (False, "it is what fold left of a batch normalization")
 
 
 def _of_call(node: fx.Node, model: nn.Module, judged: _Judgement) -> Row | None:
@@ -151,7 +158,7 @@ def _of_call(node: fx.Node, model: nn.Module, judged: _Judgement) -> Row | None:
     around = _around(node, model)
     if node.op == "call_module":
         module = model.get_submodule(str(node.target))
-        return _row(module, judged.names[module], around, judged) if is_normalization(module) else None
+        return _row(module, judged.names[module], around, judged) if _is_listed(module) else None
     if node.op != "call_function" or node.target not in FUNCTIONS:
         return None
     inside = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
@@ -171,6 +178,7 @@ def _vector(node: fx.Node, model: nn.Module) -> int | None:
 
 def _row(module: nn.Module, name: str, around: tuple[str, str], judged: _Judgement) -> Row:
     channels = getattr(module, "num_features", getattr(module, "num_channels", None))
+    channels = len(module.scale) if isinstance(module, ChannelAffine) else channels
     momentum = getattr(module, "momentum", None)
     return Row(name, type(module).__name__, channels, *around, momentum, _frozen(module), *judged.of_module(module))
 
@@ -178,7 +186,9 @@ def _row(module: nn.Module, name: str, around: tuple[str, str], judged: _Judgeme
 def _frozen(module: nn.Module) -> tuple[str, ...]:
     own = parameters.own(module).values()
     affine = bool(own) and not any(parameter.requires_grad for parameter in own)
-    return ("statistics",) * isinstance(module, FrozenBatchNorm) + ("affine",) * affine
+    constant = isinstance(module, ChannelAffine)
+    statistics = constant or isinstance(module, FrozenBatchNorm)
+    return ("statistics",) * statistics + ("affine",) * (affine or constant)
 
 
 def _around(node: fx.Node, model: nn.Module) -> tuple[str, str]:
@@ -203,7 +213,7 @@ def _not_called(model: nn.Module, nodes: Iterable[fx.Node], judged: _Judgement) 
     """The normalizations that no call is seen of; inside a module that is called whole, they may be."""
     called = {model.get_submodule(str(node.target)) for node in nodes if node.op == "call_module"}
     hidden = {inner for module in called for inner in module.modules()}
-    rest = [(name, each) for name, each in walk.find(model, is_normalization) if each not in called]
+    rest = [(name, each) for name, each in walk.find(model, _is_listed) if each not in called]
     return [_row(each, name, _UNKNOWN if each in hidden else _NOT_CALLED, judged) for name, each in rest]
 
 
