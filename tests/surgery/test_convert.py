@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import random
 
 import pytest
@@ -582,7 +583,7 @@ ODD = {
     "broadcast": (lambda net, x: F.relu(net.norm(x) + x.mean((2, 3), keepdim=True)), "another shape"),
     "another type": (lambda net, x: F.relu(net.norm(x) + x.double()), "another shape or type"),
     "alpha": (lambda net, x: F.relu(torch.add(net.norm(x), x, alpha=2)), "add() follows, no activation"),
-    "changed in between": (in_place_between, "changes in place before it is added"),
+    "changed in between": (in_place_between, "the layer's input is changed in place before that"),
     "another activation": (lambda net, x: F.relu(net.norm(torch.tanh(net.norm(x)))), "different activations"),
     "mode": (dependent, "its forward depends on self.training"),
     "the output": (lambda net, x: net.norm(x), "the output follows"),
@@ -781,3 +782,148 @@ def test_sync_conversion_of_torch_drops_a_fused_activation_and_that_of_an_unfuse
     assert dropped(batch()).min() < 0
     kept = nn.SyncBatchNorm.convert_sync_batchnorm(convert(net, "torch").model).eval()
     assert kept(batch()).min() == 0
+
+
+# What fusing in a graph must not break
+
+
+class Parts(nn.Module):
+    """A network whose parts are called by themselves too; the activation is done by another part than the norm."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        self.block, self.act, self.listed = block, nn.SiLU(), nn.ModuleList([nn.Conv2d(3, 3, 1)])
+
+    def forward(self, x):
+        return self.listed[0](self.block(self.act(self.stem(x))))
+
+
+def gelu(net, y, x):
+    return F.gelu(y)
+
+
+def parts():
+    return randomize(Parts(Residual(gelu))).double()
+
+
+def test_parts_refuse_to_be_called_by_themselves_where_they_would_compute_something_else():
+    net, x = parts(), batch().double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    the_same(surgery, net, x)
+    for part in ("stem", "block"):
+        with pytest.raises(SurgeryError, match=rf"{part} cannot be called by itself .*skip=\['{part}'\]"):
+            surgery.model.get_submodule(part)(x)
+    same_bits(surgery.model.listed[0](x), net.listed[0](x))
+    for twin in (copy.deepcopy(surgery.model), pickle.loads(pickle.dumps(surgery.model))):
+        with pytest.raises(SurgeryError, match="cannot be called by itself"):
+            twin.stem(x)
+    back = convert(surgery.model, "torch").model
+    close(run(back, x, True)[0], run(net, x, True)[0])
+    with pytest.raises(SurgeryError, match="cannot be called by itself"):
+        back.block(x)
+
+
+def test_a_part_that_keeps_its_modules_gives_what_it_gave():
+    """In place nothing but modules can be fused, and these only in the part that calls both."""
+    net, x = parts(), batch().double()
+    net.block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Tanh()).double()
+    model = convert(net, "normwise", fuse=True, inplace=True).model
+    fresh = copy.deepcopy(net)
+    assert (model.stem[1].activation, model.block[1].activation) == (None, "tanh")
+    assert type(model.act) is nn.SiLU
+    same_bits(model.stem(x), fresh.stem(x))
+
+
+def small_batch(net, y, x):
+    return F.relu(y + x.mean(0, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("way", "shape"),
+    [
+        (small_batch, (1, 3, 5, 2)),
+        (lambda net, y, x: F.relu(y + x.mean((2, 3), keepdim=True)), (4, 3, 1, 1)),
+        (lambda net, y, x: F.relu(y + x[:1]), (1, 3, 5, 2)),
+    ],
+)
+def test_a_residual_that_another_batch_would_broadcast_is_left(way, shape):
+    net, x = randomize(Residual(way)), batch()
+    surgery = convert(net, "normwise", fuse=True, example=torch.randn(shape))
+    assert surgery.model.norm.activation is None
+    assert "cannot be told; give a larger one" in why(surgery, "norm")
+    the_same(surgery, net, x)
+
+
+def test_an_addition_of_a_parameter_is_left():
+    net, x = Residual(lambda net, y, x: F.relu(y + net.offset)), batch()
+    net.offset = nn.Parameter(torch.randn(4, 3, 5, 2))
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert "a tensor of the network's own" in why(surgery, "norm")
+    surgery.model(batch()[:1])
+
+
+def changed_before(net, y, x):
+    z = x * 2
+    first = net.norm(x)
+    z.neg_()
+    return F.relu(first + z)
+
+
+def changed_after(net, y, x):
+    z = net.conv(x)
+    first = F.relu(net.norm(x) + z)
+    return first + F.relu(z, inplace=True)
+
+
+def view_changed_after(net, y, x):
+    z = net.conv(x)
+    first = F.relu(net.norm(x) + z)
+    z[:, 0].mul_(2)
+    return first * z
+
+
+@pytest.mark.parametrize("way", [changed_before, changed_after, view_changed_after])
+def test_a_residual_that_changes_in_place_is_left(way):
+    net, x = randomize(Odd(lambda net, x: way(net, None, x))), batch()
+    net.conv = nn.Conv2d(3, 3, 1)
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert "what is added is changed in place later" in why(surgery, "norm")
+    the_same(surgery, net, x)
+
+
+def other_changed_between(net, y, x):
+    z = x * 2
+    first = net.norm(x)
+    return torch.relu(first + net.conv(x)) + z.neg_()
+
+
+def made_in_place_afterwards(net, y, x):
+    return torch.relu(net.norm(x) + F.relu(net.conv(x), inplace=True))
+
+
+def changed_before_a_later_addition(net, y, x):
+    first = net.norm(x)
+    z = net.conv(x)
+    z.neg_()
+    return torch.relu(first + z)
+
+
+@pytest.mark.parametrize("way", [other_changed_between, made_in_place_afterwards, changed_before_a_later_addition])
+def test_other_changes_in_place_do_not_matter(way):
+    net, x = randomize(Odd(lambda net, x: way(net, None, x))).double(), batch().double()
+    net.conv = nn.Conv2d(3, 3, 1).double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert surgery.model.norm.activation == "relu"
+    the_same(surgery, net, x)
+
+
+def test_a_layer_that_is_called_again_in_between_keeps_the_order_of_its_calls():
+    def forward(net, x):
+        first = net.norm(x)
+        return torch.relu(first + torch.relu(net.norm(2 * x) + x))
+
+    net, x = randomize(Odd(forward)).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert "the layer is called again before that" in why(surgery, "norm")
+    the_same(surgery, net, x)

@@ -42,11 +42,14 @@ def convert(
 
     ``fuse`` lets a layer also do the activation that follows it (``normwise.ops.ACTIVATIONS``: a module, a function or
     a method), and the addition between the two: activation(BN(x) + residual). That needs a layer whose output nothing
-    else takes. Where modules are all it takes, the layer gets ``activation=`` and the activation's module becomes an
-    ``nn.Identity``, so the network keeps its class. Functions, additions and a module that serves other places too take
-    another forward: the result is then a ``torch.fx.GraphModule`` with the network's modules, names and state-dict
-    keys, but without its other methods. That needs a forward that makes the same calls in training and in evaluation,
-    and for an addition an ``example``, because a residual is not broadcast.
+    else takes. Where the activation is a module that the same part of the network calls, the layer gets ``activation=``
+    and that module becomes an ``nn.Identity``, so the network keeps its class. Functions, additions, and modules that
+    serve other places too or are called by another part, take another forward: the result is then a
+    ``torch.fx.GraphModule`` with the network's modules, names and state-dict keys, but without its other methods. Parts
+    with such a layer inside refuse to be called by themselves, and numbers and flags that forward reads from Python
+    stay what they are now. That needs a forward without optional arguments that makes the same calls in training and in
+    evaluation. An addition needs an ``example`` too, with more than one example and position, because a residual is not
+    broadcast.
 
     To torch, an activation that a layer does becomes a module of its own: in the ``nn.Identity`` that always follows
     the layer, where there is one, else the layer becomes ``Sequential(norm, activation)``, whose state-dict keys have

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from normwise.surgery import graph, walk
 from normwise.surgery.calls import sole_user
-from normwise.surgery.plain import has_hooks, hooked_containers
+from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import certain, is_sequential
 
 
@@ -34,7 +34,7 @@ class Paths:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
-        self._around, self._chain = hooked_containers(network), certain(network)
+        self._chain = certain(network)
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
     @property
@@ -43,18 +43,20 @@ class Paths:
         return not self.problem and len({str(flow.graph) for flow in self.flows}) == 1
 
     def after(self, module: nn.Module) -> list[nn.Module | None]:
-        """For each place of a module the module that alone takes its output, None where that is none."""
-        return [
-            None if each is None or self._around[each] != self._around[module] else each for each in self._after(module)
-        ]
+        """For each place of a module the module that alone takes its output, None where that is none.
 
-    def _after(self, module: nn.Module) -> list[nn.Module | None]:
+        It is called by the same module, so that what that one computes does not depend on which of the two does what.
+        """
         if self.problem:
             places = self.places.get(module, [])
             return [_next(parent, key) if parent in self._chain else None for parent, key in places]
         users = [sole_user(node) for node in self.calls.get(module, [])]
-        called = [None if user is None or user.op != "call_module" or user.kwargs else user for user in users]
-        return [None if user is None else self.network.get_submodule(str(user.target)) for user in called]
+        return [
+            self.network.get_submodule(str(user.target))
+            if user is not None and user.op == "call_module" and not user.kwargs and _caller(user) == _caller(node)
+            else None
+            for node, user in zip(self.calls.get(module, []), users, strict=True)
+        ]
 
     def times(self, module: nn.Module) -> int:
         """How many places a module has: calls in both traces, or slots."""
@@ -89,6 +91,11 @@ class Paths:
 
     def _may_change(self, module: nn.Module) -> bool:
         return not has_hooks(module) and module not in self.hidden and module not in self.fixed
+
+
+def _caller(node: fx.Node) -> list[str]:
+    """The modules that a module was called in."""
+    return list(node.meta["nn_module_stack"])[:-1]
 
 
 def _optional(network: nn.Module) -> str:
