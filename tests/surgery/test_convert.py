@@ -925,5 +925,48 @@ def test_a_layer_that_is_called_again_in_between_keeps_the_order_of_its_calls():
 
     net, x = randomize(Odd(forward)).double(), batch().double()
     surgery = convert(net, "normwise", fuse=True, example=x)
-    assert "the layer is called again before that" in why(surgery, "norm")
+    assert "the layer is called, or its statistics are read, before that" in why(surgery, "norm")
+    the_same(surgery, net, x)
+
+
+class Chained(Both):
+    """What one of two fused calls gives changes in place before the other takes it."""
+
+    def forward(self, x):
+        other = self.left(x)
+        one = self.right(x)
+        other = F.silu(other)
+        other.neg_()
+        return torch.sigmoid(one + other)
+
+
+def test_a_residual_that_another_fused_call_makes_is_read_when_it_was():
+    net, x = randomize(Chained()).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert (surgery.model.left.activation, surgery.model.right.activation) == ("silu", "sigmoid")
+    the_same(surgery, net, x)
+
+
+@pytest.mark.parametrize("net", [Residual(FUNCTIONS["relu"]), nn.Sequential(nn.BatchNorm2d(3), nn.ReLU())])
+def test_a_forward_of_the_instance_is_not_guessed(net):
+    """Mixed-precision wrappers put one there."""
+    net = randomize(copy.deepcopy(net))
+    given = net.forward
+    net.forward = lambda x: net[0](x) if isinstance(net, nn.Sequential) else given(x).neg()
+    surgery = convert(net, "normwise", fuse=True)
+    norm = next(module for module in surgery.model.modules() if type(module) in OURS)
+    assert norm.activation is None
+    assert any("not that of its class" in change.why for change in surgery.changes)
+
+
+class Reader(Both):
+    def forward(self, x):
+        one = self.left(x)
+        return torch.relu(one + (x + self.left.running_mean.sum()))
+
+
+def test_statistics_that_are_read_in_between_keep_their_order():
+    net, x = randomize(Reader()).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert "its statistics are read, before that" in why(surgery, "left")
     the_same(surgery, net, x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from torch import fx, nn
@@ -33,13 +33,13 @@ class Spent:
         )
 
 
-def replaced(network: nn.Module, paths: Paths, matches: Iterable[Match]) -> nn.Module:
+def replaced(network: nn.Module, paths: Paths, matches: Sequence[Match]) -> nn.Module:
     """The network with a forward that calls the layers instead of all that was matched; its parts refuse theirs."""
     flow = paths.flows[0]
     assert flow.graph is not None
     layers = {paths.network.get_submodule(str(match.norm.target)) for match in matches}
-    for match in matches:
-        _rewrite(flow.graph, match)
+    for match, late in [(match, match.late) for match in matches]:  # before any call is moved
+        _rewrite(flow.graph, match, late)
     flow.graph.lint()
     for name, part in network.named_modules():
         runs = type(part).forward is not nn.Module.forward
@@ -74,11 +74,11 @@ def _lost(cls: type[nn.Module]) -> list[str]:
     return sorted((own & vars(nn.Module).keys()) - kept - {"forward", "extra_repr", "dump_patches"})
 
 
-def _rewrite(graph: fx.Graph, match: Match) -> None:
+def _rewrite(graph: fx.Graph, match: Match, late: bool) -> None:
     """Let one call of the layer be all that there was."""
     norm = match.norm
     if match.addition is not None:
-        with graph.inserting_before(match.addition if match.late else norm):
+        with graph.inserting_before(match.addition if late else norm):
             norm = graph.call_module(str(norm.target), norm.args, {"residual": match.residual})
         match.addition.replace_all_uses_with(norm)
         graph.erase_node(match.addition)

@@ -28,13 +28,14 @@ class Paths:
     def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
         self.network, self.fixed, self.places = network, fixed, walk.slots(network)
         self.flows = graph.trace_modes(network)
-        self.problem = _optional(network) or next((flow.problem for flow in self.flows if flow.problem), "")
+        own = _unlike_its_class(network)
+        self.problem = own or _optional(network) or next((each.problem for each in self.flows if each.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
         for flow in self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
-        self._chain = certain(network)
+        self._chain = set() if own else certain(network)
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
     @property
@@ -96,6 +97,10 @@ class Paths:
 def _caller(node: fx.Node) -> list[str]:
     """The modules that a module was called in."""
     return list(node.meta["nn_module_stack"])[:-1]
+
+
+def _unlike_its_class(network: nn.Module) -> str:
+    return "its forward is not that of its class, which a trace follows" if "forward" in vars(network) else ""
 
 
 def _optional(network: nn.Module) -> str:

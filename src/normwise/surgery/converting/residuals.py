@@ -71,8 +71,9 @@ def _changes(match: Match, values: Values, network: nn.Module) -> str:
         return "what is added is changed in place later"
     if any(_changed(node, match.norm.all_input_nodes[0], values, network) for node in moved):
         return "the layer's input is changed in place before that"
-    again = any((node.op, node.target) == (match.norm.op, match.norm.target) for node in moved)
-    return "the layer is called again before that" if again else ""
+    own = str(match.norm.target)
+    again = any(node.op in ("call_module", "get_attr") and f"{node.target}.".startswith(f"{own}.") for node in moved)
+    return "the layer is called, or its statistics are read, before that" if again else ""
 
 
 def _changed(node: fx.Node, value: fx.Node, values: Values, network: nn.Module) -> bool:
