@@ -224,3 +224,11 @@ def test_a_forward_that_counts_children_finds_what_it_found_before():
     taps = model(x)
     assert len(taps) == 3
     assert (taps >= 0).all()
+
+
+def test_a_forward_of_the_instance_is_not_taken_for_that_of_its_class():
+    """Mixed-precision wrappers put one there."""
+    net = ZOO["resnet_plain"].make()
+    net.forward = lambda x: x
+    with pytest.raises(SurgeryError, match="its forward is not that of its class, which a trace follows"):
+        nw.batch_normalize(net)

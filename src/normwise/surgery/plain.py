@@ -37,6 +37,11 @@ def is_plain(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> bool:
     return False
 
 
+def replaced_forward(network: nn.Module) -> str:
+    """Why a trace, which follows the forward of the class, would not be that of a network; empty where it would."""
+    return "its forward is not that of its class, which a trace follows" if "forward" in vars(network) else ""
+
+
 def has_hooks(module: nn.Module) -> bool:
     """Whether something of a user's runs whenever the module does."""
     return any(getattr(module, name) for name in _HOOKS)

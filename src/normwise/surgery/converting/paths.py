@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from normwise.surgery import graph, walk
 from normwise.surgery.calls import sole_user
-from normwise.surgery.plain import has_hooks
+from normwise.surgery.plain import has_hooks, replaced_forward
 from normwise.surgery.sites import certain, is_sequential
 
 
@@ -28,7 +28,7 @@ class Paths:
     def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
         self.network, self.fixed, self.places = network, fixed, walk.slots(network)
         self.flows = graph.trace_modes(network)
-        own = _unlike_its_class(network)
+        own = replaced_forward(network)
         self.problem = own or _optional(network) or next((each.problem for each in self.flows if each.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
         for flow in self.flows:
@@ -97,10 +97,6 @@ class Paths:
 def _caller(node: fx.Node) -> list[str]:
     """The modules that a module was called in."""
     return list(node.meta["nn_module_stack"])[:-1]
-
-
-def _unlike_its_class(network: nn.Module) -> str:
-    return "its forward is not that of its class, which a trace follows" if "forward" in vars(network) else ""
 
 
 def _optional(network: nn.Module) -> str:
