@@ -156,6 +156,7 @@ def test_a_converted_layer_is_as_one_that_was_made(options, dtype):
     layer, made = convert(theirs, "normwise").model, nw.BatchNorm2d(3, **options, dtype=dtype)
     assert repr(layer) == repr(made)
     assert vars(layer).keys() == vars(made).keys()
+    assert layer._momentum_tensor == made._momentum_tensor
     made.load_state_dict(theirs.state_dict())
     assert snapshot(layer) == snapshot(made)
     x = batch().to(dtype)
@@ -302,8 +303,9 @@ def test_an_activation_goes_to_a_module_of_its_own_and_the_new_names_are_told():
     assert surgery.renamed == {"1": "1.norm"}
     same_bits(surgery.model.state_dict()["1.norm.weight"], net[1].weight.detach())
     close(surgery.model(x), net(x), 1e-5)
-    alone = convert(net[1], "torch").model
+    alone = convert(net[1].eval(), "torch").model
     assert [type(module) for module in alone] == [nn.BatchNorm2d, nn.LeakyReLU]
+    assert not any(module.training for module in alone.modules())
 
 
 class Called(nn.Module):
@@ -343,6 +345,26 @@ def test_statistics_that_are_being_pooled_are_left():
     layer = nw.BatchNorm2d(3)
     with nw.pooled_statistics(layer), pytest.raises(SurgeryError, match="are being pooled"):
         convert(layer, "torch", inplace=True)
+
+
+class Shared(nn.Module):
+    """A module that two layers share, one of which also needs another one."""
+
+    def __init__(self, layer, *modules):
+        super().__init__()
+        self.one, self.two, self.modules_ = layer(), layer(), nn.ModuleList(modules)
+
+    def forward(self, x):
+        both, only = self.modules_
+        return only(self.one(both(self.one(both(self.two(x))))))
+
+
+def test_an_identity_that_serves_two_activations_stays_one():
+    net, x = Shared(lambda: nw.BatchNorm2d(3, activation="relu"), nn.Identity(), nn.Identity()), batch()
+    net.two.activation = "sigmoid"
+    model = convert(net, "torch").model
+    assert type(model.modules_[0]) is nn.Identity
+    close(run(model, x, True)[0], run(net, x, True)[0], 1e-5)
 
 
 # Fusing
@@ -431,6 +453,35 @@ def test_where_modules_are_all_it_takes_the_network_keeps_its_class(name):
     assert all(type(surgery.model.get_submodule(each)) is nn.Identity for each in idle)
     assert any(module.activation for module in surgery.model.modules() if type(module) in OURS)
     the_same(surgery, net, x)
+
+
+def test_an_activation_that_another_layer_needs_stays():
+    net, x = randomize(Shared(lambda: nn.BatchNorm2d(3), nn.ReLU(), nn.Sigmoid())).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True, example=x)
+    assert type(surgery.model.modules_[0]) is nn.ReLU
+    the_same(surgery, net, x)
+
+
+def test_identities_have_the_mode_of_the_activations():
+    net = small().eval()
+    assert modes(convert(net, "normwise", fuse=True).model) == modes(net)
+
+
+def test_a_subclass_of_ours_is_not_fused():
+    net = nn.Sequential(type("Mine", (nw.BatchNorm2d,), {})(3), nn.ReLU(), nn.BatchNorm2d(3))
+    surgery = convert(net, "normwise", fuse=True)
+    assert surgery.model[0].activation is None
+    assert "not fused: Mine is a subclass" in why(surgery, "0")
+
+
+def test_hooks_inside_a_module_that_is_called_whole_go_on():
+    net, x = Modules(lambda net, x: net.inside(torch.tanh(net.norm(x)))), batch()
+    calls = []
+    net.inside.norm.register_forward_hook(lambda *args: calls.append(1))
+    surgery = convert(net, "normwise", fuse=True)
+    assert surgery.model.norm.activation == "tanh"
+    surgery.model(x)
+    assert calls == [1]
 
 
 def test_a_sequential_in_a_network_that_cannot_be_traced_is_not_trusted():
@@ -855,6 +906,21 @@ def test_a_residual_that_another_batch_would_broadcast_is_left(way, shape):
     the_same(surgery, net, x)
 
 
+def test_the_axis_of_the_channels_is_the_layer_s():
+    net = Both()
+    net.left = nw.BatchNorm2d(3, channel_dim=-1)
+    net.right = nn.BatchNorm2d(1)
+    assert "give a larger one" in why(convert(net, "normwise", fuse=True, example=torch.randn(4, 1, 2, 3)), "left")
+    net.left, net.right = nw.BatchNorm2d(1, channel_dim=-1), nn.BatchNorm2d(2)
+    assert convert(net, "normwise", fuse=True, example=torch.randn(4, 2, 2, 1)).model.left.activation == "relu"
+
+
+def test_a_layer_that_has_a_residual_takes_no_second_one():
+    net, x = Modules(lambda net, x: torch.relu(net.norm(x, residual=x) + x)), batch()
+    surgery = convert(nn.Sequential(net, nn.BatchNorm2d(3)), "normwise", fuse=True, example=x)
+    assert "two are added to it" in why(surgery, "0.norm")
+
+
 def test_an_addition_of_a_parameter_is_left():
     net, x = Residual(lambda net, y, x: F.relu(y + net.offset)), batch()
     net.offset = nn.Parameter(torch.randn(4, 3, 5, 2))
@@ -876,6 +942,12 @@ def changed_after(net, y, x):
     return first + F.relu(z, inplace=True)
 
 
+def changed_after_by_keyword(net, y, x):
+    z = net.conv(x)
+    first = F.relu(net.norm(x) + z)
+    return first + net.act(input=z)
+
+
 def view_changed_after(net, y, x):
     z = net.conv(x)
     first = F.relu(net.norm(x) + z)
@@ -883,10 +955,10 @@ def view_changed_after(net, y, x):
     return first * z
 
 
-@pytest.mark.parametrize("way", [changed_before, changed_after, view_changed_after])
+@pytest.mark.parametrize("way", [changed_before, changed_after, changed_after_by_keyword, view_changed_after])
 def test_a_residual_that_changes_in_place_is_left(way):
     net, x = randomize(Odd(lambda net, x: way(net, None, x))), batch()
-    net.conv = nn.Conv2d(3, 3, 1)
+    net.conv, net.act = nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True)
     surgery = convert(net, "normwise", fuse=True, example=x)
     assert "what is added is changed in place later" in why(surgery, "norm")
     the_same(surgery, net, x)

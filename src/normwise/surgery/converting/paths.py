@@ -54,7 +54,7 @@ class Paths:
         users = [sole_user(node) for node in self.calls.get(module, [])]
         return [
             self.network.get_submodule(str(user.target))
-            if user is not None and user.op == "call_module" and not user.kwargs and _caller(user) == _caller(node)
+            if user is not None and user.op == "call_module" and _caller(user) == _caller(node)
             else None
             for node, user in zip(self.calls.get(module, []), users, strict=True)
         ]
