@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils import _pytree as pytree
 
-from normwise.errors import InvalidArgumentError, SurgeryError
+from normwise.errors import InvalidArgumentError, SurgeryError, first_line
 from normwise.surgery import example as example_
 from normwise.surgery.change import Change
 from normwise.surgery.fold import fold_if_any
@@ -151,7 +151,7 @@ def _program(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], 
             return torch.export.export(network, args, kwargs, dynamic_shapes=dynamic, strict=False)
     except Exception as error:
         hint = "; if it is made for one number of examples, give any_batch=False" if any_batch else ""
-        raise SurgeryError(f"torch.export cannot export the network: {_first_line(error)}{hint}") from error
+        raise SurgeryError(f"torch.export cannot export the network: {first_line(error)}{hint}") from error
 
 
 def _write_onnx(program: ExportedProgram, path: Path) -> None:
@@ -163,7 +163,7 @@ def _write_onnx(program: ExportedProgram, path: Path) -> None:
     try:
         written = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:
-        raise SurgeryError(f"torch.onnx cannot export the network: {_first_line(error.__cause__ or error)}") from error
+        raise SurgeryError(f"torch.onnx cannot export the network: {first_line(error.__cause__ or error)}") from error
     assert written is not None
     written.save(path, external_data=False)
 
@@ -202,7 +202,7 @@ def _compare(model: nn.Module, run: Callable[..., list[Any]], arguments: _Argume
         with torch.no_grad():
             outputs = [y.to(x.device) for x, y in zip(expected, run(*args, **kwargs), strict=True)]
     except Exception as error:
-        raise SurgeryError(f"the file that was written does not run: {_first_line(error)}") from error
+        raise SurgeryError(f"the file that was written does not run: {first_line(error)}") from error
     allowed = tolerance_of(model, expected) if tolerance is None else tolerance
     worst = difference(expected, outputs)
     if not worst <= allowed:
@@ -224,7 +224,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

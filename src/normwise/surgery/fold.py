@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -18,8 +19,8 @@ from normwise.surgery.change import Change, Surgery
 from normwise.surgery.example import run
 from normwise.surgery.folding import functional, linear
 from normwise.surgery.folding.affine import Affine, ChannelAffine, Epilogue, affine_of, options
-from normwise.surgery.folding.agreement import check
-from normwise.surgery.folding.neighbours import Join, look
+from normwise.surgery.folding.agreement import check, refuse_unsteady
+from normwise.surgery.folding.neighbours import Call, Join, look
 from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import census
 
@@ -79,15 +80,27 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
 def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, *, least: int = 0) -> Surgery:
     """As ``fold``, of a copy; with ``least=0`` it is no error where there is nothing to fold."""
     compiled.refuse(model, "fold")
+    _refuse_parallel(model)
     _refuse_lazy(model)
     source = walk.duplicate(model).eval()
     run(source, example)
     folding = _Folding(walk.duplicate(source), example)
     if len(folding.affines) < least:
         raise SurgeryError(folding.nothing())
+    refuse_unsteady(source, example, tolerance)
     folded = folding.all()
     check(source, folded.model, example, tolerance, folding.moved)
     return folded
+
+
+def _refuse_parallel(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = f"{name}.module" if name else "model.module"
+            use = f"put {inner} in the place of {name}" if name else f"give {inner}"
+            raise SurgeryError(
+                f"cannot fold {name or 'the network'}: it is a {type(module).__name__}, which runs copies; {use}"
+            )
 
 
 def _refuse_lazy(model: nn.Module) -> None:
@@ -154,7 +167,7 @@ class _Folding:
         self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
         owners = [id(value) for module in self.network.modules() for value in module._parameters.values()]
         self.owners = Counter(owners)
-        for layer in self.affines.keys() & self.near.read:
+        for layer in self.affines.keys() & self.near.used:
             del self.affines[layer]
             self.fates[layer] = type(layer).__name__, "left alone: its parameters or statistics are used elsewhere too"
         self.problems: dict[nn.Module, list[str]] = {layer: [] for layer in self.affines}
@@ -167,17 +180,9 @@ class _Folding:
 
     def _into_previous(self, layer: nn.Module) -> bool:
         """Fold a normalization into the linear maps whose outputs it takes, where that is right."""
-        joins = [self.near.previous.get((layer, call)) for call in range(len(self.near.seen[layer]))]
-        problem = self._common_problem(layer) or self._missing(layer, joins, "before")
-        if problem:
-            self.problems[layer].append(problem)
-            return False
+        joins = self._joins(layer, self.near.previous)
         before = Counter(join.before[0] for join in joins if join is not None)
-        for module, calls in before.items():
-            outputs = [seen.y for seen in self.near.seen[module]]
-            problem = problem or self._linear_problem(module, calls, outputs, layer)
-        if problem:
-            self.problems[layer].append(problem)
+        if not self._is_right(layer, self._problems_before(layer, joins, before)):
             return False
         for module in before:
             linear.fold_after(module, self.affines[layer])  # type: ignore[arg-type]
@@ -187,19 +192,9 @@ class _Folding:
 
     def _into_next(self, layer: nn.Module) -> bool:
         """Fold a normalization into the linear maps, or the normalization, that take its outputs, where right."""
-        calls = self.near.seen[layer]
-        joins = [self.near.next.get((layer, call)) for call in range(len(calls))]
+        joins = self._joins(layer, self.near.next)
         after = Counter(join.after[0] for join in joins if join is not None)
-        problem = self._missing(layer, joins, "after")
-        if not problem and (options(layer)[0] or any(seen.arguments > 1 for seen in calls)):
-            problem = "its own activation or residual follows it"
-        if not problem and not all(join is not None and join.at_once for join in joins):
-            problem = "something runs between it and what follows, and may change its input"
-        for module, times in after.items():
-            inputs = [seen.x for seen in self.near.seen[module]]
-            problem = problem or self._next_problem(module, times, inputs, layer)
-        if problem:
-            self.problems[layer].append(problem)
+        if not self._is_right(layer, self._problems_after(layer, joins, after)):
             return False
         for module in after:
             if module in self.affines:
@@ -210,6 +205,29 @@ class _Folding:
         self.moved.add(self.names[layer])
         self._remove(layer, list(after))
         return True
+
+    def _joins(self, layer: nn.Module, known: Mapping[Call, Join]) -> list[Join | None]:
+        return [known.get((layer, call)) for call in range(len(self.near.seen[layer]))]
+
+    def _is_right(self, layer: nn.Module, problems: Iterable[str]) -> bool:
+        """Whether there is no problem; the first is noted."""
+        problem = next(filter(None, problems), "")
+        self.problems[layer] += [problem] * bool(problem)
+        return not problem
+
+    def _problems_before(self, layer: nn.Module, joins: list[Join | None], before: Counter[nn.Module]) -> Iterator[str]:
+        yield self._common_problem(layer) or self._missing(layer, joins, "before")
+        for module, calls in before.items():
+            yield self._linear_problem(module, calls, [seen.y for seen in self.near.seen[module]], layer)
+
+    def _problems_after(self, layer: nn.Module, joins: list[Join | None], after: Counter[nn.Module]) -> Iterator[str]:
+        yield self._missing(layer, joins, "after")
+        if options(layer)[0] or any(seen.arguments > 1 for seen in self.near.seen[layer]):
+            yield "its own activation or residual follows it"
+        if not all(join is not None and join.at_once for join in joins):
+            yield "something runs between it and what follows, and may change its input"
+        for module, calls in after.items():
+            yield self._next_problem(module, calls, [seen.x for seen in self.near.seen[module]], layer)
 
     def _common_problem(self, layer: nn.Module) -> str:
         calls = self.near.seen[layer]
@@ -240,7 +258,7 @@ class _Folding:
             return f"{name} cannot take it up: it is also called where this does not follow"
         if any(self.owners[id(parameter)] > 1 for parameter in parameters if parameter is not None):
             return f"{name} cannot take it up: its weight or bias is shared with another module"
-        if module in self.near.touched | self.near.read:
+        if module in self.near.used:
             return f"{name} cannot take it up: its weight is used elsewhere too"
         _, axis = options(layer)
         if not all(linear.has_channels(module, tensor, axis) for tensor in tensors):  # type: ignore[arg-type]
