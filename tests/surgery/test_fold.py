@@ -7,19 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from folds import (
-    TOLERANCE,
-    Calls,
-    chain,
-    check,
-    conv,
-    double,
-    error,
-    expected,
-    fold,
-    folded,
-    image,
-)
+from folds import TOLERANCE, Calls, chain, check, conv, double, error, expected, fold, folded, image
 from normwise.surgery.folding.affine import ChannelAffine
 from tensors import same_bits
 from zoo import ZOO, randomize

@@ -67,8 +67,8 @@ class _Value(fx.Proxy):
 class _Unasked(_Value):
     """A symbolic value whose class nobody may ask for, and which cannot be looked up: both would have one answer."""
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         frame: Any = sys._getframe(1)
         while frame.f_code.co_name == "__instancecheck__":  # of a class that answers in its own way
             frame = frame.f_back

@@ -4,15 +4,7 @@ import torch
 from torch import nn
 
 import normwise as nw
-from folds import (
-    Calls,
-    chain,
-    double,
-    error,
-    fold,
-    folded,
-    image,
-)
+from folds import Calls, chain, double, error, fold, folded, image
 from normwise.surgery.folding.affine import Epilogue
 
 

@@ -6,16 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import normwise as nw
-from folds import (
-    conv,
-    double,
-    error,
-    expected,
-    fold,
-    folded,
-    image,
-    why,
-)
+from folds import conv, double, error, expected, fold, folded, image, why
 
 
 class Functions(nn.Module):

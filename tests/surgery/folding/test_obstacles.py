@@ -7,18 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations, prune
 
 import normwise as nw
-from folds import (
-    chain,
-    check,
-    conv,
-    error,
-    expected,
-    fold,
-    folded,
-    hooked,
-    image,
-    why,
-)
+from folds import chain, check, conv, error, expected, fold, folded, hooked, image, why
 from normwise.surgery.folding.affine import ChannelAffine
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import Enum, Flag
 from itertools import product
 from math import prod
+from types import CodeType
 from typing import Any, NamedTuple
 
 from torch import fx, nn
@@ -98,11 +99,24 @@ def _listed(names: Any) -> str:
 
 def _asks(network: nn.Module, names: set[str]) -> bool:
     """Whether a forward tests what a symbolic value answers wrongly: identity with something but None, or a class."""
-    code = getattr(inspect.unwrap(type(network).forward), "__code__", None)
-    return code is None or bool(names & {*code.co_names}) or any(_tests(code))
+    classes = {type(module) for module in network.modules()}
+    codes = [code for cls in classes if not cls.__module__.startswith(("torch.", "normwise.")) for code in _codes(cls)]
+    return any(names & {*code.co_names} or any(_tests(code)) for code in codes)
 
 
-def _tests(code: Any) -> Iterator[bool]:
+def _codes(cls: type) -> list[CodeType]:
+    """The code of a module's forward, and of the methods that it may call."""
+    wanted = ["forward"]
+    codes: dict[str, CodeType] = {}
+    for name in wanted:
+        code = getattr(inspect.unwrap(getattr(cls, name, None)), "__code__", None)  # type: ignore[arg-type]
+        if code is not None and name not in codes and (name == "forward" or not hasattr(nn.Module, name)):
+            codes[name] = code
+            wanted += code.co_names
+    return list(codes.values())
+
+
+def _tests(code: CodeType) -> Iterator[bool]:
     before = None
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IS_OP":
