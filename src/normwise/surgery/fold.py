@@ -44,9 +44,15 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     A normalization is folded only where it is certain that nothing else is touched: the linear map is called once, its
     output goes to the normalization only, its parameters belong to nothing else, neither has hooks, and both are
     torch's own classes, those of ``normwise.nn`` or frozen ones, or subclasses without code of their own. ``torch.fx``
-    tells where values go. In a network that it cannot trace, neighbours in a plain ``Sequential`` are folded where the
-    example shows that they are each called once and that nothing lies between. A call of ``F.batch_norm`` with buffers
-    becomes a module, in a graph (``torch.fx.GraphModule``) in the place of the network.
+    tells where values go, and the example has to show the same. A network that it cannot trace is folded where that is
+    a plain ``Sequential``, with what lies directly in such ones. A call of ``F.batch_norm`` with buffers becomes a
+    module, in a graph (``torch.fx.GraphModule``) in the place of the network.
+
+    What the example gives, calls are taken to give, and flags, numbers, texts and None to be what they are there. What
+    it leaves out may be anything: forward is traced with both values of a flag, with each member of an enumeration, and
+    with the default and a symbolic value of all else, and what holds in all of these ways is folded. Where an argument
+    cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. Not seen is a
+    function outside of the network's classes that tests whose object or which type an argument is.
 
     What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
     ``changes`` says why.
@@ -54,7 +60,8 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     Args:
         model: the network. It is not modified unless ``inplace``.
         example: an input as the network will be called: a tensor, a tuple or list of arguments, or a mapping of
-            keywords. Optional arguments that it leaves out are taken to be left out.
+            keywords. Its number of axes counts: ``BatchNorm1d`` after a ``Linear`` takes the last axis of (N, C), the
+            middle one of (N, C, L), so that a network folded for one is not for the other.
         tolerance: the largest difference of outputs between the network and the folded one on the example, relative
             to the largest absolute output. By default 1e-5 in float32, 1e-12 in float64, and 8 times the precision of
             the type in others.
@@ -67,8 +74,9 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
 
     Raises:
         SurgeryError: (a ValueError) there is no batch normalization, or none that can be folded or made constant; the
-            network is compiled or scripted, or has lazy layers that have seen no batch; it does not run on the example;
-            outputs differ by more than ``tolerance``, with where they part.
+            network is compiled, scripted or a ``DataParallel``, or has lazy layers that have seen no batch; it does not
+            run on the example, or gives something else each time; outputs differ by more than ``tolerance``, with
+            where they part.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 2, line 11.

@@ -42,6 +42,29 @@ def test_a_function_with_other_moments_is_reported(options, reason):
     assert reason in why(surgery, "")
 
 
+def test_a_graph_refuses_arguments_that_it_was_not_made_for():
+    network = double(Functions())
+    made = fold(network, example=image).model
+    with pytest.raises(AssertionError, match="extra has been specialized to have value None"):
+        made(image, torch.ones(()))
+
+
+def test_a_function_is_left_where_a_graph_could_not_refuse():
+    class Chosen(Functions):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = conv(), nn.BatchNorm2d(3)
+
+        def forward(self, x, axes=(2, 3)):
+            return super().forward(self.norm(self.first(x))) + x.mean(axes, keepdim=True)
+
+    network = double(Chosen())
+    surgery = fold(network, example=image)
+    assert "always have the default of axes=" in why(surgery, "")
+    for axes in ((2, 3), (3,)):
+        assert error(surgery.model(image, axes), network(image, axes)) <= 1e-12
+
+
 def test_functions_in_a_network_with_tensors_and_attributes_of_its_own():
     class Own(nn.Module):
         def __init__(self):
