@@ -112,6 +112,13 @@ class Asking(nn.Module):
         return x if self.rule(how) else -x
 
 
+def caught(rule):
+    try:
+        return rule()
+    except Exception:
+        return False
+
+
 ASKED = {
     "class": lambda how: isinstance(how, str),
     "a class that answers in its own way": lambda how: isinstance(how, nn.Parameter),
@@ -119,6 +126,14 @@ ASKED = {
     "tensor": torch.is_tensor,
     "in a table": lambda how: {"all": True}.get(how),
     "in a set": lambda how: how in {"all"},
+    "a number": lambda how: caught(lambda: int(how)),
+    "a truth": lambda how: caught(lambda: bool(how)),
+    "parts": lambda how: caught(lambda: "all" in how),
+    "its length": lambda how: caught(lambda: len(how)),
+    "what it consists of": lambda how: caught(lambda: list(how)),
+    "text": lambda how: getattr(torch, f"no_{how}", None),
+    "class of an attribute": lambda how: isinstance(how.mode, str),
+    "class of a sum": lambda how: isinstance(how + 1, int),
 }
 
 

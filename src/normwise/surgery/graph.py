@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import operator
 import random
-import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
@@ -20,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer
 from normwise.errors import first_line
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.surgery.values import Unasked, Value
 
 
 class Flow(NamedTuple):
@@ -48,38 +47,6 @@ class Flow(NamedTuple):
         return [node for node in nodes if node.op == "call_module" and node.target == module_name]
 
 
-class _Value(fx.Proxy):
-    """A symbolic value; that ``x += y`` changes ``x`` is recorded, where torch's own records ``x + y``."""
-
-    def __iadd__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    def __isub__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
-
-    def __imul__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
-
-
-class _Unasked(_Value):
-    """A symbolic value whose class nobody may ask for, and which cannot be looked up: both would have one answer."""
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        frame: Any = sys._getframe(1)
-        while frame.f_code.co_name == "__instancecheck__":  # of a class that answers in its own way
-            frame = frame.f_back
-        if frame.f_globals["__name__"].startswith(("torch.fx", "torch.utils")):
-            return _Unasked
-        raise fx.proxy.TraceError(f"its forward asks for the class of {self.node.target}")
-
-    def __hash__(self) -> int:
-        raise fx.proxy.TraceError(f"its forward looks {self.node.target} up")
-
-
 class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and those that are a linear map, a normalization or a nonlinearity."""
 
@@ -88,6 +55,7 @@ class _Tracer(fx.Tracer):
     def __init__(self, whole: Callable[[nn.Module], bool] | None = None, unasked: Container[str] = ()) -> None:
         super().__init__()
         self._whole, self._unasked = whole, unasked
+        self.asked = ""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
@@ -101,8 +69,11 @@ class _Tracer(fx.Tracer):
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        unasked = node.op == "placeholder" and str(node.target).lstrip("*") in self._unasked
-        return (_Unasked if unasked else _Value)(node, self)
+        given = node.op == "placeholder" and str(node.target).lstrip("*") in self._unasked
+        if given or any("unasked" in each.meta for each in node.all_input_nodes):
+            node.meta["unasked"] = True
+            return Unasked(node, self)
+        return Value(node, self)
 
 
 def trace(
@@ -124,8 +95,8 @@ def trace(
             argument mostly is, and which a symbolic value never is.
         whole: which other modules are not looked into.
         training: the mode of all modules; None for that which each is in.
-        unasked: arguments of its forward of which nothing is known: a forward that asks for the class of one, or looks
-            it up in a table, cannot be followed.
+        unasked: arguments of its forward of which nothing is known, and what is computed from them: a forward that asks
+            for the class of one, its length, a number or a text, or looks it up in a table, cannot be followed.
     """
     python = random.getstate()
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
@@ -134,7 +105,10 @@ def trace(
             warnings.simplefilter("ignore")
             twin = _twin(model, training)
             known, before = set(vars(twin)), _state(twin)
-            graph = _Tracer(whole, unasked).trace(twin, dict(fixed) if fixed else None)
+            tracer = _Tracer(whole, unasked)
+            graph = tracer.trace(twin, dict(fixed) if fixed else None)
+            if tracer.asked:  # which forward has caught
+                raise fx.proxy.TraceError(tracer.asked)
             impure = _difference(before, _state(twin))
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
         return Flow(None, f"torch.fx cannot trace it: {first_line(error)}")

@@ -100,6 +100,23 @@ class InTable(Calls):
         return features(self, x, {"features": True}.get(mode, False))
 
 
+class Trying(Calls):
+    def forward(self, x, number=None):
+        y = self.conv(x)
+        try:
+            return [y, self.norm(y)][int(number)]
+        except (TypeError, ValueError):
+            return self.norm(y)
+
+
+class ByName(Calls):
+    def whole_all(self, y):
+        return y
+
+    def forward(self, x, name=None):
+        return getattr(self, f"whole_{name}", self.norm)(self.conv(x))
+
+
 class Inner(Calls):
     def forward(self, x, mode=None):
         return self.norm(self.conv(x)) if mode is None else self.other(x, mode)
@@ -155,6 +172,8 @@ CASES = {
     OfType: ({"mode": (None, "features")}, [], "may depend on mode="),
     InTable: ({"mode": (None, "features")}, [], "may depend on mode="),
     InnerIdentical: ({"mode": (None, *Mode)}, [], "may depend on mode="),
+    Trying: ({"number": (None, 0, 1)}, [], "may depend on number="),
+    ByName: ({"name": (None, "all")}, [], "may depend on name="),
     Inner: ({"mode": (None, 1, "1")}, [], "may depend on mode="),
     Many: (dict.fromkeys("abcde", BOTH), [], "may depend on a=, b=, c=, d=, e="),
     Keywords: ({"mode": (None, 1)}, [], "may depend on keywords="),
