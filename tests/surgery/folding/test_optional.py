@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import normwise as nw
 from folds import Calls, double, error, fold, folded, image, why
 from normwise.surgery.folding import optional
 
@@ -63,6 +64,15 @@ class Afterwards(Calls):
     def forward(self, x, extra=None, scale=1.0):
         y = self.norm(self.conv(x)) * scale
         return y if extra is None else y + extra
+
+
+class Residual(Calls):
+    def __init__(self, forward):
+        super().__init__(forward, norm=nw.BatchNorm2d(3))
+
+    def forward(self, x, residual=None):
+        y = self.conv(x)
+        return self.norm(y) if residual is None else self.norm(y, residual=residual)
 
 
 class OfMode(Calls):
@@ -160,6 +170,7 @@ CASES = {
     Again: ({"more": BOTH}, [], "but not for all values of more="),
     Given: ({"extra": (None, two)}, [], "but not for all values of extra="),
     Afterwards: ({"extra": (None, two), "scale": (1.0, 3.0)}, ["norm"], ""),
+    Residual: ({"residual": (None, image)}, [], "but not for all values of residual="),
     OfMode: ({"mode": tuple(Mode)}, [], "but not for all values of mode="),
     Named: (
         {"mode": ("whole", "features")},

@@ -72,7 +72,7 @@ def look(network: nn.Module, example: Any, wanted: Callable[[nn.Module], bool]) 
     joins, calls = _from_chains(network, modules) if found.problem else (graphs[0].joins(), graphs[0].calls)
     reasons = {} if found.problem else graphs[0].reasons()
     for graph, changed in zip(graphs[1:], found.changed[1:], strict=False):
-        kept = graph.keeps(joins, calls)
+        kept = graph.keeps(joins, graphs[0])
         for join in set(joins) - set(kept):
             for key in (("before", join.after), ("after", join.before)):
                 reasons[key] += f", but not for all values of {changed}, which the example leaves out"
@@ -160,10 +160,12 @@ class _Graph:
         self.read = {network.get_submodule(name) for name in read} & modules
         self.calls: Counter[nn.Module] = Counter()
         self.call: dict[fx.Node, Call] = {}
+        self.given: dict[nn.Module, list[int]] = {}
         for node, module in self.called.items():
             if module in modules:
                 self.call[node] = (module, self.calls[module])
                 self.calls[module] += 1
+                self.given.setdefault(module, []).append(len(node.args) + len(node.kwargs))
 
     def joins(self) -> list[Join]:
         """Each pair of calls of which the second takes what the first returns and nothing else does."""
@@ -174,15 +176,18 @@ class _Graph:
                 found.append(Join(self.call[node], self.call[after], self._at_once(node, after)))
         return found
 
-    def keeps(self, joins: list[Join], calls: Counter[nn.Module]) -> list[Join]:
-        """The joins of another graph that are there too, or of which this one calls neither module."""
+    def keeps(self, joins: list[Join], other: _Graph) -> list[Join]:
+        """The joins of another graph that are there too, or of which this one calls neither module.
+
+        Both call the two modules as often, with as many arguments: a residual may be one.
+        """
         own = set(self.joins())
 
         def same(join: Join) -> bool:
             modules = (join.before[0], join.after[0])
             if not any(self.calls[module] for module in modules):
                 return True
-            return join in own and all(self.calls[module] == calls[module] for module in modules)
+            return join in own and all(self.given[module] == other.given[module] for module in modules)
 
         return [join for join in joins if same(join)]
 
