@@ -62,7 +62,7 @@ class Remembering(Calls):
 
     def forward(self, x):
         self.count += 1
-        self.last = self.count * 2
+        self.last = self.last + 2
         return self.norm(self.conv(x)) * self.count + self.last
 
 
