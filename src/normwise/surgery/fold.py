@@ -51,7 +51,7 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     it leaves out may be anything: forward is traced with both values of a flag, with each member of an enumeration, and
     with the default and a symbolic value of all else, and what holds in all of these ways is folded. Where an argument
     cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. Not seen is a
-    function outside of the network's classes that tests whose object or which type an argument is.
+    function that forward does not call by its own name and that tests which object an argument is.
 
     What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
     ``changes`` says why.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import itertools
 import pickle
 
@@ -140,6 +141,34 @@ class InnerIdentical(Inner):
         return features(self, x, mode is Mode.FEATURES)
 
 
+class Within(Calls):
+    def forward(self, x, mode=None):
+        return features(self, x, (lambda given: given is Mode.FEATURES)(mode))
+
+
+def is_features(mode):
+    return mode is Mode.FEATURES
+
+
+class ByFunction(Calls):
+    def forward(self, x, mode=None):
+        return features(self, x, is_features(mode))
+
+
+def decided(forward):
+    @functools.wraps(forward)
+    def wrapper(self, x, mode=None):
+        return forward(self, x, mode is Mode.FEATURES)
+
+    return wrapper
+
+
+class Wrapped(Calls):
+    @decided
+    def forward(self, x, mode=None):
+        return features(self, x, mode)
+
+
 class Many(Calls):
     def forward(self, x, a=False, b=False, c=False, d=False, e=False):
         return features(self, x, a and b and c and d and e)
@@ -185,6 +214,9 @@ CASES = {
     InnerIdentical: ({"mode": (None, *Mode)}, [], "may depend on mode="),
     Trying: ({"number": (None, 0, 1)}, [], "may depend on number="),
     ByName: ({"name": (None, "all")}, [], "may depend on name="),
+    Within: ({"mode": (None, *Mode)}, [], "may depend on mode="),
+    ByFunction: ({"mode": (None, *Mode)}, [], "may depend on mode="),
+    Wrapped: ({"mode": (None, *Mode)}, [], "may depend on mode="),
     Inner: ({"mode": (None, 1, "1")}, [], "may depend on mode="),
     Many: (dict.fromkeys("abcde", BOTH), [], "may depend on a=, b=, c=, d=, e="),
     Keywords: ({"mode": (None, 1)}, [], "may depend on keywords="),

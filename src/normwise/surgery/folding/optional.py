@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dis
-import inspect
 from collections.abc import Iterator
 from enum import Enum, Flag
 from itertools import product
 from math import prod
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from torch import fx, nn
@@ -99,21 +98,32 @@ def _listed(names: Any) -> str:
 
 def _asks(network: nn.Module, names: set[str]) -> bool:
     """Whether a forward tests what a symbolic value answers wrongly: identity with something but None, or a class."""
-    classes = {type(module) for module in network.modules()}
-    codes = [code for cls in classes if not cls.__module__.startswith(("torch.", "normwise.")) for code in _codes(cls)]
+    codes = [code for cls in {type(module) for module in network.modules()} for code in _codes(cls)]
     return any(names & {*code.co_names} or any(_tests(code)) for code in codes)
 
 
 def _codes(cls: type) -> list[CodeType]:
-    """The code of a module's forward, and of the methods that it may call."""
-    wanted = ["forward"]
-    codes: dict[str, CodeType] = {}
-    for name in wanted:
-        code = getattr(inspect.unwrap(getattr(cls, name, None)), "__code__", None)  # type: ignore[arg-type]
-        if code is not None and name not in codes and (name == "forward" or not hasattr(nn.Module, name)):
-            codes[name] = code
-            wanted += code.co_names
-    return list(codes.values())
+    """The code of a module's forward, and of the methods and functions that it may call, as far as they are named."""
+    wanted: list[Any] = [cls.forward]  # type: ignore[attr-defined]
+    codes: list[CodeType] = []
+    for each in wanted:
+        wanted += [each.__wrapped__] if hasattr(each, "__wrapped__") else []
+        if not isinstance(each, FunctionType) or str(each.__module__).startswith(("torch.", "normwise.")):
+            continue
+        for code in _nested(each.__code__):
+            if code not in codes:
+                codes.append(code)
+                wanted += [each.__globals__.get(name) for name in code.co_names]
+                wanted += [getattr(cls, name, None) for name in code.co_names]
+    return codes
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    """A function's code and that of the functions in it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _nested(each)
 
 
 def _tests(code: CodeType) -> Iterator[bool]:
