@@ -77,7 +77,7 @@ _ENTRIES = (
     Entry("tied", awkward.Tied, _normal(8), published="tied_bn"),
     Entry("tied_bn", lambda: awkward.Tied(norm=True), _normal(8), norms=1),
     Entry("functional", awkward.Functional, _SMALL, functional=1, foldable=1),
-    Entry("branching", awkward.Branching, _SMALL, traceable=False, norms=2, foldable=1),
+    Entry("branching", awkward.Branching, _SMALL, traceable=False, norms=2),
     Entry("bn_first", awkward.NormFirst, _SMALL, norms=3, foldable=2),
     Entry("bn_bn", awkward.bn_bn, _SMALL, output=(4, 4, 8, 8), norms=4, foldable=3),
     Entry("affine_false", awkward.affine_false, _SMALL, output=(4, 4, 6, 6), norms=2, foldable=1),

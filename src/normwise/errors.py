@@ -61,6 +61,11 @@ class MomentumWarning(NormwiseWarning):
     """A momentum is so large that it looks like the weight of the past, as Keras and JAX have it."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what another library's error says, or its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def choice(given: str, allowed: Iterable[str], what: str) -> str:
     """The sentence for a name that does not exist: what was given, what is allowed and the nearest valid spelling.
 

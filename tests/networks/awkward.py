@@ -95,7 +95,10 @@ class Functional(nn.Module):
 
 
 class Branching(nn.Module):
-    """What runs depends on the values, so it cannot be traced; the tree alone shows that ``block``'s BN is foldable."""
+    """What runs depends on the values, so it cannot be traced, and no BN can be folded.
+
+    On the example ``block`` runs as a whole. On another one its convolution might run alone, as far as anyone can see.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 import warnings
 
@@ -117,6 +118,70 @@ def test_a_network_for_one_number_of_examples(tmp_path):
     assert error(load(export(network, tmp_path / "model.pt2", x, any_batch=False).path)(x), network(x)) <= 1e-5
 
 
+class Branching(nn.Module):
+    """Does something else for some numbers of examples."""
+
+    def __init__(self, rule):
+        super().__init__()
+        self.block, self.rule = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), rule
+
+    def forward(self, x):
+        y = self.block(x)
+        return y * 2 if self.rule(x.shape[0]) else y
+
+
+RULES = {
+    "more": (lambda n: n > 5, "depends on the number of examples: it was followed where .* > 5"),
+    "fewer": (lambda n: n < 100, "depends on the number of examples: it was followed where .* < 100"),
+    "even": (lambda n: n % 2 == 0, "depends on the number of examples: it was followed where .* % 2"),
+    "one": (lambda n: n == 1, "computes something else than the network, .* give any_batch=False"),
+}
+
+
+@pytest.mark.parametrize(("rule", "suffix"), [*itertools.product(RULES, ["onnx"]), ("more", "pt2"), ("one", "pt2")])
+def test_a_network_that_branches_on_the_number_of_examples_is_refused(rule, suffix, tmp_path):
+    test, message = RULES[rule]
+    with pytest.raises(SurgeryError, match=message):
+        export(randomize(Branching(test)).eval(), tmp_path / f"model.{suffix}", torch.randn(4, 3))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("examples", [1, 7])
+def test_a_network_that_branches_is_written_for_one_number_of_examples(examples, tmp_path):
+    network, x = randomize(Branching(RULES["more"][0])).eval(), torch.randn(examples, 3)
+    run = load(export(network, tmp_path / "model.onnx", x, any_batch=False).path)
+    assert error(run(x), network(x)) <= 1e-5
+
+
+def test_a_network_that_takes_no_single_example(tmp_path):
+    class Pairs(Branching):
+        def forward(self, x):
+            assert x.shape[0] != 1
+            return self.block(x)
+
+    network, x = randomize(Pairs(None)).eval(), torch.randn(4, 3)
+    assert error(load(export(network, tmp_path / "model.onnx", x).path)(x), network(x)) <= 1e-5
+
+
+class Returning(Branching):
+    def forward(self, x):
+        return self.block(x), self.rule
+
+
+@pytest.mark.parametrize(
+    ("suffix", "value"), [("onnx", "text"), ("onnx", 3), ("onnx", range(3)), ("pt2", range(3)), ("pt2", "text")]
+)
+def test_outputs_that_no_file_holds(suffix, value, tmp_path):
+    network = randomize(Returning(value)).eval()
+    with pytest.raises(SurgeryError, match=rf"returns {type(value).__name__}, which a .{suffix} file cannot; wrap it"):
+        export(network, tmp_path / f"model.{suffix}", torch.randn(4, 3))
+
+
+@pytest.mark.parametrize(("suffix", "value"), [("onnx", None), ("pt2", None), ("pt2", True), ("pt2", 3)])
+def test_outputs_beside_tensors(suffix, value, tmp_path):
+    export(randomize(Returning(value)).eval(), tmp_path / f"model.{suffix}", torch.randn(4, 3))
+
+
 @SUFFIXES
 def test_a_network_in_training_mode_is_refused(suffix, tmp_path):
     network, x = prepared("resnet")
@@ -164,6 +229,14 @@ def test_where_it_cannot_be_written(path, message, tmp_path):
     network, x = prepared("conv1d")
     with pytest.raises(InvalidArgumentError, match=message):
         export(network, tmp_path / path, x)
+
+
+def test_a_file_that_cannot_be_loaded(tmp_path, monkeypatch):
+    network, x = prepared("conv1d")
+    monkeypatch.setattr(torch.export, "save", lambda program, path: path.write_text("nothing"))
+    with pytest.raises(SurgeryError, match="the file that was written cannot be loaded"):
+        export(network, tmp_path / "model.pt2", x)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_package_is_named_with_the_extra(tmp_path, monkeypatch):

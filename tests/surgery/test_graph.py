@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import nn
@@ -99,3 +101,51 @@ def test_buffers_are_values_that_may_change():
     flow = trace(Scaled())
     assert [node.target for node in flow.graph.nodes if node.op == "get_attr"] == ["scale"]
     assert not flow.constants
+
+
+class Asking(nn.Module):
+    def __init__(self, rule):
+        super().__init__()
+        self.rule = rule
+
+    def forward(self, x, how=None):
+        return x if self.rule(how) else -x
+
+
+def caught(rule):
+    try:
+        return rule()
+    except Exception:
+        return False
+
+
+ASKED = {
+    "class": lambda how: isinstance(how, str),
+    "a class that answers in its own way": lambda how: isinstance(how, nn.Parameter),
+    "an abstract class": lambda how: isinstance(how, Mapping),
+    "tensor": torch.is_tensor,
+    "in a table": lambda how: {"all": True}.get(how),
+    "in a set": lambda how: how in {"all"},
+    "a number": lambda how: caught(lambda: int(how)),
+    "a truth": lambda how: caught(lambda: bool(how)),
+    "parts": lambda how: caught(lambda: "all" in how),
+    "its length": lambda how: caught(lambda: len(how)),
+    "what it consists of": lambda how: caught(lambda: list(how)),
+    "text": lambda how: getattr(torch, f"no_{how}", None),
+    "class of an attribute": lambda how: isinstance(how.mode, str),
+    "class of a sum": lambda how: isinstance(how + 1, int),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_an_argument_of_which_nothing_is_known_has_no_class_and_is_in_no_table(case):
+    assert trace(Asking(ASKED[case])).graph is not None
+    flow = trace(Asking(ASKED[case]), unasked={"how"})
+    assert flow.graph is None
+    assert "its forward" in flow.problem
+
+
+def test_an_argument_of_which_nothing_is_known_can_be_used():
+    network = Asking(lambda how: how is None)
+    assert trace(network, unasked={"x", "how"}).graph is not None
+    assert trace(Functional(), unasked={"x"}).graph is not None

@@ -81,6 +81,9 @@ def test_a_forward_of_its_own_is_not_sequential():
     assert is_sequential(nn.Sequential())
     assert is_sequential(type("Named", (nn.Sequential,), {})())
     assert not is_sequential(Own())
+    patched = nn.Sequential()
+    patched.forward = lambda x: x
+    assert not is_sequential(patched)
     assert rows(Own(nn.Linear(3, 3), nn.ReLU())) == {}
     assert rows(nn.Sequential(nn.Linear(3, 3), Own(nn.Sequential(nn.ReLU())), nn.Tanh())) == {
         "2": (None, False, False),

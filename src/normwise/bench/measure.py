@@ -17,6 +17,7 @@ from normwise.bench.floor import floor
 from normwise.bench.inputs import Inputs, draw
 from normwise.bench.oracle import Error
 from normwise.bench.timing import Spread, interleave, speed
+from normwise.errors import first_line
 
 
 class Settings(NamedTuple):
@@ -95,7 +96,7 @@ def measure(case: Case, settings: Settings) -> Measurement:
             answers[COMPILED] = compiled.answers()
             competing[COMPILED] = compiled
         except Exception as error:  # whatever the compiler of this machine raises
-            notes.append(f"{COMPILED} cannot run: {_first_line(error)}")
+            notes.append(f"{COMPILED} cannot run: {type(error).__name__}: {first_line(error)}")
     errors = oracle.errors(case, inputs, answers)
     del answers
     notes += [f"{name} is wrong: {error}" for name, error in errors.items() if error.wrong]
@@ -132,8 +133,3 @@ def _saved(contender: Contender, inputs: Inputs) -> float:
     left_out = [*contender.layer.parameters(), *contender.layer.buffers()]
     kept = memory.saved(lambda: contender.forward(inputs.x, inputs.residual), left_out)
     return kept / (inputs.x.numel() * inputs.x.element_size())
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -82,6 +82,11 @@ def activation(spec: str) -> Activation:
     return Activation(name, (*numbers, *list(defaults.values())[len(numbers) :]))
 
 
+def parameters(name: str) -> Mapping[str, float]:
+    """The parameters of an activation, as torch calls them, with torch's defaults."""
+    return _KINDS[name].defaults
+
+
 def activation_of(module: nn.Module) -> Activation | None:
     """The activation that a layer of torch computes, or None where it is not one of the table.
 

@@ -9,37 +9,17 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from normwise.ops.activations import Activation, activation_of
+from normwise.ops.activations import NAMES, Activation, activation_of, parameters
 
-_ACTIVATIONS: dict[Any, tuple[str, ...]] = {
-    F.relu: ("relu",),
-    torch.relu: ("relu",),
-    torch.relu_: ("relu",),
-    "relu": ("relu",),
-    "relu_": ("relu",),
-    F.leaky_relu: ("leaky_relu", "negative_slope"),
-    F.leaky_relu_: ("leaky_relu", "negative_slope"),
-    F.relu6: ("relu6",),
-    F.elu: ("elu", "alpha"),
-    F.elu_: ("elu", "alpha"),
-    F.silu: ("silu",),
-    F.gelu: ("gelu",),
-    F.sigmoid: ("sigmoid",),
-    torch.sigmoid: ("sigmoid",),
-    torch.sigmoid_: ("sigmoid",),
-    "sigmoid": ("sigmoid",),
-    "sigmoid_": ("sigmoid",),
-    F.tanh: ("tanh",),
-    torch.tanh: ("tanh",),
-    torch.tanh_: ("tanh",),
-    "tanh": ("tanh",),
-    "tanh_": ("tanh",),
-    F.hardswish: ("hardswish",),
-    F.mish: ("mish",),
-}
-"""For each function or method the name of its activation, and of its parameter where it has one."""
 
-_DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0}
+def _calls_of(name: str) -> list[Any]:
+    """The functions of torch that compute an activation, and the names of the methods, also in place."""
+    forms = (name, f"{name}_")
+    functions = [getattr(owner, form) for owner in (F, torch) for form in forms if hasattr(owner, form)]
+    return functions + [form for form in forms if hasattr(torch.Tensor, form)]
+
+
+_ACTIVATIONS: dict[Any, str] = {call: name for name in NAMES for call in _calls_of(name)}
 _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.setitem}
 
@@ -51,13 +31,14 @@ def activation_at(node: fx.Node, network: nn.Module) -> Activation | None:
         return None if found is None or found.name == "identity" else found
     if node.op not in ("call_function", "call_method") or node.target not in _ACTIVATIONS:
         return None
-    name, *parameters = _ACTIVATIONS[node.target]
-    given = dict(zip(("input", *parameters, "inplace"), node.args, strict=False)) | node.kwargs
-    if not given.keys() <= {"input", "inplace", "approximate", *parameters}:
+    name = _ACTIVATIONS[node.target]
+    defaults = parameters(name)
+    given = dict(zip(("input", *defaults, "inplace"), node.args, strict=False)) | node.kwargs
+    if not given.keys() <= {"input", "inplace", "approximate", *defaults}:
         return None
     if name == "gelu" and given.get("approximate", "none") == "tanh":
         name = "gelu_tanh"
-    numbers: list[Any] = [given.get(key, _DEFAULTS[name]) for key in parameters]
+    numbers: list[Any] = [given.get(key, default) for key, default in defaults.items()]
     return Activation(name, tuple(map(float, numbers))) if all(isinstance(x, (int, float)) for x in numbers) else None
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer
 from torch.utils import _pytree as pytree
 
 from normwise.errors import SurgeryError
+
+PLAIN = (type(None), bool, int, float, str)
+"""What is no tensor, and decides what runs."""
 
 
 def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -22,22 +27,33 @@ def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (example,), {}
 
 
-def run(network: nn.Module, example: Any) -> Any:
-    """What a network gives for an example, without gradients; example and random generators are left as they are.
+def run(network: nn.Module, example: Any, within: AbstractContextManager[Any] | None = None) -> Any:
+    """What a network gives for an example, without gradients; example, buffers and random generators stay as they are.
+
+    Args:
+        network: the network.
+        example: an input, as it takes it.
+        within: a context for its forward alone.
 
     Raises:
         SurgeryError: the network does not run on it.
     """
-    return call(network, *arguments(example))
+    return call(network, *arguments(example), within)
 
 
-def call(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(
+    network: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    within: AbstractContextManager[Any] | None = None,
+) -> Any:
     """As ``run``, with arguments and keywords."""
     args, kwargs = pytree.tree_map(_copied, (args, kwargs))
     devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad():
+    with torch.random.fork_rng(devices, device_type="cuda"), torch.no_grad(), _kept(network):
         try:
-            return network(*args, **kwargs)
+            with within or nullcontext():
+                return network(*args, **kwargs)
         except Exception as error:
             given = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
             kinds = [type(value).__name__ for value in (*args, *kwargs.values())]
@@ -52,24 +68,59 @@ def fixed(network: nn.Module, example: Any) -> dict[str, Any]:
 
     They are those that it leaves at their defaults, and those for which it gives None, a flag, a number or a text.
     """
+    bound = _bound(network, example)
+    if bound is None:
+        return {}
+    given = {name for name, value in bound.arguments.items() if not isinstance(value, PLAIN)}
+    bound.apply_defaults()
+    return {name: bound.arguments[name] for name in bound.arguments if name not in given | _variadic(bound.signature)}
+
+
+def left_out(network: nn.Module, example: Any) -> tuple[dict[str, Any], set[str]]:
+    """What a network's forward could be given and the example does not: arguments with their defaults; open ends.
+
+    The open ends are ``*args`` and ``**kwargs``, which the example may give something too.
+    """
+    bound = _bound(network, example)
+    if bound is None:
+        return {}, set()
+    given, ends = set(bound.arguments), _variadic(bound.signature)
+    bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if name not in given | ends}, ends
+
+
+def _bound(network: nn.Module, example: Any) -> inspect.BoundArguments | None:
     args, kwargs = arguments(example)
     try:
-        bound = inspect.signature(network.forward).bind_partial(*args, **kwargs)
+        return inspect.signature(network.forward).bind_partial(*args, **kwargs)
     except TypeError:  # of a forward that does not take the example
-        return {}
-    given = set(bound.arguments)
-    bound.apply_defaults()
-    plain = (type(None), bool, int, float, str)
-    variadic = {
-        each.name
-        for each in bound.signature.parameters.values()
-        if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    }
-    return {
-        name: value
-        for name, value in bound.arguments.items()
-        if name not in variadic and (name not in given or isinstance(value, plain))
-    }
+        return None
+
+
+def _variadic(signature: inspect.Signature) -> set[str]:
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name for name, each in signature.parameters.items() if each.kind in kinds}
+
+
+@contextmanager
+def _kept(network: nn.Module) -> Iterator[None]:
+    """Buffers that a forward changes or replaces are as before."""
+    modules = [(module, dict(module._buffers)) for module in network.modules()]
+    values = {value for _, buffers in modules for value in buffers.values() if isinstance(value, Tensor)}
+    known = [
+        (value, value._version, value.clone())
+        for value in values
+        if not isinstance(value, UninitializedBuffer) and not value.is_inference()
+    ]
+    try:
+        yield
+    finally:
+        for module, buffers in modules:
+            if not any(isinstance(value, UninitializedBuffer) for value in buffers.values()):
+                module._buffers.update(buffers)
+        for value, version, before in known:
+            if value._version != version:
+                value.copy_(before)
 
 
 def _copied(value: Any) -> Any:

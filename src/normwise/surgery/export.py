@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +12,12 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils import _pytree as pytree
 
-from normwise.errors import InvalidArgumentError, SurgeryError
+from normwise.errors import SurgeryError, first_line
 from normwise.surgery import example as example_
 from normwise.surgery.change import Change
+from normwise.surgery.exporting.files import Kind, kind_of, quiet, tensors
 from normwise.surgery.fold import fold_if_any
-from normwise.surgery.folding.agreement import difference, tolerance_of
-
-ONNX = ("onnx", "onnxscript", "onnxruntime")
-LARGEST = 2**31 - 2**20
-"""Bytes of weights that an ONNX file can hold by itself."""
+from normwise.surgery.folding.agreement import gap
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -57,7 +50,8 @@ def export(
         path: where to write.
         example: an input as the network will be called, as for ``fold``.
         any_batch: inputs may have any number of examples: the first axis of each tensor whose first axis is as long as
-            that of the first tensor. Where the example has one, the network is also run on two copies of it.
+            that of the first tensor. The network is also run on two copies of the example, and on the first of it
+            where it takes one alone.
         tolerance: as for ``fold``.
 
     Returns:
@@ -66,46 +60,25 @@ def export(
     Raises:
         InvalidArgumentError: (a ValueError) ``path`` ends in something else, or its folder does not exist.
         SurgeryError: (a ValueError) the network, or a part of it, is in training mode; a package is missing; it cannot
-            be folded or exported; the file computes something else.
+            be folded or exported; it returns what a file cannot; with ``any_batch``, what it does depends on the number
+            of examples; the file computes something else.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = kind_of(path)
     _refuse_training(model)
     folded = fold_if_any(model, example, tolerance)
-    examples = [example_.arguments(example)]
-    if any_batch:
-        examples.append(_doubled(examples[0]))
+    _refuse_outputs(example_.run(model, example), path.suffix)
+    examples = _examples(model, example_.arguments(example)) if any_batch else [example_.arguments(example)]
     program = _program(folded.model, *examples[-1], any_batch=any_batch)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".normwise-") as folder, _quiet():
+    if any_batch:
+        _refuse_conditions(program)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".normwise-") as folder, quiet():
         temporary = Path(folder) / path.name
         kind.write(program, temporary)
-        worst = max(_compare(model, kind.load(temporary), each, tolerance) for each in examples)
+        run = _loaded(kind, temporary)
+        worst = max(_compare(model, run, each, tolerance) for each in examples)
         temporary.replace(path)
     return Export(path, folded.changes, worst)
-
-
-class _Kind(NamedTuple):
-    """A kind of file: how a program is written to one, and how one is loaded as a function of the arguments."""
-
-    write: Callable[[ExportedProgram, Path], None]
-    load: Callable[[Path], Callable[..., list[Any]]]
-
-
-def _kind(path: Path) -> _Kind:
-    kinds = {".onnx": _Kind(_write_onnx, _load_onnx), ".pt2": _Kind(_write_pt2, _load_pt2)}
-    if path.suffix not in kinds:
-        raise InvalidArgumentError(
-            f"{path} must end in .onnx, for onnxruntime and others, or in .pt2, for torch.export.load; "
-            f"it ends in {path.suffix!r}"
-        )
-    if not path.parent.is_dir():
-        raise InvalidArgumentError(f"there is no folder {path.parent} to write {path.name} to; make it first")
-    missing = [name for name in ONNX if path.suffix == ".onnx" and importlib.util.find_spec(name) is None]
-    if missing:
-        raise SurgeryError(
-            f"writing {path.name} needs {', '.join(missing)}: pip install 'normwise[export]', or write a .pt2 file"
-        )
-    return kinds[path.suffix]
 
 
 def _refuse_training(model: nn.Module) -> None:
@@ -121,11 +94,49 @@ def _refuse_training(model: nn.Module) -> None:
         )
 
 
-def _doubled(arguments: _Arguments) -> _Arguments:
-    """The arguments with all examples twice: with a single one, a program would be made for one alone."""
+def _refuse_outputs(outputs: Any, suffix: str) -> None:
+    allowed = (Tensor, type(None)) if suffix == ".onnx" else (Tensor, type(None), int, float)
+    others = {type(leaf).__name__ for leaf in pytree.tree_leaves(outputs) if not isinstance(leaf, allowed)}
+    if others:
+        raise SurgeryError(
+            f"the network returns {', '.join(sorted(others))}, which a {suffix} file cannot; wrap it in a module that "
+            "returns tensors, or tuples, lists or dicts of them"
+        )
+
+
+def _refuse_conditions(program: ExportedProgram) -> None:
+    """Refuse a program that is right for some numbers of examples only: a file may not be able to tell."""
+    found = list(getattr(program, "_guards_code", ()))
+    found += [
+        f"{symbol} in {bounds.lower}–{bounds.upper}"
+        for symbol, bounds in program.range_constraints.items()
+        if str(symbol).startswith("s") and (bounds.lower > 2 or bounds.upper < 2**31)
+    ]
+    if found:
+        raise SurgeryError(
+            f"what the network does depends on the number of examples: it was followed where {found[0]}; "
+            "give any_batch=False for a file for as many as the example has"
+        )
+
+
+def _examples(model: nn.Module, arguments: _Arguments) -> list[_Arguments]:
+    """The first example alone, where the network takes one; as they are; and each twice.
+
+    With a single one, torch would make a program for one alone.
+    """
+    single, doubled = _each(arguments, lambda value: value[:1]), _each(arguments, lambda value: torch.cat([value] * 2))
+    try:
+        example_.call(model, *single)
+    except SurgeryError:
+        return [arguments, doubled]
+    return [single, arguments, doubled]
+
+
+def _each(arguments: _Arguments, change: Callable[[Tensor], Tensor]) -> _Arguments:
+    """The arguments with other examples."""
     batch = _batch(arguments)
     return pytree.tree_map(  # type: ignore[no-any-return]
-        lambda value: torch.cat([value, value]) if _has_batch(value, batch) else value, arguments
+        lambda value: change(value) if _has_batch(value, batch) else value, arguments
     )
 
 
@@ -147,84 +158,33 @@ def _program(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], 
             shapes[value] = {0: Dim.DYNAMIC}
     dynamic = shapes.dynamic_shapes(network, args, kwargs) if any_batch else None
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             return torch.export.export(network, args, kwargs, dynamic_shapes=dynamic, strict=False)
     except Exception as error:
         hint = "; if it is made for one number of examples, give any_batch=False" if any_batch else ""
-        raise SurgeryError(f"torch.export cannot export the network: {_first_line(error)}{hint}") from error
+        raise SurgeryError(f"torch.export cannot export the network: {first_line(error)}{hint}") from error
 
 
-def _write_onnx(program: ExportedProgram, path: Path) -> None:
-    size = sum(tensor.nbytes for tensor in program.state_dict.values())
-    if size > LARGEST:
-        raise SurgeryError(
-            f"the weights take {size / 2**30:.1f} GiB, and an ONNX file holds up to 2 GiB; write a .pt2 file"
-        )
+def _loaded(kind: Kind, path: Path) -> Callable[..., list[Any]]:
     try:
-        written = torch.onnx.export(program, dynamo=True, verbose=False)
-    except Exception as error:
-        raise SurgeryError(f"torch.onnx cannot export the network: {_first_line(error.__cause__ or error)}") from error
-    assert written is not None
-    written.save(path, external_data=False)
-
-
-def _load_onnx(path: Path) -> Callable[..., list[Any]]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-
-    def run(*args: Any, **kwargs: Any) -> list[Any]:
-        given = [value.cpu().numpy() for value in _tensors((args, kwargs))]
-        return [torch.as_tensor(y) for y in session.run(None, dict(zip(names, given, strict=True)))]
-
-    return run
-
-
-def _write_pt2(program: ExportedProgram, path: Path) -> None:
-    torch.export.save(program, path)
-
-
-def _load_pt2(path: Path) -> Callable[..., list[Any]]:
-    module = torch.export.load(path).module()
-    return lambda *args, **kwargs: _tensors(module(*args, **kwargs))
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    return [value for value in pytree.tree_leaves(values) if isinstance(value, Tensor)]
+        return kind.load(path)
+    except Exception as error:  # whatever a runtime says of a file that it does not take
+        raise SurgeryError(f"the file that was written cannot be loaded: {first_line(error)}") from error
 
 
 def _compare(model: nn.Module, run: Callable[..., list[Any]], arguments: _Arguments, tolerance: float | None) -> float:
     """How far the file's outputs are from the network's."""
     args, kwargs = arguments
-    expected = _tensors(example_.call(model, args, kwargs))
+    expected = tensors(example_.call(model, args, kwargs))
     try:
         with torch.no_grad():
             outputs = [y.to(x.device) for x, y in zip(expected, run(*args, **kwargs), strict=True)]
     except Exception as error:
-        raise SurgeryError(f"the file that was written does not run: {_first_line(error)}") from error
-    allowed = tolerance_of(model, expected) if tolerance is None else tolerance
-    worst = difference(expected, outputs)
-    if not worst <= allowed:
+        raise SurgeryError(f"the file that was written does not run: {first_line(error)}") from error
+    found = gap(model, expected, outputs, tolerance)
+    if found.too_large:
         raise SurgeryError(
-            f"the file computes something else than the network: its outputs differ by {worst:.3g} of the largest, "
-            f"more than tolerance={allowed:.3g}; nothing was written"
+            f"the file computes something else than the network, off by {found}; nothing was written. "
+            "If the network does something else for another number of examples, give any_batch=False"
         )
-    return worst
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What torch and onnxscript say about themselves stays unsaid."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return found.worst

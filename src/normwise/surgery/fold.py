@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import SurgeryError
 from normwise.nn.frozen import FrozenBatchNorm
@@ -18,8 +16,10 @@ from normwise.surgery.change import Change, Surgery
 from normwise.surgery.example import run
 from normwise.surgery.folding import functional, linear
 from normwise.surgery.folding.affine import Affine, ChannelAffine, Epilogue, affine_of, options
-from normwise.surgery.folding.agreement import check
-from normwise.surgery.folding.neighbours import Join, look
+from normwise.surgery.folding.agreement import check, refuse_unsteady
+from normwise.surgery.folding.judge import Judge
+from normwise.surgery.folding.neighbours import look
+from normwise.surgery.folding.refusals import refuse_lazy, refuse_parallel
 from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import census
 
@@ -43,9 +43,15 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     A normalization is folded only where it is certain that nothing else is touched: the linear map is called once, its
     output goes to the normalization only, its parameters belong to nothing else, neither has hooks, and both are
     torch's own classes, those of ``normwise.nn`` or frozen ones, or subclasses without code of their own. ``torch.fx``
-    tells where values go. In a network that it cannot trace, neighbours in a plain ``Sequential`` are folded where the
-    example shows that they are each called once and that nothing lies between. A call of ``F.batch_norm`` with buffers
-    becomes a module, in a graph (``torch.fx.GraphModule``) in the place of the network.
+    tells where values go, and the example has to show the same. A network that it cannot trace is folded where that is
+    a plain ``Sequential``, with what lies directly in such ones. A call of ``F.batch_norm`` with buffers becomes a
+    module, in a graph (``torch.fx.GraphModule``) in the place of the network.
+
+    What the example gives, calls are taken to give, and flags, numbers, texts and None to be what they are there. What
+    it leaves out may be anything: forward is traced with both values of a flag, with each member of an enumeration, and
+    with the default and a symbolic value of all else, and what holds in all of these ways is folded. Where an argument
+    cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. Not seen is a
+    function that forward does not call by its own name and that tests which object an argument is.
 
     What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
     ``changes`` says why.
@@ -53,7 +59,8 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     Args:
         model: the network. It is not modified unless ``inplace``.
         example: an input as the network will be called: a tensor, a tuple or list of arguments, or a mapping of
-            keywords. Optional arguments that it leaves out are taken to be left out.
+            keywords. Its number of axes counts: ``BatchNorm1d`` after a ``Linear`` takes the last axis of (N, C), the
+            middle one of (N, C, L), so that a network folded for one is not for the other.
         tolerance: the largest difference of outputs between the network and the folded one on the example, relative
             to the largest absolute output. By default 1e-5 in float32, 1e-12 in float64, and 8 times the precision of
             the type in others.
@@ -66,8 +73,9 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
 
     Raises:
         SurgeryError: (a ValueError) there is no batch normalization, or none that can be folded or made constant; the
-            network is compiled or scripted, or has lazy layers that have seen no batch; it does not run on the example;
-            outputs differ by more than ``tolerance``, with where they part.
+            network is compiled, scripted or a ``DataParallel``, or has lazy layers that have seen no batch; it does not
+            run on the example, or gives something else each time; outputs differ by more than ``tolerance``, with
+            where they part.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 2, line 11.
@@ -79,25 +87,17 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
 def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, *, least: int = 0) -> Surgery:
     """As ``fold``, of a copy; with ``least=0`` it is no error where there is nothing to fold."""
     compiled.refuse(model, "fold")
-    _refuse_lazy(model)
+    refuse_parallel(model)
+    refuse_lazy(model)
     source = walk.duplicate(model).eval()
     run(source, example)
     folding = _Folding(walk.duplicate(source), example)
     if len(folding.affines) < least:
         raise SurgeryError(folding.nothing())
+    refuse_unsteady(source, example, tolerance)
     folded = folding.all()
     check(source, folded.model, example, tolerance, folding.moved)
     return folded
-
-
-def _refuse_lazy(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        lazy: Any = module
-        if isinstance(module, LazyModuleMixin) and lazy.has_uninitialized_params():
-            raise SurgeryError(
-                f"cannot fold {type(model).__name__}: {name} ({type(module).__name__}) has no weights until it has "
-                "seen a batch; run the network once first"
-            )
 
 
 def _normalizations(network: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -152,12 +152,10 @@ class _Folding:
         if not self.affines:
             return False
         self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
-        owners = [id(value) for module in self.network.modules() for value in module._parameters.values()]
-        self.owners = Counter(owners)
-        for layer in self.affines.keys() & self.near.read:
+        for layer in self.affines.keys() & self.near.used:
             del self.affines[layer]
             self.fates[layer] = type(layer).__name__, "left alone: its parameters or statistics are used elsewhere too"
-        self.problems: dict[nn.Module, list[str]] = {layer: [] for layer in self.affines}
+        self.judge = Judge(self.network, self.names, self.near, self.affines)
         done = [layer for layer in self.affines if self._into_previous(layer)]
         if not done:
             done = list(islice((layer for layer in self.affines if self._into_next(layer)), 1))
@@ -167,98 +165,28 @@ class _Folding:
 
     def _into_previous(self, layer: nn.Module) -> bool:
         """Fold a normalization into the linear maps whose outputs it takes, where that is right."""
-        joins = [self.near.previous.get((layer, call)) for call in range(len(self.near.seen[layer]))]
-        problem = self._common_problem(layer) or self._missing(layer, joins, "before")
-        if problem:
-            self.problems[layer].append(problem)
-            return False
-        before = Counter(join.before[0] for join in joins if join is not None)
-        for module, calls in before.items():
-            outputs = [seen.y for seen in self.near.seen[module]]
-            problem = problem or self._linear_problem(module, calls, outputs, layer)
-        if problem:
-            self.problems[layer].append(problem)
-            return False
+        before = self.judge.may_go_before(layer)
         for module in before:
             linear.fold_after(module, self.affines[layer])  # type: ignore[arg-type]
             self.moved.add(self.names[module])
-        self._remove(layer, list(before))
-        return True
+        return self._remove(layer, before)
 
     def _into_next(self, layer: nn.Module) -> bool:
         """Fold a normalization into the linear maps, or the normalization, that take its outputs, where right."""
-        calls = self.near.seen[layer]
-        joins = [self.near.next.get((layer, call)) for call in range(len(calls))]
-        after = Counter(join.after[0] for join in joins if join is not None)
-        problem = self._missing(layer, joins, "after")
-        if not problem and (options(layer)[0] or any(seen.arguments > 1 for seen in calls)):
-            problem = "its own activation or residual follows it"
-        if not problem and not all(join is not None and join.at_once for join in joins):
-            problem = "something runs between it and what follows, and may change its input"
-        for module, times in after.items():
-            inputs = [seen.x for seen in self.near.seen[module]]
-            problem = problem or self._next_problem(module, times, inputs, layer)
-        if problem:
-            self.problems[layer].append(problem)
-            return False
+        after = self.judge.may_go_after(layer)
         for module in after:
             if module in self.affines:
                 self.affines[module] = self.affines[layer].then(self.affines[module])
             else:
                 linear.fold_before(module, self.affines[layer])  # type: ignore[arg-type]
                 self.moved.add(self.names[module])
-        self.moved.add(self.names[layer])
-        self._remove(layer, list(after))
-        return True
+        self.moved.update([self.names[layer]] * bool(after))
+        return self._remove(layer, after)
 
-    def _common_problem(self, layer: nn.Module) -> str:
-        calls = self.near.seen[layer]
-        if not calls:
-            return "the example does not reach it"
-        return "it is called with a mask" if any(seen.masked for seen in calls) else ""
-
-    def _missing(self, layer: nn.Module, joins: list[Join | None], where: str) -> str:
-        """Why a call of a normalization has no neighbour to go into; empty where each has one."""
-        if not joins:
-            return self._common_problem(layer)
-        if self.near.problem and None in joins:
-            return f"no linear map is certain to run next to it, because {self.near.problem}"
-        order = "it follows" if where == "before" else "it is followed by"
-        for call, join in enumerate(joins):
-            if join is None:
-                return f"{order} {self.near.reasons.get((where, (layer, call)), 'something else on the example')}"
-            if where == "before" and join.before[0] in self.affines:
-                return f"{order} {self.names[join.before[0]]} ({type(join.before[0]).__name__})"
-        return ""
-
-    def _linear_problem(self, module: nn.Module, calls: int, tensors: list[Tensor], layer: nn.Module) -> str:
-        """Why a linear map next to a normalization cannot take it up; empty where it can."""
-        name, parameters = self.names[module], module._parameters.values()
-        if problem := linear.obstacle(module):
-            return f"{name} cannot take it up: {problem}"
-        if calls != len(self.near.seen[module]):
-            return f"{name} cannot take it up: it is also called where this does not follow"
-        if any(self.owners[id(parameter)] > 1 for parameter in parameters if parameter is not None):
-            return f"{name} cannot take it up: its weight or bias is shared with another module"
-        if module in self.near.touched | self.near.read:
-            return f"{name} cannot take it up: its weight is used elsewhere too"
-        _, axis = options(layer)
-        if not all(linear.has_channels(module, tensor, axis) for tensor in tensors):  # type: ignore[arg-type]
-            return f"{name} cannot take it up: it works on another axis"
-        return ""
-
-    def _next_problem(self, module: nn.Module, calls: int, inputs: list[Tensor], layer: nn.Module) -> str:
-        if module not in self.affines:
-            problem = self._linear_problem(module, calls, inputs, layer)
-            shift = "" if problem else linear.shift_obstacle(module, self.affines[layer])  # type: ignore[arg-type]
-            return problem or (f"{self.names[module]} cannot take it up: {shift}" if shift else "")
-        if calls != len(self.near.seen[module]):
-            return f"{self.names[module]} cannot take it up: it is also called where this does not come before"
-        axes = {options(each)[1] % x.ndim for each in (layer, module) for x in inputs}
-        return "" if len(axes) == 1 else f"{self.names[module]} cannot take it up: it works on another axis"
-
-    def _remove(self, layer: nn.Module, into: list[nn.Module]) -> None:
-        """Put what a normalization does besides normalizing in its place."""
+    def _remove(self, layer: nn.Module, into: list[nn.Module]) -> bool:
+        """Put what a normalization does besides normalizing in its place, where it went into something."""
+        if not into:
+            return False
         activation, axis = options(layer)
         calls = self.near.seen[layer]
         more = activation is not None or any(seen.arguments > 1 for seen in calls)
@@ -266,12 +194,13 @@ class _Folding:
         self._replace({layer: left})
         names = ", ".join(self.names[module] for module in into)
         self.fates[layer] = type(left).__name__, f"{FOLDED} {names}"
+        return True
 
     def _settle(self) -> None:
         """Make constants of the normalizations that are left."""
         made: dict[nn.Module, nn.Module] = {}
         for layer, affine in self.affines.items():
-            why = "; ".join(dict.fromkeys(self.problems[layer]))
+            why = "; ".join(dict.fromkeys(self.judge.problems[layer]))
             self.fates[layer] = ChannelAffine.__name__, f"a constant scale and shift: {why}"
             like: Any = layer.center if isinstance(layer, ChannelAffine) else layer.running_mean
             made[layer] = ChannelAffine(affine, like, *options(layer)).eval()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import operator
 import random
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,8 +15,10 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedBuffer
 
+from normwise.errors import first_line
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.surgery.values import Unasked, Value
 
 
 class Flow(NamedTuple):
@@ -46,30 +47,15 @@ class Flow(NamedTuple):
         return [node for node in nodes if node.op == "call_module" and node.target == module_name]
 
 
-class _Value(fx.Proxy):
-    """A symbolic value; that ``x += y`` changes ``x`` is recorded, where torch's own records ``x + y``."""
-
-    def __iadd__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    def __isub__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
-
-    def __imul__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
-
-
 class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and those that are a linear map, a normalization or a nonlinearity."""
 
     proxy_buffer_attributes = True
 
-    def __init__(self, whole: Callable[[nn.Module], bool] | None = None) -> None:
+    def __init__(self, whole: Callable[[nn.Module], bool] | None = None, unasked: Container[str] = ()) -> None:
         super().__init__()
-        self._whole = whole
+        self._whole, self._unasked = whole, unasked
+        self.asked = ""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
@@ -83,7 +69,11 @@ class _Tracer(fx.Tracer):
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Value(node, self)
+        given = node.op == "placeholder" and str(node.target).lstrip("*") in self._unasked
+        if given or any("unasked" in each.meta for each in node.all_input_nodes):
+            node.meta["unasked"] = True
+            return Unasked(node, self)
+        return Value(node, self)
 
 
 def trace(
@@ -92,6 +82,7 @@ def trace(
     *,
     whole: Callable[[nn.Module], bool] | None = None,
     training: bool | None = None,
+    unasked: Container[str] = (),
 ) -> Flow:
     """Follow a network's forward with symbolic values; the network and the random generators are left as they are.
 
@@ -104,6 +95,8 @@ def trace(
             argument mostly is, and which a symbolic value never is.
         whole: which other modules are not looked into.
         training: the mode of all modules; None for that which each is in.
+        unasked: arguments of its forward of which nothing is known, and what is computed from them: a forward that asks
+            for the class of one, its length, a number or a text, or looks it up in a table, cannot be followed.
     """
     python = random.getstate()
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
@@ -112,10 +105,13 @@ def trace(
             warnings.simplefilter("ignore")
             twin = _twin(model, training)
             known, before = set(vars(twin)), _state(twin)
-            graph = _Tracer(whole).trace(twin, dict(fixed) if fixed else None)
+            tracer = _Tracer(whole, unasked)
+            graph = tracer.trace(twin, dict(fixed) if fixed else None)
+            if tracer.asked:  # which forward has caught
+                raise fx.proxy.TraceError(tracer.asked)
             impure = _difference(before, _state(twin))
     except Exception as error:  # whatever the network's own code raises when it meets a symbolic value
-        return Flow(None, f"torch.fx cannot trace it: {_first_line(error)}")
+        return Flow(None, f"torch.fx cannot trace it: {first_line(error)}")
     finally:
         random.setstate(python)
     return Flow(graph, "", {name: value for name, value in vars(twin).items() if name not in known}, impure)
@@ -153,7 +149,3 @@ def _difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
 def _contexts() -> tuple[bool, ...]:
     autocast = (torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda"))
     return (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

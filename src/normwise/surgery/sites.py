@@ -43,7 +43,8 @@ class Site(NamedTuple):
 
 def is_sequential(module: nn.Module) -> bool:
     """Whether a module runs its children one after another, as ``nn.Sequential.forward`` does."""
-    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+    own = "forward" in vars(module) or type(module).forward is not nn.Sequential.forward
+    return isinstance(module, nn.Sequential) and not own
 
 
 def certain(network: nn.Module) -> set[nn.Module]:

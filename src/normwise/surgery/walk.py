@@ -5,18 +5,43 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Container, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer
+
+from normwise.errors import SurgeryError
 
 Slot = tuple[nn.Module, str]
 """A place for a child: the parent and the child's own name in it."""
 
 
 def duplicate(model: nn.Module) -> nn.Module:
-    """A deep copy, also of lazy layers that have seen no batch, whose buffers ``copy.deepcopy`` cannot copy."""
+    """A deep copy, also of lazy layers that have seen no batch, whose buffers ``copy.deepcopy`` cannot copy.
+
+    Raises:
+        SurgeryError: a tensor that autograd knows the history of is kept in the network.
+    """
     lazy = [buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer)]
     copies = [UninitializedBuffer(device=each.device, dtype=each.dtype) for each in lazy]  # type: ignore[call-arg]
-    return copy.deepcopy(model, {id(old): new for old, new in zip(lazy, copies, strict=True)})
+    try:
+        return copy.deepcopy(model, {id(old): new for old, new in zip(lazy, copies, strict=True)})
+    except RuntimeError as error:
+        if not str(error).startswith("Only Tensors created explicitly by the user"):
+            raise
+        kept = ", ".join(f"{name}.{key}".lstrip(".") for name, key in _with_history(model)) or "something in it"
+        raise SurgeryError(
+            f"cannot copy {type(model).__name__}: {kept} is a tensor that was computed and keeps its history; "
+            "detach it, or run the network under torch.no_grad() once"
+        ) from error
+
+
+def _with_history(model: nn.Module) -> list[tuple[str, str]]:
+    """Where tensors are kept that autograd has computed: names of modules and attributes."""
+    return [
+        (name, key)
+        for name, module in model.named_modules()
+        for key, value in (*vars(module).items(), *module._buffers.items())
+        if isinstance(value, Tensor) and not value.is_leaf
+    ]
 
 
 def find(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> list[tuple[str, nn.Module]]:

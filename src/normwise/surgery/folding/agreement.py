@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,47 @@ def tolerance_of(network: nn.Module, outputs: list[Tensor]) -> float:
     return max((TOLERANCES.get(dtype, HALF * torch.finfo(dtype).eps) for dtype in types), default=0.0)
 
 
+class Gap(NamedTuple):
+    """How far outputs are from those that are expected, relative to the largest of these, and how far they may be."""
+
+    worst: float
+    allowed: float
+
+    @property
+    def too_large(self) -> bool:
+        """Whether they are further apart, or not numbers where they should be."""
+        return not self.worst <= self.allowed
+
+    def __str__(self) -> str:
+        return f"{self.worst:.3g} of the largest output on the example, more than tolerance={self.allowed:.3g}"
+
+
+def gap(source: nn.Module, expected: list[Tensor], outputs: list[Tensor], tolerance: float | None) -> Gap:
+    """Compare what the network ``source`` gives with other outputs; without a tolerance, with that of the types."""
+    return Gap(difference(expected, outputs), tolerance_of(source, expected) if tolerance is None else tolerance)
+
+
+def refuse_unsteady(source: nn.Module, example: Any, tolerance: float | None) -> None:
+    """Refuse a network that cannot be compared with anything, because it differs from itself.
+
+    Raises:
+        SurgeryError: it gives no floating-point tensor, or others when it runs on the example again.
+    """
+    first, second = (floats(example_.run(source, example)) for _ in range(2))
+    if not first:
+        raise SurgeryError(
+            f"{type(source).__name__} returned no floating-point tensor for the example, so that there is nothing to "
+            "compare; wrap it in a module that returns its outputs as tensors, or in tuples, lists or dicts of them"
+        )
+    found = gap(source, first, second, tolerance)
+    if found.too_large:
+        raise SurgeryError(
+            f"{type(source).__name__} differs from itself when it runs on the example again, by {found}: its forward "
+            "counts its calls, keeps something from one to the next or draws random numbers, in evaluation too; make "
+            "it give the same for the same input"
+        )
+
+
 def check(source: nn.Module, changed: nn.Module, example: Any, tolerance: float | None, moved: set[str]) -> float:
     """Compare two networks on an example.
 
@@ -42,23 +83,17 @@ def check(source: nn.Module, changed: nn.Module, example: Any, tolerance: float 
         The largest relative difference.
 
     Raises:
-        SurgeryError: the difference is larger, or there is nothing to compare.
+        SurgeryError: the difference is larger.
     """
     expected, outputs = (floats(example_.run(network, example)) for network in (source, changed))
-    if not expected:
+    found = gap(source, expected, outputs, tolerance)
+    if found.too_large:
         raise SurgeryError(
-            f"{type(source).__name__} returned no floating-point tensor for the example, so that there is nothing to "
-            "compare; wrap it in a module that returns its outputs as tensors, or in tuples, lists or dicts of them"
-        )
-    allowed = tolerance_of(source, expected) if tolerance is None else tolerance
-    worst = difference(expected, outputs)
-    if not worst <= allowed:
-        raise SurgeryError(
-            f"the changed network differs from its source by {worst:.3g} of the largest output on the example, more "
-            f"than tolerance={allowed:.3g}; {_parts(source, changed, example, allowed, moved)}; "
+            f"the changed network differs from its source by {found}; "
+            f"{_parts(source, changed, example, found.allowed, moved)}; "
             "give a larger tolerance if that is close enough, or a network in float64"
         )
-    return worst
+    return found.worst
 
 
 def floats(outputs: Any) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
     fixed = example_.fixed(network, example)
     flow = trace(network, fixed)
     calls = [node for node in flow.graph.nodes if node.target in _FUNCTIONS] if flow.graph is not None else []
-    if calls and (lost := flow.impure or _CONTEXTS * flow.has_contexts):
+    if calls and (lost := flow.impure or _CONTEXTS * flow.has_contexts or _unchecked(fixed)):
         return network, {}, [Change("", "F.batch_norm", "F.batch_norm", f"left alone: {lost}")]
     made: dict[str, str] = {}
     changes: list[Change] = []
@@ -62,6 +63,12 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
     graph = Rewritten(shell, flow.graph, flow.constants).eval()
     why = "its forward calls F.batch_norm; rewritten as a graph, for evaluation"
     return graph, made, [Change("", type(network).__name__, "GraphModule", why), *changes]
+
+
+def _unchecked(fixed: Mapping[str, Any]) -> str:
+    """Why a graph may be wrong for other arguments: it checks numbers, texts and None, and takes the rest as it was."""
+    names = [f"{name}=" for name, value in fixed.items() if not isinstance(value, example_.PLAIN)]
+    return f"a traced graph would always have the default of {', '.join(names)}" if names else ""
 
 
 def _affine(network: nn.Module, node: fx.Node) -> ChannelAffine | str:

@@ -7,7 +7,7 @@ module is called as often, and the very tensor that one returns is what the next
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from normwise.nn.kinds import is_linear_map
 from normwise.surgery import example as example_
-from normwise.surgery.graph import Flow, trace
+from normwise.surgery.calls import described, sole_user
+from normwise.surgery.folding.optional import ways
 from normwise.surgery.plain import has_hooks, hooked_containers
-from normwise.surgery.sites import Link, chains
+from normwise.surgery.sites import Link, certain, chains
 from normwise.surgery.walk import slots
 
 Call = tuple[nn.Module, int]
@@ -51,85 +51,94 @@ class Neighbours(NamedTuple):
         next: for a call the join that it begins.
         previous: for a call the join that it ends.
         reasons: for a call that ends no join, what precedes it; for one that begins none, what follows.
-        touched: the linear maps whose weights are used more often than they are called.
-        read: the modules whose parameters or buffers the network uses itself, as far as a graph shows it.
-        problem: why the network cannot be traced; empty where it can.
+        used: the modules whose parameters or buffers something else uses too.
+        problem: why it is not known what may run; empty where it is.
     """
 
     seen: Mapping[nn.Module, list[Seen]]
     next: Mapping[Call, Join]
     previous: Mapping[Call, Join]
     reasons: Mapping[tuple[str, Call], str]
-    touched: set[nn.Module]
-    read: set[nn.Module]
+    used: set[nn.Module]
     problem: str
 
 
 def look(network: nn.Module, example: Any, wanted: Callable[[nn.Module], bool]) -> Neighbours:
     """The neighbours of the wanted modules, in the mode that the network is in; the network is left as it is."""
     modules = {module for module in network.modules() if wanted(module)}
-    seen, touched = _watch(network, example, modules)
-    flows = list(_flows(network, example))
-    known = [_Graph(network, flow.graph, modules) for flow in flows if flow.graph is not None]
-    found = [(graph.joins(), graph.calls) for graph in known] or [_from_chains(network, modules)]
-    joins, calls = found[0]
-    joins = [join for join in joins if all(join in others for others, _ in found)]
+    seen, used = _watch(network, example, modules)
+    found = ways(network, example)
+    graphs = [_Graph(network, graph, modules) for graph in found.graphs]
+    joins, calls = _from_chains(network, modules) if found.problem else (graphs[0].joins(), graphs[0].calls)
+    reasons = {} if found.problem else graphs[0].reasons()
+    for graph, changed in zip(graphs[1:], found.changed[1:], strict=False):
+        kept = graph.keeps(joins, graphs[0])
+        for join in set(joins) - set(kept):
+            for key in (("before", join.after), ("after", join.before)):
+                reasons[key] += f", but not for all values of {changed}, which the example leaves out"
+        joins = kept
     around = hooked_containers(network)
     joins = [join for join in joins if around[join.before[0]] == around[join.after[0]] and _is_so(join, seen, calls)]
     return Neighbours(
         seen,
         {join.before: join for join in joins},
         {join.after: join for join in joins},
-        known[0].reasons() if known else {},
-        touched,
-        {module for graph in known for module in graph.read},
-        "" if known else flows[0].problem,
+        reasons,
+        used.union(*(graph.read for graph in graphs)),
+        found.problem,
     )
-
-
-def _flows(network: nn.Module, example: Any) -> Iterator[Flow]:
-    """The graph as the example calls the network; where it leaves arguments out, also the one with these, if any."""
-    fixed = example_.fixed(network, example)
-    first = trace(network, fixed)
-    yield first
-    if fixed and first.graph is not None:
-        yield trace(network)
 
 
 def _watch(
     network: nn.Module, example: Any, modules: set[nn.Module]
 ) -> tuple[dict[nn.Module, list[Seen]], set[nn.Module]]:
-    """The calls of modules on the example, and the linear maps whose weights are used more often than that."""
+    """The calls of modules on the example, and those whose tensors something else uses there."""
     seen: dict[nn.Module, list[Seen]] = {module: [] for module in modules}
+    uses = _Uses(modules)
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any) -> None:
+        uses.inside[module] -= 1
         given = (*args, *kwargs.values())
         mask = args[2] if len(args) > 2 else kwargs.get("mask")
         seen[module].append(Seen(given[0], y, len(given), mask is not None))
 
     hooks = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
+    hooks += [module.register_forward_pre_hook(uses.enter) for module in modules]
     try:
-        with _Uses() as uses:
-            example_.run(network, example)
+        example_.run(network, example, within=uses)
     finally:
         for hook in hooks:
             hook.remove()
-    weights = {module: module._parameters.get("weight") for module in modules if is_linear_map(module)}
-    return seen, {module for module, weight in weights.items() if uses.of[id(weight)] > len(seen[module])}
+    return seen, uses.outside
 
 
 class _Uses(TorchFunctionMode):
-    """Counts in how many operations each parameter takes part."""
+    """Finds which modules' parameters and buffers take part in operations outside of their own forwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: set[nn.Module]) -> None:
         super().__init__()
-        self.of: Counter[int] = Counter()
+        self.inside: Counter[nn.Module] = Counter()
+        self.outside: set[nn.Module] = set()
+        self._owners: dict[int, list[nn.Module]] = {}
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                self._owners.setdefault(id(tensor), []).append(module)
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        self.inside[module] += 1
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ != "__get__":  # asking for a shape is no use
-            given = pytree.tree_leaves((args, kwargs))
-            self.of.update({id(value) for value in given if isinstance(value, nn.Parameter)})
+        if func not in _FACTS:
+            for value in pytree.tree_leaves((args, kwargs)):
+                owners = self._owners.get(id(value), ())
+                if not any(self.inside[owner] for owner in owners):
+                    self.outside.update(owners)
         return func(*args, **(kwargs or {}))
+
+
+_PROPERTIES = ("device", "dtype", "is_cuda", "layout", "ndim", "requires_grad", "shape")
+_FACTS = {Tensor.dim, Tensor.numel, Tensor.size, *(getattr(Tensor, name).__get__ for name in _PROPERTIES)}
+"""What asks for a fact about a tensor, which is no use of its values."""
 
 
 def _is_so(join: Join, seen: Mapping[nn.Module, list[Seen]], calls: Mapping[nn.Module, int]) -> bool:
@@ -143,6 +152,7 @@ class _Graph:
     """The calls of the wanted modules in a graph."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, modules: set[nn.Module]) -> None:
+        self.network = network
         self.called = {
             node: network.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"
         }
@@ -150,10 +160,12 @@ class _Graph:
         self.read = {network.get_submodule(name) for name in read} & modules
         self.calls: Counter[nn.Module] = Counter()
         self.call: dict[fx.Node, Call] = {}
+        self.given: dict[nn.Module, list[int]] = {}
         for node, module in self.called.items():
             if module in modules:
                 self.call[node] = (module, self.calls[module])
                 self.calls[module] += 1
+                self.given.setdefault(module, []).append(len(node.args) + len(node.kwargs))
 
     def joins(self) -> list[Join]:
         """Each pair of calls of which the second takes what the first returns and nothing else does."""
@@ -163,6 +175,21 @@ class _Graph:
             if after in self.call:
                 found.append(Join(self.call[node], self.call[after], self._at_once(node, after)))
         return found
+
+    def keeps(self, joins: list[Join], other: _Graph) -> list[Join]:
+        """The joins of another graph that are there too, or of which this one calls neither module.
+
+        Both call the two modules as often, with as many arguments: a residual may be one.
+        """
+        own = set(self.joins())
+
+        def same(join: Join) -> bool:
+            modules = (join.before[0], join.after[0])
+            if not any(self.calls[module] for module in modules):
+                return True
+            return join in own and all(self.given[module] == other.given[module] for module in modules)
+
+        return [join for join in joins if same(join)]
 
     def reasons(self) -> dict[tuple[str, Call], str]:
         """What precedes and follows each call, in words."""
@@ -179,18 +206,12 @@ class _Graph:
         return found
 
     def _named(self, node: fx.Node) -> str:
-        if node in self.called:
-            return f"{node.target} ({type(self.called[node]).__name__})"
-        if node.op in ("placeholder", "output"):
-            return "the input" if node.op == "placeholder" else "the output"
-        return str(node.target) if isinstance(node.target, str) else getattr(node.target, "__name__", node.name)
+        return described(node, self.network)
 
     def _next(self, node: fx.Node) -> fx.Node | None:
         """The only call that takes what ``node`` returns, once and as its first argument, past identities."""
-        if len(node.users) != 1:
-            return None
-        (user,) = node.users
-        if user.op != "call_module" or _first(user) is not node or _mentions(user, node) != 1:
+        user = sole_user(node)
+        if user is None or user.op != "call_module" or _first(user) is not node:
             return None
         return self._next(user) if self._passes(user) else user
 
@@ -210,16 +231,12 @@ def _first(node: fx.Node) -> fx.Node | None:
     return given[0] if given and isinstance(given[0], fx.Node) else None
 
 
-def _mentions(user: fx.Node, node: fx.Node) -> int:
-    return pytree.tree_leaves((user.args, user.kwargs)).count(node)
-
-
 def _from_chains(network: nn.Module, modules: set[nn.Module]) -> tuple[list[Join], Counter[nn.Module]]:
-    """Neighbours in plain ``Sequential`` networks, where each module and each ``Sequential`` has one place."""
-    places = slots(network)
+    """Neighbours in the ``Sequential`` modules that are certain to run as wholes, where each module has one place."""
+    places, wholes = slots(network), certain(network)
 
     def alone(link: Link) -> bool:
-        return len(places[link.module]) == 1 and not has_hooks(link.sequential)
+        return link.sequential in wholes and len(places[link.module]) == 1 and not has_hooks(link.sequential)
 
     joins = []
     for chain in chains(network):

@@ -1,0 +1,1 @@
+"""What ``normwise.surgery.export`` writes."""
