@@ -50,8 +50,8 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     What the example gives, calls are taken to give, and flags, numbers, texts and None to be what they are there. What
     it leaves out may be anything: forward is traced with both values of a flag, with each member of an enumeration, and
     with the default and a symbolic value of all else, and what holds in all of these ways is folded. Where an argument
-    cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. Not seen is a
-    function that forward does not call by its own name and that tests which object an argument is.
+    cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. One thing a
+    forward can ask unseen: which object or class an argument is, with ``is`` (but for None) or ``type``.
 
     What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
     ``changes`` says why.

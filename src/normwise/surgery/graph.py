@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer
 from normwise.errors import first_line
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.surgery.plain import replaced_forward
 from normwise.surgery.values import Unasked, Value
 
 
@@ -98,6 +99,8 @@ def trace(
         unasked: arguments of its forward of which nothing is known, and what is computed from them: a forward that asks
             for the class of one, its length, a number or a text, or looks it up in a table, cannot be followed.
     """
+    if problem := replaced_forward(model):
+        return Flow(None, problem)
     python = random.getstate()
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     try:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import enum
-import functools
 import itertools
 import pickle
 
@@ -86,11 +85,6 @@ class Named(Calls):
         return features(self, x, mode == "features")
 
 
-class Identical(Calls):
-    def forward(self, x, mode=None):
-        return features(self, x, mode is Mode.FEATURES)
-
-
 class OfClass(Calls):
     def forward(self, x, mode=None):
         return features(self, x, isinstance(mode, str))
@@ -99,11 +93,6 @@ class OfClass(Calls):
 class OfTensor(Calls):
     def forward(self, x, mode=None):
         return features(self, x, torch.is_tensor(mode))
-
-
-class OfType(Calls):
-    def forward(self, x, mode=None):
-        return features(self, x, type(mode) is str)
 
 
 class InTable(Calls):
@@ -134,39 +123,6 @@ class Inner(Calls):
 
     def other(self, x, mode):
         return features(self, x, isinstance(mode, int))
-
-
-class InnerIdentical(Inner):
-    def other(self, x, mode):
-        return features(self, x, mode is Mode.FEATURES)
-
-
-class Within(Calls):
-    def forward(self, x, mode=None):
-        return features(self, x, (lambda given: given is Mode.FEATURES)(mode))
-
-
-def is_features(mode):
-    return mode is Mode.FEATURES
-
-
-class ByFunction(Calls):
-    def forward(self, x, mode=None):
-        return features(self, x, is_features(mode))
-
-
-def decided(forward):
-    @functools.wraps(forward)
-    def wrapper(self, x, mode=None):
-        return forward(self, x, mode is Mode.FEATURES)
-
-    return wrapper
-
-
-class Wrapped(Calls):
-    @decided
-    def forward(self, x, mode=None):
-        return features(self, x, mode)
 
 
 class Many(Calls):
@@ -206,20 +162,14 @@ CASES = {
         [],
         "may depend on mode=, which the example leaves out; give it",
     ),
-    Identical: ({"mode": (None, Mode.FEATURES)}, [], "may depend on mode="),
     OfClass: ({"mode": (None, "features")}, [], "may depend on mode="),
     OfTensor: ({"mode": (None, two)}, [], "may depend on mode="),
-    OfType: ({"mode": (None, "features")}, [], "may depend on mode="),
     InTable: ({"mode": (None, "features")}, [], "may depend on mode="),
-    InnerIdentical: ({"mode": (None, *Mode)}, [], "may depend on mode="),
     Trying: ({"number": (None, 0, 1)}, [], "may depend on number="),
     ByName: ({"name": (None, "all")}, [], "may depend on name="),
-    Within: ({"mode": (None, *Mode)}, [], "may depend on mode="),
-    ByFunction: ({"mode": (None, *Mode)}, [], "may depend on mode="),
-    Wrapped: ({"mode": (None, *Mode)}, [], "may depend on mode="),
     Inner: ({"mode": (None, 1, "1")}, [], "may depend on mode="),
     Many: (dict.fromkeys("abcde", BOTH), [], "may depend on a=, b=, c=, d=, e="),
-    Keywords: ({"mode": (None, 1)}, [], "may depend on keywords="),
+    Keywords: ({"mode": (None, 1)}, [], "it follows something else on the example"),
     Rest: ({}, [], "because torch.fx cannot trace it"),
     Passed: ({"anything": (1,)}, ["norm"], ""),
 }
@@ -238,7 +188,7 @@ def test_whatever_is_given_for_what_the_example_leaves_out_the_outputs_are_right
         assert error(surgery.model(image, **keywords), network(image, **keywords)) <= 1e-12
 
 
-@pytest.mark.parametrize("cls", [Flag, Named, OfType, Many])
+@pytest.mark.parametrize("cls", [Flag, Named, OfClass, Many])
 def test_what_the_example_gives_stays_as_it_is(cls):
     network = double(cls(None))
     values = {name: given[0] for name, given in CASES[cls][0].items()}
@@ -267,7 +217,7 @@ def test_each_way_is_traced_once_and_there_are_not_too_many():
 def test_a_forward_that_was_replaced_in_the_module_is_not_the_one_that_is_traced():
     network = double(Calls(lambda net, x: net.norm(net.conv(x))))
     network.forward = lambda x, raw=False, net=network: features(net, x, raw)
-    assert optional.ways(network, image).problem == "its forward was replaced in the module itself"
+    assert optional.ways(network, image).problem == "its forward is not that of its class, which a trace follows"
 
 
 def test_a_flag_of_the_example_is_no_obstacle():

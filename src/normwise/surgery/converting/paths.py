@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from normwise.surgery import graph, walk
 from normwise.surgery.calls import sole_user
-from normwise.surgery.plain import has_hooks, replaced_forward
+from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import certain, is_sequential
 
 
@@ -28,14 +28,13 @@ class Paths:
     def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
         self.network, self.fixed, self.places = network, fixed, walk.slots(network)
         self.flows = graph.trace_modes(network)
-        own = replaced_forward(network)
-        self.problem = own or _optional(network) or next((each.problem for each in self.flows if each.problem), "")
+        self.problem = _optional(network) or next((each.problem for each in self.flows if each.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
         for flow in self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
-        self._chain = set() if own else certain(network)
+        self._chain = certain(network)
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
     @property

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dis
-from collections.abc import Iterator
 from enum import Enum, Flag
 from itertools import product
 from math import prod
-from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from torch import fx, nn
@@ -23,12 +20,6 @@ SYMBOLIC = object()
 
 _REFUSED = "has been specialized to have value"
 """What a graph says that was made for one value of an argument, when it is given another."""
-
-_ASKING = {"callable", "hasattr", "id", "type"}
-"""Functions that give an answer for a symbolic value too."""
-
-_TAKING = {"get", "pop"}
-"""Methods of a mapping of keywords that may give the default on the example, and never do in a graph."""
 
 
 class Ways(NamedTuple):
@@ -56,13 +47,8 @@ def ways(network: nn.Module, example: Any) -> Ways:
     first = trace(network, fixed)
     if first.graph is None:
         return Ways([], [], first.problem)
-    if "forward" in vars(network):
-        return Ways([], [], "its forward was replaced in the module itself")
     choices = {name: _choices(default) for name, default in optional.items()}
     found = Ways([first.graph], [""])
-    unasked = {name for name, values in choices.items() if SYMBOLIC in values} | ends
-    if unasked and _asks(network, {*_ASKING, *_TAKING} if ends else _ASKING):
-        return found._replace(problem=_unknown(unasked))
     if prod(map(len, choices.values())) > MOST:
         return found._replace(problem=_unknown(choices))
     for values in list(product(*choices.values()))[0 if ends else 1 :]:
@@ -94,41 +80,3 @@ def _unknown(names: Any) -> str:
 
 def _listed(names: Any) -> str:
     return ", ".join(f"{name}=" for name in names)
-
-
-def _asks(network: nn.Module, names: set[str]) -> bool:
-    """Whether a forward tests what a symbolic value answers wrongly: identity with something but None, or a class."""
-    codes = [code for cls in {type(module) for module in network.modules()} for code in _codes(cls)]
-    return any(names & {*code.co_names} or any(_tests(code)) for code in codes)
-
-
-def _codes(cls: type) -> list[CodeType]:
-    """The code of a module's forward, and of the methods and functions that it may call, as far as they are named."""
-    wanted: list[Any] = [cls.forward]  # type: ignore[attr-defined]
-    codes: list[CodeType] = []
-    for each in wanted:
-        wanted += [each.__wrapped__] if hasattr(each, "__wrapped__") else []
-        if not isinstance(each, FunctionType) or str(each.__module__).startswith(("torch.", "normwise.")):
-            continue
-        for code in _nested(each.__code__):
-            if code not in codes:
-                codes.append(code)
-                wanted += [each.__globals__.get(name) for name in code.co_names]
-                wanted += [getattr(cls, name, None) for name in code.co_names]
-    return codes
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    """A function's code and that of the functions in it."""
-    yield code
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield from _nested(each)
-
-
-def _tests(code: CodeType) -> Iterator[bool]:
-    before = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IS_OP":
-            yield before is None or before.opname != "LOAD_CONST" or before.argval is not None
-        before = instruction

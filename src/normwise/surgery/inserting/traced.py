@@ -11,7 +11,6 @@ from torch import fx, nn
 
 from normwise.surgery import graph, walk
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
-from normwise.surgery.plain import replaced_forward
 from normwise.surgery.sites import is_sequential
 
 Slot = tuple[str, str]
@@ -33,7 +32,7 @@ class Traced:
         devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
         with torch.random.fork_rng(devices, device_type="cuda"):
             flow = graph.trace(self.network, whole=lambda module: is_whole(module) or is_linear(module))
-        self.problem, self._constants = replaced_forward(model) or flow.problem, flow.constants
+        self.problem, self._constants = flow.problem, flow.constants
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
         self._modules = dict(self.network.named_modules(remove_duplicate=False))
