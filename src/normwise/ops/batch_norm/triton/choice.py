@@ -1,0 +1,144 @@
+"""Which algorithm a shape gets, with which tile: a pure function of sizes, so that results do not depend on timing.
+
+resident   one program keeps a tile with all positions of its channels in registers, and reads them once
+split      parts of a channel are reduced apart and merged; a second pass, last tiles first, computes the elements
+
+What fits in registers is resident: a pass over memory and two launches less outweigh SMs that idle while few programs
+run. Small tensors are resident too, several channels to a program of few warps.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+RESIDENT = {1: 32768, 2: 16384}
+"""Elements that a program keeps, by the number of tensors that it keeps them of: 64 float32 registers of each thread."""
+WARPS = 16  # of a program, at most: 512 threads, each with up to 128 registers
+LANE = 32  # elements of a resident tile that a thread keeps before another warp joins
+FULL = 1024  # elements below which a resident tile takes more channels, if programs remain for all SMs
+RUN = 64  # bytes side by side that a program should read at least: two sectors of the cache
+LINE = 128  # bytes of a row that a split tile reads
+PART = 8192  # bytes of a split tile, 64 for each thread of 4 warps
+WAVES = 8  # programs per SM of a split pass
+LONG = 16  # tiles of a part at most, so that its sums stay short
+MANY = 8192  # parts at most, which one program merges
+
+
+class Problem(NamedTuple):
+    """What the choice depends on.
+
+    Attributes:
+        groups: of examples.
+        channels: C.
+        outer: examples per group, or rows of channels.
+        inner: positions side by side; 1 where channels are.
+        itemsize: bytes of an element.
+        kept: tensors that a resident program holds: 1 forward, 2 backward.
+        sms: streaming multiprocessors (AMD: compute units) of the device.
+    """
+
+    groups: int
+    channels: int
+    outer: int
+    inner: int
+    itemsize: int
+    kept: int
+    sms: int
+
+
+class Tile(NamedTuple):
+    """Examples or rows, channels and positions that are in registers together, each a power of two; and warps."""
+
+    n: int
+    c: int
+    s: int
+    warps: int
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return self.n * self.c * self.s
+
+
+class Choice(NamedTuple):
+    """How a tensor is cut up.
+
+    ``parts`` runs of ``per`` tiles for each block of channels; resident has one tile in one part.
+    """
+
+    algorithm: str
+    tile: Tile
+    tiles: int
+    per: int
+    parts: int
+
+
+def choose(problem: Problem) -> Choice:
+    """The algorithm for computing all of forward or backward."""
+    tile = resident(problem)
+    return split(problem) if tile is None else Choice("resident", tile, 1, 1, 1)
+
+
+def resident(problem: Problem) -> Tile | None:
+    """The tile that holds all positions of some channels, or None where it does not fit in registers."""
+    n, s = power_of_two(problem.outer), power_of_two(problem.inner)
+    c, most = _channels_of_a_run(problem), RESIDENT[problem.kept]
+    if n * c * s > most:
+        return None
+    while n * c * s < FULL and _blocks(problem, 2 * c) >= 2 * problem.sms:
+        c *= 2
+    return Tile(n, c, s, _warps(n * c * s))
+
+
+@functools.lru_cache(maxsize=4096)
+def split(problem: Problem) -> Choice:
+    """Tiles of about PART bytes, and parts enough to keep every SM busy."""
+    elements = PART // problem.itemsize
+    least = _channels_of_a_run(problem)
+    wide = max(least, LINE // (problem.inner * problem.itemsize))
+    c = _least_padding(problem.channels, least, min(wide, power_of_two(problem.channels)))
+    whole = power_of_two(problem.inner)
+    s = _least_padding(problem.inner, min(whole, 128), min(whole, 1024))
+    n = min(power_of_two(problem.outer), max(1, elements // (c * s)))
+    tiles = -(-problem.outer // n) * -(-problem.inner // s)
+    wanted = -(-WAVES * problem.sms // _blocks(problem, c))
+    per = max(min(-(-tiles // min(wanted, tiles)), LONG), -(-tiles // MANY))
+    size = n * c * s
+    return Choice("split", Tile(n, c, s, max(1, min(4, size // 256))), tiles, per, -(-tiles // per))
+
+
+def merging(parts: int) -> tuple[int, int, int]:
+    """The tile of a program that merges the parts, (parts, channels), and its warps."""
+    rows = power_of_two(parts)
+    columns = max(1, min(32, 8192 // rows))
+    return rows, columns, max(1, min(WARPS, rows * columns // 512))
+
+
+def power_of_two(size: int) -> int:
+    """The least that is not smaller."""
+    return 1 << max(size - 1, 0).bit_length()
+
+
+def _channels_of_a_run(problem: Problem) -> int:
+    """Channels that make RUN bytes side by side, or all."""
+    wanted = power_of_two(-(-RUN // (problem.inner * problem.itemsize)))
+    return min(wanted, power_of_two(problem.channels))
+
+
+def _blocks(problem: Problem, c: int) -> int:
+    return problem.groups * -(-problem.channels // c)
+
+
+def _warps(size: int) -> int:
+    return max(1, min(WARPS, size // (32 * LANE)))
+
+
+def _least_padding(size: int, least: int, most: int) -> int:
+    """The power of two between two others whose multiples cover a size with the least rest, the largest of equals."""
+    found, tried = most, most
+    while tried > least:
+        tried //= 2
+        if -(-size // tried) * tried < -(-size // found) * found:
+            found = tried
+    return found

@@ -1,0 +1,178 @@
+"""From tensors to launched kernels: what lies where, and which kernel works on which part of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normwise.ops.activations import Activation
+from normwise.ops.batch_norm.cpu import Statistics, Transform
+from normwise.ops.batch_norm.cpu.layout import Layout, Plan, Strides, memory_format, plan
+from normwise.ops.batch_norm.triton import kernels
+from normwise.ops.batch_norm.triton.choice import Choice, Problem, Tile, choose, merging, split
+
+_IDENTITY = Activation("identity")
+_NOWHERE = Strides(0, 0, 0)
+_SMS = 132  # of the GPU that the interpreter stands for, an H100
+_MOST_UNIT = 16  # elements that are known to lie together: no more make a wider load
+
+
+class Work:
+    """The tensors of one call, laid out alike, and the kernels that read them."""
+
+    def __init__(self, x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> None:
+        self.transform = transform
+        found = self._plan(x)
+        if found is None:
+            x = x.contiguous(memory_format=memory_format(x, transform.channel_dim))
+            found = self._plan(x)
+            assert found is not None
+        self.x, self.plan = x, found
+        self.residual = None if residual is None else self._alike(residual)
+        self.grad_y = None if grad_y is None else self._alike(grad_y)
+
+    def _plan(self, tensor: Tensor) -> Plan | None:
+        return plan(tensor, self.transform.channel_dim, self.transform.groups, self.transform.mask is not None)
+
+    def _alike(self, tensor: Tensor) -> Tensor:
+        """The tensor, or a copy of it that the same kernel can read."""
+        if tensor.dtype is self.x.dtype:
+            if tensor.stride() == self.x.stride():
+                return tensor
+            found = self._plan(tensor)
+            if found is not None and found.layout == self.plan.layout:
+                return tensor
+        return self.new().copy_(tensor)
+
+    def new(self) -> Tensor:
+        """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
+        return torch.empty_like(self.x, memory_format=self.plan.format)
+
+    def values(self, *kinds: int) -> Tensor:
+        """Uninitialised float32 values of each channel, (*kinds, C), or (*kinds, G, C) where there are groups."""
+        _, groups, channels, _, _ = self.plan.layout
+        return self._vector(*kinds, channels) if groups == 1 else self._vector(*kinds, groups, channels)
+
+    def _vector(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.float32, device=self.x.device)
+
+    @property
+    def problem(self) -> Problem:
+        """The sizes that decide."""
+        kept = 1 if self.grad_y is None else 2
+        sizes = self.plan.layout[1:]
+        return Problem(*sizes, self.x.element_size(), kept, multiprocessors(self.x.device))
+
+    def choice(self) -> Choice:
+        """The algorithm for all of forward or backward."""
+        return choose(self.problem)
+
+    def whole(self, kernel: str, choice: Choice, **tensors: Tensor | None) -> None:
+        """Run a kernel over all parts of all channels; ``tensors`` are what it is given besides the inputs."""
+        transform, tile = self.transform, choice.tile
+        activation = transform.activation or _IDENTITY
+        layout, groups = self.plan.layout, self.plan.layout.groups
+        written = tensors.get("y", tensors.get("grad_x"))
+        self._launch(
+            kernel,
+            groups * -(-layout.channels // tile.c) * choice.parts,
+            tile.warps,
+            _numbers(layout, *map(self._strides, (self.x, self.residual, self.grad_y, written))),
+            {
+                "x": self.x,
+                "residual": self.residual,
+                "grad_y": self.grad_y,
+                "mask": None if transform.mask is None else transform.mask.view(torch.uint8),
+                "weight": transform.weight,
+                "bias": transform.bias,
+                "eps": transform.eps,
+                "parameter": activation.parameters[0] if activation.parameters else 0.0,
+                "ACTIVATION": activation.name,
+                "tiles": choice.tiles,
+                "per": choice.per,
+                "parts": choice.parts,
+                "BN": tile.n,
+                "BC": tile.c,
+                "BS": tile.s,
+                **tensors,
+            },
+        )
+
+    def finish(self, kernel: str, choice: Choice, **tensors: Tensor | None) -> None:
+        """Run a kernel that merges what the parts found out."""
+        rows, columns, warps = merging(choice.parts)
+        size = self.plan.layout.groups * self.plan.layout.channels
+        numbers = {"size": size, "parts": choice.parts, "eps": self.transform.eps, "BP": rows, "BK": columns}
+        self._launch(kernel, -(-size // columns), warps, numbers, tensors)
+
+    def partial(self, choice: Choice, kinds: int) -> Tensor:
+        """Room for what each part finds out about each channel."""
+        return self._vector(kinds, choice.parts, self.plan.layout.groups * self.plan.layout.channels)
+
+    def split(self) -> Choice:
+        """The parts of the four-part form, and of what does not fit in registers."""
+        return split(self.problem)
+
+    def _strides(self, tensor: Tensor | None) -> Strides:
+        if tensor is None:
+            return _NOWHERE
+        found = self.plan if tensor.stride() == self.x.stride() else self._plan(tensor)
+        assert found is not None
+        return found.strides
+
+    def _launch(self, name: str, programs: int, warps: int, numbers: dict[str, Any], rest: dict[str, Any]) -> None:
+        kernel: Any = getattr(kernels, name)
+        given = numbers | rest
+        with _on(self.x.device):
+            kernel[(programs,)](**{key: given[key] for key in kernel.arg_names}, num_warps=warps)
+
+
+def statistics(stats: Statistics | Tensor) -> dict[str, Tensor | None]:
+    """What kernels are given of the moments."""
+    return dict(zip(Statistics._fields, stats.unbind(0) if isinstance(stats, Tensor) else stats, strict=True))
+
+
+@functools.cache
+def multiprocessors(device: torch.device) -> int:
+    """How many programs the device runs at the very same time."""
+    if device.type != "cuda":
+        return _SMS
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+@functools.lru_cache(maxsize=4096)
+def _numbers(layout: Layout, x: Strides, residual: Strides, grad_y: Strides, written: Strides) -> dict[str, Any]:
+    """Sizes and strides as kernels take them, and what they are compiled for.
+
+    Planes of few positions, which the plan calls rows of several columns per channel, are planes to these kernels.
+    """
+    form, groups, channels, outer, inner = layout
+    rows = form == "rows" and inner == 1
+    tensors = {"x": x, "r": residual, "d": grad_y, "y": written}
+    steps = {
+        f"{name}_{axis}": step if size > 1 else 0  # along one element, any will do
+        for name, strides in tensors.items()
+        for axis, step, size in zip("gnc", strides, (groups, outer, 1 if rows else channels), strict=True)
+    }
+    last = max(
+        (groups - 1) * s.group + (outer - 1) * s.outer + (channels - 1) * s.channel + inner for s in tensors.values()
+    )
+    return {
+        "groups": groups,
+        "channels": channels,
+        "outer": outer,
+        "inner": inner,
+        **steps,
+        "ROWS": rows,
+        "UNIT": math.gcd(_MOST_UNIT, channels if rows else inner, *steps.values()),
+        "WIDE": max(last, groups * outer * inner) >= 2**31,
+    }
