@@ -72,7 +72,7 @@ def activate(z, p, NAME: tl.constexpr):
     elif NAME == "gelu":
         y = 0.5 * z * (1.0 + tl.erf(z * ROOT_HALF))
     elif NAME == "gelu_tanh":
-        y = z * _sigmoid(RATE * z * (1.0 + CUBE * z * z))
+        y = z * _sigmoid(z * RATE * (z * z * CUBE + 1.0))
     elif NAME == "sigmoid":
         y = _sigmoid(z)
     elif NAME == "tanh":
@@ -105,8 +105,8 @@ def slope(z, p, NAME: tl.constexpr):
     elif NAME == "gelu":
         d = 0.5 * (1.0 + tl.erf(z * ROOT_HALF)) + z * DENSITY * tl.exp(-0.5 * z * z)
     elif NAME == "gelu_tanh":
-        u = RATE * z * (1.0 + CUBE * z * z)
-        d = tl.fma(_sigmoid_slope(u) * z, RATE * (1.0 + 3 * CUBE * z * z), _sigmoid(u))
+        u = z * RATE * (z * z * CUBE + 1.0)
+        d = tl.fma(_sigmoid_slope(u) * z, (z * z * (3 * CUBE) + 1.0) * RATE, _sigmoid(u))
     elif NAME == "sigmoid":
         d = _sigmoid_slope(z)
     elif NAME == "tanh":
