@@ -20,16 +20,16 @@ import triton.language as tl
 
 from normwise.ops.batch_norm.triton.activations import activate, slope
 
-_NUMBERS = (
+NUMBERS = (
     "groups channels outer inner tiles per parts size eps parameter x_g x_n x_c r_g r_n r_c d_g d_n d_c y_g y_n y_c"
 )
-_VECTORS = "weight bias mean var low count grad_weight grad_bias mask partial stats"
+VECTORS = "weight bias mean var low count grad_weight grad_bias mask partial stats"
 
 
 def _kernel(function):
     """Compiled once for all sizes: what a size's divisibility is good for, UNIT says."""
     return triton.jit(
-        function, do_not_specialize=_NUMBERS.split(), do_not_specialize_on_alignment=_VECTORS.split()
+        function, do_not_specialize=NUMBERS.split(), do_not_specialize_on_alignment=VECTORS.split()
     )
 
 

@@ -129,12 +129,12 @@ class Work:
         kernel: Any = getattr(kernels, name)
         given = numbers | rest
         with _on(self.x.device):
-            kernel[(programs,)](**{key: given[key] for key in kernel.arg_names}, num_warps=warps)
+            launch(kernel, programs, warps, {key: given[key] for key in kernel.arg_names})
 
 
-def statistics(stats: Statistics | Tensor) -> dict[str, Tensor | None]:
-    """What kernels are given of the moments."""
-    return dict(zip(Statistics._fields, stats.unbind(0) if isinstance(stats, Tensor) else stats, strict=True))
+def launch(kernel: Any, programs: int, warps: int, arguments: dict[str, Any]) -> None:
+    """Start a kernel, of which every argument is given by name."""
+    kernel[(programs,)](**arguments, num_warps=warps)
 
 
 @functools.cache
