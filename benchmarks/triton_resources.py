@@ -113,6 +113,7 @@ def resources(request: Request, target: str) -> Resources:
     from triton.compiler import ASTSource
 
     from normwise.ops.batch_norm.triton import kernels
+    from normwise.ops.batch_norm.triton.launch import OPTIONS
 
     kernel = getattr(kernels, request.kernel)
     vectors = kernels.VECTORS.split()
@@ -122,7 +123,7 @@ def resources(request: Request, target: str) -> Resources:
         if kind.startswith("*") and name not in vectors
     }
     source = ASTSource(kernel, dict(request.signature), dict(request.constants), aligned)
-    compiled = triton.compile(source, target=GPUTarget(*TARGETS[target]), options={"num_warps": request.warps})
+    compiled = triton.compile(source, target=GPUTarget(*TARGETS[target]), options={"num_warps": request.warps, **OPTIONS})
     read = _of_nvidia if "cubin" in compiled.asm else _of_amd
     return read(compiled.asm, compiled.metadata.shared)
 

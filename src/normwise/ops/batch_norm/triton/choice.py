@@ -12,14 +12,13 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-RESIDENT = {1: 32768, 2: 16384}
-"""Elements that a program keeps, by the number of tensors that it keeps them of: 64 float32 registers of each thread."""
+RESIDENT = 16384  # elements of a resident tile at most; with twice as many, registers are spilled
 WARPS = 16  # of a program, at most: 512 threads, each with up to 128 registers
-LANE = 32  # elements of a resident tile that a thread keeps before another warp joins
+LANE = 32  # elements of a resident tile that a thread keeps before another warp joins; about three registers for each
 FULL = 1024  # elements below which a resident tile takes more channels, if programs remain for all SMs
 RUN = 64  # bytes side by side that a program should read at least: two sectors of the cache
 LINE = 128  # bytes of a row that a split tile reads
-PART = 8192  # bytes of a split tile, 64 for each thread of 4 warps
+PART = 8192  # bytes that a program reads of a split tile, 64 for each thread of 4 warps
 WAVES = 8  # programs per SM of a split pass
 LONG = 16  # tiles of a part at most, so that its sums stay short
 MANY = 8192  # parts at most, which one program merges
@@ -34,7 +33,7 @@ class Problem(NamedTuple):
         outer: examples per group, or rows of channels.
         inner: positions side by side; 1 where channels are.
         itemsize: bytes of an element.
-        kept: tensors that a resident program holds: 1 forward, 2 backward.
+        read: tensors that are reduced: 1 forward, x; 2 backward, x and the gradient of y.
         sms: streaming multiprocessors (AMD: compute units) of the device.
     """
 
@@ -43,7 +42,7 @@ class Problem(NamedTuple):
     outer: int
     inner: int
     itemsize: int
-    kept: int
+    read: int
     sms: int
 
 
@@ -83,8 +82,8 @@ def choose(problem: Problem) -> Choice:
 def resident(problem: Problem) -> Tile | None:
     """The tile that holds all positions of some channels, or None where it does not fit in registers."""
     n, s = power_of_two(problem.outer), power_of_two(problem.inner)
-    c, most = _channels_of_a_run(problem), RESIDENT[problem.kept]
-    if n * c * s > most:
+    c = _channels_of_a_run(problem)
+    if n * c * s > RESIDENT:
         return None
     while n * c * s < FULL and _blocks(problem, 2 * c) >= 2 * problem.sms:
         c *= 2
@@ -94,7 +93,7 @@ def resident(problem: Problem) -> Tile | None:
 @functools.lru_cache(maxsize=4096)
 def split(problem: Problem) -> Choice:
     """Tiles of about PART bytes, and parts enough to keep every SM busy."""
-    elements = PART // problem.itemsize
+    elements = PART // (problem.itemsize * problem.read)
     least = _channels_of_a_run(problem)
     wide = max(least, LINE // (problem.inner * problem.itemsize))
     c = _least_padding(problem.channels, least, min(wide, power_of_two(problem.channels)))

@@ -261,7 +261,7 @@ def reduce_moments(
         v = _load(x, _places(g, n, c, s, x_g, x_n, x_c, ROWS, UNIT, WIDE), inside, "evict_last")
         d = tl.where(keep, v - pivot[None, :, None], 0.0)
         total += d
-        squares += d * d
+        squares = tl.fma(d, d, squares)
         count += more
     mean, low, about = _moments(pivot, _total(total), _total(squares), count)
     size = groups * channels
@@ -405,7 +405,7 @@ def reduce_gradients(
             x_g, x_n, x_c, d_g, d_n, d_c, r_g, r_n, r_c, ACTIVATION, ROWS, UNIT, WIDE, "evict_last",
         )  # fmt: skip
         sum_g += gradient
-        sum_gx += gradient * d
+        sum_gx = tl.fma(gradient, d, sum_gx)
     size = groups * channels
     at = partial + part.to(tl.int64) * size + k
     tl.store(at, _total(sum_g), mask=real)

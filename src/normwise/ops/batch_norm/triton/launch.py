@@ -19,6 +19,7 @@ from normwise.ops.batch_norm.triton.choice import Choice, Problem, Tile, choose,
 _IDENTITY = Activation("identity")
 _NOWHERE = Strides(0, 0, 0)
 _SMS = 132  # of the GPU that the interpreter stands for, an H100
+OPTIONS = {"enable_fp_fusion": False}  # products are fused where the kernels say so, and the same in all of them
 _MOST_UNIT = 16  # elements that are known to lie together: no more make a wider load
 
 
@@ -64,9 +65,9 @@ class Work:
     @property
     def problem(self) -> Problem:
         """The sizes that decide."""
-        kept = 1 if self.grad_y is None else 2
+        read = 1 if self.grad_y is None else 2
         sizes = self.plan.layout[1:]
-        return Problem(*sizes, self.x.element_size(), kept, multiprocessors(self.x.device))
+        return Problem(*sizes, self.x.element_size(), read, multiprocessors(self.x.device))
 
     def choice(self) -> Choice:
         """The algorithm for all of forward or backward."""
@@ -134,7 +135,7 @@ class Work:
 
 def launch(kernel: Any, programs: int, warps: int, arguments: dict[str, Any]) -> None:
     """Start a kernel, of which every argument is given by name."""
-    kernel[(programs,)](**arguments, num_warps=warps)
+    kernel[(programs,)](**arguments, num_warps=warps, **OPTIONS)
 
 
 @functools.cache
