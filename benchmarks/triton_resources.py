@@ -56,7 +56,11 @@ class Resources(NamedTuple):
 
 
 def requests(
-    shapes: Iterable[Shape], dtypes: Iterable[str], activation: str = "relu", residual: bool = True, masked: bool = False
+    shapes: Iterable[Shape],
+    dtypes: Iterable[str],
+    activation: str = "relu",
+    residual: bool = True,
+    masked: bool = False,
 ) -> list[Request]:
     """What the library compiles for forward and backward of some shapes in both layouts, each once."""
     found: dict[Request, None] = {}
@@ -123,7 +127,9 @@ def resources(request: Request, target: str) -> Resources:
         if kind.startswith("*") and name not in vectors
     }
     source = ASTSource(kernel, dict(request.signature), dict(request.constants), aligned)
-    compiled = triton.compile(source, target=GPUTarget(*TARGETS[target]), options={"num_warps": request.warps, **OPTIONS})
+    compiled = triton.compile(
+        source, target=GPUTarget(*TARGETS[target]), options={"num_warps": request.warps, **OPTIONS}
+    )
     read = _of_nvidia if "cubin" in compiled.asm else _of_amd
     return read(compiled.asm, compiled.metadata.shared)
 

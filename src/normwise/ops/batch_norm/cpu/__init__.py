@@ -11,13 +11,11 @@ import struct
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from normwise.moments import moments_dtype
 from normwise.ops.activations import Activation
+from normwise.ops.batch_norm import inputs
 from normwise.ops.batch_norm.cpu.job import Kind
 from normwise.ops.batch_norm.cpu.split import split
-from normwise.ops.batch_norm.layout import Plan, memory_format, plan
 from normwise.ops.batch_norm.transform import Gradients, Statistics, Transform
 from normwise.ops.cpu import pages, threads
 
@@ -30,20 +28,7 @@ def obstacle(x: Tensor) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
     if x.device.type != "cpu":
         return f"it needs tensors on the CPU, got one on {x.device}"
-    if x.dtype not in DTYPES:
-        return f"it needs float32, float64 or bfloat16, got {str(x.dtype).removeprefix('torch.')}"
-    if x.layout is not torch.strided:
-        return f"it needs a strided tensor, got one of layout {str(x.layout).removeprefix('torch.')}"
-    if torch._C._are_functorch_transforms_active():
-        return "it has no rule for torch.func transforms"
-    if forward_ad._current_level >= 0:
-        return "it has no rule for forward-mode differentiation"
-    if not torch.compiler.is_compiling():  # which takes neither question, and has neither kind of tensor
-        if x._is_zerotensor():
-            return "it needs values in memory, got zeros that have none"
-        if torch._C._functorch.is_legacy_batchedtensor(x):
-            return "it has no rule for a batch of gradients"
-    return None
+    return inputs.obstacle(x, DTYPES)
 
 
 def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:
@@ -162,35 +147,18 @@ def update(
     torch.autograd.graph.increment_version(changed)
 
 
-class _Work:
-    """The tensors of one call, laid out alike, and the kernels that read them."""
+class _Work(inputs.Inputs):
+    """The tensors of one call, and the kernels that read them."""
 
     def __init__(self, x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> None:
-        self.transform = transform
-        found = self._plan(x)
-        if found is None:
-            x = x.contiguous(memory_format=memory_format(x, transform.channel_dim))
-            found = self._plan(x)
-            assert found is not None
-        self.x, self.plan = x, found
-        self.residual = None if residual is None else self._alike(residual)
-        self.grad_y = None if grad_y is None else self._alike(grad_y)
+        super().__init__(x, residual, transform, grad_y)
         tensors = 1 if grad_y is None else 2 if residual is None else 3
-        self.split = split(found.layout, tensors, x.element_size())
+        self.split = split(self.plan.layout, tensors, x.element_size())
         self.threads = 1 if x.numel() < _GRAIN else torch.get_num_threads()
-
-    def _plan(self, tensor: Tensor) -> Plan | None:
-        return plan(tensor, self.transform.channel_dim, self.transform.groups, self.transform.mask is not None)
 
     def new(self) -> Tensor:
         """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
-        return pages.advise(torch.empty_like(self.x, memory_format=self.plan.format))
-
-    def values(self, *kinds: int) -> Tensor:
-        """Uninitialised values of each channel, (*kinds, C), or (*kinds, G, C) where there are groups."""
-        _, groups, channels, _, _ = self.plan.layout
-        shape = (*kinds, channels) if groups == 1 else (*kinds, groups, channels)
-        return torch.empty(shape, dtype=moments_dtype(self.x.dtype), device=self.x.device)
+        return pages.advise(super().new())
 
     def partial(self) -> Tensor:
         """Room for the three values that each part finds out about each channel."""
@@ -198,24 +166,10 @@ class _Work:
         values = self.split.blocks * layout.groups * layout.channels * 3
         return torch.empty(values, dtype=torch.float64, device=self.x.device)
 
-    def _alike(self, tensor: Tensor) -> Tensor:
-        """The tensor, or a copy of it that the same kernel can read."""
-        if tensor.dtype is self.x.dtype:
-            if tensor.stride() == self.x.stride():
-                return tensor
-            found = self._plan(tensor)
-            if found is not None and found.layout == self.plan.layout:
-                return tensor
-        return self.new().copy_(tensor)
-
     def _place(self, tensor: Tensor | None) -> tuple[int, ...]:
         if tensor is None:
             return (0, 0, 0, 0)
-        if tensor.stride() == self.x.stride():
-            return (tensor.data_ptr(), *self.plan.strides)
-        found = self._plan(tensor)
-        assert found is not None
-        return (tensor.data_ptr(), *found.strides)
+        return (tensor.data_ptr(), *self.strides(tensor))
 
     def run(
         self,

@@ -6,41 +6,37 @@ Without a GPU they run in Triton's interpreter, slowly, where TRITON_INTERPRET=1
 
 from __future__ import annotations
 
-import functools
+import importlib
 import importlib.util
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
-from normwise.ops.batch_norm.cpu import Gradients, Statistics, Transform
+from normwise.ops.batch_norm import inputs
+from normwise.ops.batch_norm.transform import Gradients, Statistics, Transform
 
 if TYPE_CHECKING:
+    from normwise.ops.batch_norm.triton.choice import Choice
     from normwise.ops.batch_norm.triton.launch import Work
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+INSTALLED = importlib.util.find_spec("triton") is not None
 
 
 def obstacle(x: Tensor) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
-    if not _is_installed():
+    if not INSTALLED:
         return "triton is not installed: pip install triton"
     if not (x.is_cuda or (x.is_cpu and is_interpreted())):
         return f"it needs tensors on a GPU, got one on {x.device}"
-    if x.dtype not in DTYPES:
-        return f"it needs float32, bfloat16 or float16, got {str(x.dtype).removeprefix('torch.')}"
-    return None
-
-
-@functools.cache
-def _is_installed() -> bool:
-    return importlib.util.find_spec("triton") is not None
+    return inputs.obstacle(x, DTYPES)
 
 
 def is_interpreted() -> bool:
-    """Whether Triton's interpreter runs the kernels, on the CPU."""
-    return os.environ.get("TRITON_INTERPRET") == "1"
+    """Whether Triton's interpreter runs the kernels, on the CPU; Triton reads the same words."""
+    return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
 
 
 def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:
@@ -125,9 +121,8 @@ def backward_elementwise(
 
 def _work(x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> Work:
     """Only here is Triton imported."""
-    from normwise.ops.batch_norm.triton.launch import Work
-
-    return Work(x, residual, transform, grad_y)
+    launch = importlib.import_module(f"{__name__}.launch")
+    return cast("Work", launch.Work(x, residual, transform, grad_y))
 
 
 def _moments(work: Work, stats: Tensor) -> None:

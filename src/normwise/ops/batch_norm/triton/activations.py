@@ -81,7 +81,7 @@ def activate(z, p, NAME: tl.constexpr):
         above = tl.where(z < -3, 0.0, z + 3.0)
         y = z * (tl.where(z > 3, 6.0, above) * (1 / 6))
     elif NAME == "mish":
-        e, n, m = _softplus_ratio(tl.where(z > FAR, FAR, z))
+        _, n, m = _softplus_ratio(tl.where(z > FAR, FAR, z))
         y = z * (n / m)
     else:
         tl.static_assert(NAME == "identity", "no such activation")

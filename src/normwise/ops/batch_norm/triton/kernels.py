@@ -28,9 +28,7 @@ VECTORS = "weight bias mean var low count grad_weight grad_bias mask partial sta
 
 def _kernel(function):
     """Compiled once for all sizes: what a size's divisibility is good for, UNIT says."""
-    return triton.jit(
-        function, do_not_specialize=NUMBERS.split(), do_not_specialize_on_alignment=VECTORS.split()
-    )
+    return triton.jit(function, do_not_specialize=NUMBERS.split(), do_not_specialize_on_alignment=VECTORS.split())
 
 
 @triton.jit
@@ -101,11 +99,7 @@ def _per_channel(v, like_C):
 @triton.jit
 def _total(v_NCS):
     """The sum over all positions of each channel."""
-    if v_NCS.shape[1] == 1:
-        total = tl.full((1,), tl.sum(v_NCS), tl.float32)
-    else:
-        total = tl.sum(tl.sum(v_NCS, 2), 0)
-    return total
+    return tl.full((1,), tl.sum(v_NCS), tl.float32) if v_NCS.shape[1] == 1 else tl.sum(tl.sum(v_NCS, 2), 0)
 
 
 @triton.jit

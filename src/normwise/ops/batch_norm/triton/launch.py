@@ -11,56 +11,21 @@ import torch
 from torch import Tensor
 
 from normwise.ops.activations import Activation
-from normwise.ops.batch_norm.cpu import Statistics, Transform
-from normwise.ops.batch_norm.cpu.layout import Layout, Plan, Strides, memory_format, plan
+from normwise.ops.batch_norm.inputs import Inputs
+from normwise.ops.batch_norm.layout import Layout, Strides
 from normwise.ops.batch_norm.triton import kernels
-from normwise.ops.batch_norm.triton.choice import Choice, Problem, Tile, choose, merging, split
+from normwise.ops.batch_norm.triton.choice import Choice, Problem, choose, merging, split
 
 _IDENTITY = Activation("identity")
 _NOWHERE = Strides(0, 0, 0)
 _SMS = 132  # of the GPU that the interpreter stands for, an H100
 OPTIONS = {"enable_fp_fusion": False}  # products are fused where the kernels say so, and the same in all of them
+WIDE_FROM = 2**31  # elements from which on offsets take 64 bits
 _MOST_UNIT = 16  # elements that are known to lie together: no more make a wider load
 
 
-class Work:
-    """The tensors of one call, laid out alike, and the kernels that read them."""
-
-    def __init__(self, x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> None:
-        self.transform = transform
-        found = self._plan(x)
-        if found is None:
-            x = x.contiguous(memory_format=memory_format(x, transform.channel_dim))
-            found = self._plan(x)
-            assert found is not None
-        self.x, self.plan = x, found
-        self.residual = None if residual is None else self._alike(residual)
-        self.grad_y = None if grad_y is None else self._alike(grad_y)
-
-    def _plan(self, tensor: Tensor) -> Plan | None:
-        return plan(tensor, self.transform.channel_dim, self.transform.groups, self.transform.mask is not None)
-
-    def _alike(self, tensor: Tensor) -> Tensor:
-        """The tensor, or a copy of it that the same kernel can read."""
-        if tensor.dtype is self.x.dtype:
-            if tensor.stride() == self.x.stride():
-                return tensor
-            found = self._plan(tensor)
-            if found is not None and found.layout == self.plan.layout:
-                return tensor
-        return self.new().copy_(tensor)
-
-    def new(self) -> Tensor:
-        """An uninitialised tensor of the shape and type of x, in the memory format of the output."""
-        return torch.empty_like(self.x, memory_format=self.plan.format)
-
-    def values(self, *kinds: int) -> Tensor:
-        """Uninitialised float32 values of each channel, (*kinds, C), or (*kinds, G, C) where there are groups."""
-        _, groups, channels, _, _ = self.plan.layout
-        return self._vector(*kinds, channels) if groups == 1 else self._vector(*kinds, groups, channels)
-
-    def _vector(self, *shape: int) -> Tensor:
-        return torch.empty(shape, dtype=torch.float32, device=self.x.device)
+class Work(Inputs):
+    """The tensors of one call, and the kernels that read them."""
 
     @property
     def problem(self) -> Problem:
@@ -78,12 +43,12 @@ class Work:
         transform, tile = self.transform, choice.tile
         activation = transform.activation or _IDENTITY
         layout, groups = self.plan.layout, self.plan.layout.groups
-        written = tensors.get("y", tensors.get("grad_x"))
+        strided = (self.x, self.residual, self.grad_y, tensors.get("y", tensors.get("grad_x")))
         self._launch(
             kernel,
             groups * -(-layout.channels // tile.c) * choice.parts,
             tile.warps,
-            _numbers(layout, *map(self._strides, (self.x, self.residual, self.grad_y, written))),
+            _numbers(layout, *(_NOWHERE if t is None else self.strides(t) for t in strided)),
             {
                 "x": self.x,
                 "residual": self.residual,
@@ -113,18 +78,12 @@ class Work:
 
     def partial(self, choice: Choice, kinds: int) -> Tensor:
         """Room for what each part finds out about each channel."""
-        return self._vector(kinds, choice.parts, self.plan.layout.groups * self.plan.layout.channels)
+        shape = (kinds, choice.parts, self.plan.layout.groups * self.plan.layout.channels)
+        return torch.empty(shape, dtype=torch.float32, device=self.x.device)
 
     def split(self) -> Choice:
         """The parts of the four-part form, and of what does not fit in registers."""
         return split(self.problem)
-
-    def _strides(self, tensor: Tensor | None) -> Strides:
-        if tensor is None:
-            return _NOWHERE
-        found = self.plan if tensor.stride() == self.x.stride() else self._plan(tensor)
-        assert found is not None
-        return found.strides
 
     def _launch(self, name: str, programs: int, warps: int, numbers: dict[str, Any], rest: dict[str, Any]) -> None:
         kernel: Any = getattr(kernels, name)
@@ -175,5 +134,5 @@ def _numbers(layout: Layout, x: Strides, residual: Strides, grad_y: Strides, wri
         **steps,
         "ROWS": rows,
         "UNIT": math.gcd(_MOST_UNIT, channels if rows else inner, *steps.values()),
-        "WIDE": max(last, groups * outer * inner) >= 2**31,
+        "WIDE": max(last, groups * outer * inner) >= WIDE_FROM,
     }
