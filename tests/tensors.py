@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
+import oracle
 from normwise import ops
 
 EPS = 1e-5
@@ -33,6 +35,18 @@ def outcome(inputs, upstream, *, eps=EPS, **options) -> dict[str, torch.Tensor]:
     gradients = torch.autograd.grad(out.y, list(wanted.values()), upstream)
     named = {f"d_{name}": g for name, g in zip(wanted, gradients, strict=True)}
     return dict(zip(OUTPUTS, out, strict=True)) | named
+
+
+def expected(inputs, upstream, channel_dim=1, activation="identity", mask=None, groups=1) -> dict[str, torch.Tensor]:
+    """The oracle's answers, by the names of ``outcome``; ``mask`` has the shape of x without its channels."""
+    values = {name: t.detach().double() for name, t in {**inputs, "upstream": upstream}.items()}
+    x, residual, upstream = (values[n].movedim(channel_dim, 1).numpy() for n in ("x", "residual", "upstream"))
+    options = {"activation": activation, "mask": None if mask is None else mask.numpy(), "groups": groups}
+    given = (x, values["weight"], values["bias"], EPS, residual)
+    f, g = oracle.forward(*given, **options), oracle.backward(upstream, *given, **options)
+    want = {n: getattr(f, n) for n in ("y", "mean", "var", "count")} | {f"d_{n}": v for n, v in vars(g).items()}
+    placed = {n: np.moveaxis(v, 1, channel_dim) if n in ("y", "d_x", "d_residual") else v for n, v in want.items()}
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in placed.items()}
 
 
 def same_bits(got, want) -> None:

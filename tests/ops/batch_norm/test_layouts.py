@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import random
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oracle
 from normwise.ops import batch_norm
-from tensors import EPS, draw, outcome, permuted_strides, poisoned, same_bits
+from tensors import EPS, draw, expected, outcome, permuted_strides, poisoned, same_bits
 
 IMPLS = ["reference", "torch", "cpu"]
 EVERYTHING = ["reference", "cpu"]  # the implementations that take any channel_dim
@@ -22,26 +20,7 @@ FLOAT64 = {"rtol": 1e-9, "atol": 1e-11}
 SHAPE = (6, 5, 7, 3)
 
 
-@pytest.fixture(autouse=True)
-def unwritten_outputs_show():
-    """torch.empty and its kin give NaN, so that an element that is not written is seen."""
-    torch.use_deterministic_algorithms(True)
-    assert torch.utils.deterministic.fill_uninitialized_memory
-    assert torch.empty(3).isnan().all()
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def expected(inputs, upstream, channel_dim=1, activation="identity", mask=None, groups=1) -> dict[str, torch.Tensor]:
-    """The oracle's answers, by the names of ``outcome``; ``mask`` has the shape of x without its channels."""
-    values = {name: t.detach().double() for name, t in {**inputs, "upstream": upstream}.items()}
-    x, residual, upstream = (values[n].movedim(channel_dim, 1).numpy() for n in ("x", "residual", "upstream"))
-    options = {"activation": activation, "mask": None if mask is None else mask.numpy(), "groups": groups}
-    given = (x, values["weight"], values["bias"], EPS, residual)
-    f, g = oracle.forward(*given, **options), oracle.backward(upstream, *given, **options)
-    want = {n: getattr(f, n) for n in ("y", "mean", "var", "count")} | {f"d_{n}": v for n, v in vars(g).items()}
-    placed = {n: np.moveaxis(v, 1, channel_dim) if n in ("y", "d_x", "d_residual") else v for n, v in want.items()}
-    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in placed.items()}
+pytestmark = pytest.mark.usefixtures("unwritten_outputs_show")
 
 
 def _dense(order):

@@ -42,9 +42,10 @@ def is_interpreted() -> bool:
 def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:
     """The output f(BN(x) + residual) and the batch's statistics, stacked."""
     work = _work(x, residual, transform)
-    choice, stats, y = work.choice(), work.values(4), work.new()
+    stats, y = work.values(4), work.new()
     if not x.numel():
         return y, stats.zero_()
+    choice = work.choice()
     if choice.algorithm == "resident":
         work.whole("resident_forward", choice, y=y, stats=stats)
         return y, stats
@@ -80,10 +81,12 @@ def backward(
     grad_x, grad_residual = work.new(), None if residual is None else work.new()
     grad_weight, grad_bias = work.values(), work.values()
     found = Gradients(grad_x, grad_weight, grad_bias, grad_residual)
-    choice = work.choice()
     if not x.numel():
-        grad_weight.zero_(), grad_bias.zero_()
-    elif choice.algorithm == "resident":
+        grad_weight.zero_()
+        grad_bias.zero_()
+        return found
+    choice = work.choice()
+    if choice.algorithm == "resident":
         _backward(work, "resident_backward", choice, stats, found)
     else:
         _reduce(work, stats, grad_weight, grad_bias)

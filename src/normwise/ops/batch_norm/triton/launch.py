@@ -48,7 +48,7 @@ class Work(Inputs):
             kernel,
             groups * -(-layout.channels // tile.c) * choice.parts,
             tile.warps,
-            _numbers(layout, *(_NOWHERE if t is None else self.strides(t) for t in strided)),
+            numbers(layout, *(_NOWHERE if t is None else self.strides(t) for t in strided)),
             {
                 "x": self.x,
                 "residual": self.residual,
@@ -110,7 +110,7 @@ def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _numbers(layout: Layout, x: Strides, residual: Strides, grad_y: Strides, written: Strides) -> dict[str, Any]:
+def numbers(layout: Layout, x: Strides, residual: Strides, grad_y: Strides, written: Strides) -> dict[str, Any]:
     """Sizes and strides as kernels take them, and what they are compiled for.
 
     Planes of few positions, which the plan calls rows of several columns per channel, are planes to these kernels.
