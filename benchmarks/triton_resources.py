@@ -25,8 +25,10 @@ TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
 
-QUICK: tuple[Shape, ...] = ((32, 64, 112, 112), (32, 512, 28, 28), (32, 2048, 7, 7))
-"""In both layouts: split and resident, the largest resident tile, and few positions."""
+USUAL: tuple[Shape, ...] = ((32, 64, 112, 112), (32, 512, 28, 28), (32, 2048, 7, 7), (8, 64, 7, 7))
+QUICK: tuple[Shape, ...] = ((32, 64, 56, 56), (8, 64, 7, 7))
+"""In both layouts, the first split and the second resident."""
+SETS = ("quick", "usual", "full")
 
 
 class Request(NamedTuple):
@@ -162,34 +164,39 @@ def table(asked: Iterable[Request], targets: Iterable[str]) -> Iterator[tuple[Re
             yield request, target, resources(request, target)
 
 
+def chosen(which: str) -> list[Request]:
+    """What one of the ``SETS`` compiles."""
+    from normwise.bench.cases import SHAPES
+    from normwise.ops.activations import NAMES
+
+    if which == "quick":
+        masked = requests(QUICK[1:], ("bfloat16",), "gelu", residual=False, masked=True)
+        return list(dict.fromkeys([*requests(QUICK, ("bfloat16",)), *masked]))
+    shapes = USUAL if which == "usual" else [shape for family in SHAPES.values() for shape in family]
+    found = requests(shapes, DTYPES if which == "full" else ("bfloat16", "float32"))
+    found += requests(QUICK, ("bfloat16",), "gelu", residual=False, masked=True)
+    for name in NAMES:
+        found += requests(QUICK[1:], ("bfloat16",), name)
+    return list(dict.fromkeys(found))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 where more is spilled than is allowed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="every shape of the benchmark's table, and float16")
+    parser.add_argument("--set", choices=SETS, default="usual", help="how much is compiled (default usual)")
     parser.add_argument("--target", choices=TARGETS, action="append", help="one target only; may be repeated")
     parser.add_argument("--spill", type=int, default=0, help="bytes per thread that may be spilled (default 0)")
     options = parser.parse_args(arguments)
     if os.environ.get("TRITON_INTERPRET") == "1":
         parser.error("TRITON_INTERPRET=1 is set, and an interpreted kernel cannot be compiled; unset it")
-    asked = requests(_every_shape(), DTYPES) if options.full else _quick()
     print(f"{'kernel':<74} {'target':<7} {'warps':>5} {'registers':>9} {'spilled':>7} {'shared':>7}")
     worst = 0
-    for request, target, found in table(asked, options.target or TARGETS):
+    for request, target, found in table(chosen(options.set), options.target or TARGETS):
         worst = max(worst, found.spilled)
         numbers = f"{request.warps:>5} {found.registers:>9} {found.spilled:>7} {found.shared:>7}"
         print(f"{request!s:<74} {target:<7} {numbers}", flush=True)
     print(f"at most {worst} bytes per thread are spilled; allowed: {options.spill}")
     return int(worst > options.spill)
-
-
-def _every_shape() -> list[Shape]:
-    from normwise.bench.cases import SHAPES
-
-    return [shape for family in SHAPES.values() for shape in family]
-
-
-def _quick() -> list[Request]:
-    return requests(QUICK, ("bfloat16", "float32"))
 
 
 if __name__ == "__main__":

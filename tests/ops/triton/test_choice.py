@@ -1,0 +1,130 @@
+"""Which algorithm a shape gets: a pure function, whatever the device."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normwise.bench.cases import CHANNELS_LAST, SHAPES, layouts
+from normwise.ops.batch_norm.triton.choice import (
+    LONG,
+    MANY,
+    RESIDENT,
+    WARPS,
+    Problem,
+    choose,
+    merging,
+    power_of_two,
+    resident,
+    split,
+)
+
+SMS = 132
+TABLE = [(shape, layout) for family in SHAPES.values() for shape in family for layout in layouts(shape)]
+
+
+def problem(shape, layout="contiguous", itemsize=2, read=1, groups=1) -> Problem:
+    """As the layout of such a tensor is planned; (N, C) lies in rows."""
+    channels, positions = shape[1], math.prod(shape[2:])
+    rows = layout == CHANNELS_LAST or len(shape) == 2
+    outer, inner = (shape[0] * positions, 1) if rows else (shape[0], positions)
+    return Problem(groups, channels, outer // groups, inner, itemsize, read, SMS)
+
+
+def covers(asked: Problem, chosen) -> bool:
+    """Whether all tiles of all parts together hold every value, and no part is empty."""
+    tile = chosen.tile
+    tiles = -(-asked.outer // tile.n) * -(-asked.inner // tile.s)
+    return chosen.tiles == tiles and (chosen.parts - 1) * chosen.per < tiles <= chosen.parts * chosen.per
+
+
+def fits(chosen) -> bool:
+    """Powers of two that so many threads have registers for."""
+    tile = chosen.tile
+    powers = all(n == power_of_two(n) for n in (tile.n, tile.c, tile.s, tile.warps))
+    return powers and tile.warps <= WARPS and tile.size <= RESIDENT and tile.size <= 32 * 64 * tile.warps
+
+
+@pytest.mark.parametrize("read", [1, 2])
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize(("shape", "layout"), TABLE)
+def test_every_shape_of_the_benchmark_gets_a_tile_that_fits(shape, layout, itemsize, read):
+    asked = problem(shape, layout, itemsize, read)
+    for chosen in (choose(asked), split(asked)):
+        assert covers(asked, chosen)
+        assert fits(chosen)
+
+
+@given(
+    st.builds(
+        Problem,
+        groups=st.integers(1, 4),
+        channels=st.integers(1, 5000),
+        outer=st.integers(1, 1 << 22),
+        inner=st.integers(1, 1 << 20),
+        itemsize=st.sampled_from([2, 4]),
+        read=st.sampled_from([1, 2]),
+        sms=st.sampled_from([1, 20, 132, 304]),
+    )
+)
+def test_whatever_the_sizes_every_value_is_in_a_tile_that_fits(asked):
+    for chosen in (choose(asked), split(asked)):
+        assert covers(asked, chosen)
+        assert fits(chosen)
+    parts = split(asked).parts
+    rows, columns, warps = merging(parts)
+    assert parts <= rows
+    assert parts <= MANY
+    assert rows * columns <= max(8192, rows)
+    assert 1 <= warps <= WARPS
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "algorithm"),
+    [
+        ((60, 100), "contiguous", "resident"),
+        ((32, 64, 4, 4), "contiguous", "resident"),
+        ((32, 2048, 7, 7), "contiguous", "resident"),
+        ((32, 1024, 14, 14), "contiguous", "resident"),
+        ((32, 64, 112, 112), "contiguous", "split"),
+        ((32, 64, 112, 112), CHANNELS_LAST, "split"),
+        ((32, 2048, 7, 7), CHANNELS_LAST, "split"),
+        ((2, 2048, 7, 7), CHANNELS_LAST, "resident"),
+    ],
+    ids=str,
+)
+def test_what_fits_in_registers_is_resident(shape, layout, algorithm):
+    assert choose(problem(shape, layout)).algorithm == algorithm
+
+
+@pytest.mark.parametrize(("shape", "layout"), [((32, 64, 112, 112), CHANNELS_LAST), ((32, 64, 112, 112), "contiguous")])
+def test_a_large_tensor_keeps_every_sm_busy_with_short_parts(shape, layout):
+    asked = problem(shape, layout)
+    chosen = split(asked)
+    programs = chosen.parts * -(-asked.channels // chosen.tile.c)
+    assert programs >= 4 * SMS
+    assert chosen.per <= LONG
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize(("shape", "layout"), TABLE)
+def test_rows_are_read_in_runs_of_64_bytes(shape, layout, itemsize):
+    asked = problem(shape, layout, itemsize)
+    for chosen in (choose(asked), split(asked)):
+        run = min(chosen.tile.c, asked.channels) * min(chosen.tile.s, asked.inner) * itemsize
+        assert run >= min(64, asked.channels * asked.inner * itemsize)
+
+
+def test_small_tensors_take_several_channels_to_a_program():
+    tile = resident(problem((32, 4096), itemsize=4))
+    assert tile is not None
+    assert tile.c > 1
+    assert tile.warps == 1
+
+
+def test_the_device_does_not_change_what_is_computed_of_a_resident_channel():
+    shape = problem((32, 256, 14, 14))
+    assert {choose(shape._replace(sms=sms)).algorithm for sms in (1, 20, 132, 304)} == {"resident"}
