@@ -28,6 +28,7 @@ POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp
 USUAL: tuple[Shape, ...] = ((32, 64, 112, 112), (32, 512, 28, 28), (32, 2048, 7, 7), (8, 64, 7, 7))
 QUICK: tuple[Shape, ...] = ((32, 64, 56, 56), (8, 64, 7, 7))
 """In both layouts, the first split and the second resident."""
+SPILL = 128  # bytes, in the largest resident tile with a mask or an expensive derivative; all others spill nothing
 SETS = ("quick", "usual", "full")
 
 
@@ -185,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--set", choices=SETS, default="usual", help="how much is compiled (default usual)")
     parser.add_argument("--target", choices=TARGETS, action="append", help="one target only; may be repeated")
-    parser.add_argument("--spill", type=int, default=0, help="bytes per thread that may be spilled (default 0)")
+    parser.add_argument("--spill", type=int, default=SPILL, help=f"bytes a thread may spill (default {SPILL})")
     options = parser.parse_args(arguments)
     if os.environ.get("TRITON_INTERPRET") == "1":
         parser.error("TRITON_INTERPRET=1 is set, and an interpreted kernel cannot be compiled; unset it")

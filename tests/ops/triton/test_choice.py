@@ -12,6 +12,7 @@ from normwise.bench.cases import CHANNELS_LAST, SHAPES, layouts
 from normwise.ops.batch_norm.triton.choice import (
     LONG,
     MANY,
+    MERGING_WARPS,
     RESIDENT,
     WARPS,
     Problem,
@@ -79,7 +80,7 @@ def test_whatever_the_sizes_every_value_is_in_a_tile_that_fits(asked):
     assert parts <= rows
     assert parts <= MANY
     assert rows * columns <= max(8192, rows)
-    assert 1 <= warps <= WARPS
+    assert 1 <= warps <= MERGING_WARPS
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import functools
 from typing import NamedTuple
 
 RESIDENT = 16384  # elements of a resident tile at most; with twice as many, registers are spilled
-WARPS = 16  # of a program, at most: 512 threads, each with up to 128 registers
+WARPS = 8  # of a resident program, at most: 256 threads, each with up to 255 registers
 LANE = 32  # elements of a resident tile that a thread keeps before another warp joins; about three registers for each
 FULL = 1024  # elements below which a resident tile takes more channels, if programs remain for all SMs
 RUN = 64  # bytes side by side that a program should read at least: two sectors of the cache
@@ -22,6 +22,7 @@ PART = 8192  # bytes that a program reads of a split tile, 64 for each thread of
 WAVES = 8  # programs per SM of a split pass
 LONG = 16  # tiles of a part at most, so that its sums stay short
 MANY = 8192  # parts at most, which one program merges
+MERGING_WARPS = 16  # of that program, at most
 
 
 class Problem(NamedTuple):
@@ -111,7 +112,7 @@ def merging(parts: int) -> tuple[int, int, int]:
     """The tile of a program that merges the parts, (parts, channels), and its warps."""
     rows = power_of_two(parts)
     columns = max(1, min(32, 8192 // rows))
-    return rows, columns, max(1, min(WARPS, rows * columns // 512))
+    return rows, columns, max(1, min(MERGING_WARPS, rows * columns // 512))
 
 
 def power_of_two(size: int) -> int:
