@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("triton")
 
 
-def test_everything_compiles_for_every_target_and_next_to_nothing_is_spilled(tmp_path):
+def test_everything_compiles_for_every_target_and_nothing_is_spilled(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
     command = [sys.executable, "-m", "benchmarks.triton_resources", "--set", "quick"]
@@ -23,9 +23,7 @@ def test_everything_compiles_for_every_target_and_next_to_nothing_is_spilled(tmp
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     _, *rows, verdict = done.stdout.splitlines()
-    assert verdict.endswith("allowed: 128")
-    spilling = [row for row in rows if row.split()[-2] != "0"]
-    assert all("gelu mask" in row for row in spilling), spilling
+    assert verdict.startswith("at most 0 bytes per thread are spilled")
     kernels = {
         "resident_forward", "resident_backward", "reduce_moments", "finish_moments", "normalize",
         "reduce_gradients", "finish_gradients", "backward_elementwise",

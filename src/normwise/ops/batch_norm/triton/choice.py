@@ -96,7 +96,7 @@ def split(problem: Problem) -> Choice:
     """Tiles of about PART bytes, and parts enough to keep every SM busy."""
     elements = PART // (problem.itemsize * problem.read)
     least = _channels_of_a_run(problem)
-    wide = max(least, LINE // (problem.inner * problem.itemsize))
+    wide = max(least, power_of_two(LINE // (problem.inner * problem.itemsize)))
     c = _least_padding(problem.channels, least, min(wide, power_of_two(problem.channels)))
     whole = power_of_two(problem.inner)
     s = _least_padding(problem.inner, min(whole, 128), min(whole, 1024))

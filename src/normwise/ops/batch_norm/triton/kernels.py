@@ -51,7 +51,10 @@ def _tile(
 ):  # fmt: skip
     """Tile t: its n and s, what of it is inside, what counts, and how many positions do, for every channel the same."""
     chunks = tl.cdiv(inner, BS)
-    first_n, first_s = t // chunks * BN, t % chunks * BS
+    row, chunk = t // chunks, t % chunks
+    if WIDE:
+        row, chunk, g = row.to(tl.int64), chunk.to(tl.int64), g.to(tl.int64)
+    first_n, first_s = row * BN, chunk * BS
     n, s = (first_n + tl.arange(0, BN))[:, None, None], (first_s + tl.arange(0, BS))[None, None, :]
     if ROWS:
         positions, channel = n < outer, c[None, :, None] < _known(channels, UNIT)
@@ -61,8 +64,6 @@ def _tile(
     if mask is None:
         count = (tl.minimum(outer - first_n, BN) * tl.minimum(inner - first_s, BS)).to(tl.float32)
     else:
-        if WIDE:
-            g, n = g.to(tl.int64), n.to(tl.int64)
         positions = positions & (tl.load(mask + (g * outer + n) * inner + s, mask=positions, other=0) != 0)
         count = tl.sum(positions.to(tl.float32))
     return n, s, inside, positions & channel, count
@@ -72,7 +73,7 @@ def _tile(
 def _places(g, n, c, s, by_g, by_n, by_c, ROWS: tl.constexpr, UNIT: tl.constexpr, WIDE: tl.constexpr):
     """Where a tile's elements lie, counted from the tensor's first."""
     if WIDE:
-        g, n, c = g.to(tl.int64), n.to(tl.int64), c.to(tl.int64)
+        g, c = g.to(tl.int64), c.to(tl.int64)  # n and s are wide already
         by_g, by_n, by_c = by_g.to(tl.int64), by_n.to(tl.int64), by_c.to(tl.int64)
     column = c[None, :, None]
     if not ROWS:
