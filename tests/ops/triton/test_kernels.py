@@ -288,6 +288,26 @@ def test_large_means_and_jumps_cost_no_digits(jump, order, algorithm):
 
 
 @both
+def test_what_rounding_takes_from_the_mean_is_not_lost(algorithm):
+    """The mean's unit in the last place is 10⁻³ here, and deviations from it are exact; float32 sums of them remain."""
+    inputs = {"x": torch.randn(8, 3, 40) + 1e4, "weight": torch.ones(3), "bias": torch.zeros(3)}
+    want = expected({**inputs, "residual": torch.zeros(8, 3, 40)}, torch.randn(8, 3, 40))
+    torch.testing.assert_close(answers(inputs, torch.randn(8, 3, 40))["y"], want["y"], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["split"], indirect=True)
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)], ids=["planes", "rows"])
+def test_a_part_that_begins_behind_the_mask_costs_no_digits(order, algorithm):
+    """Sums about 0 instead of about a value near 10⁴ would leave no digit of the variance."""
+    values = torch.randn(16, 3, 40) + 1e4
+    mask = torch.zeros(16, 40, dtype=torch.bool)
+    mask[7:, 25:] = True
+    got = answers({"x": _lying(values, order)}, torch.randn(16, 3, 40), mask=mask)
+    want = values.double().movedim(1, -1)[mask].var(0, correction=0)
+    torch.testing.assert_close(got["var"], want, rtol=1e-4, atol=0)
+
+
+@both
 def test_a_constant_channel_has_no_variance(algorithm):
     x = torch.tensor([0, 0.1, -3.7, 1e4, 1e-3]).reshape(1, 5, 1).expand(4, 5, 9)
     got = answers({"x": x.contiguous()}, torch.randn(4, 5, 9))
