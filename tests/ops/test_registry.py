@@ -8,7 +8,7 @@ import normwise as nw
 from normwise import ops
 from normwise.errors import InvalidArgumentError, ShapeError
 from normwise.ops import registry
-from normwise.ops.batch_norm import cpu, reference
+from normwise.ops.batch_norm import cpu, reference, triton
 from normwise.ops.batch_norm import torch as kernel
 
 SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
@@ -52,7 +52,7 @@ SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
 def test_the_quickest_that_can_run_is_taken_and_every_other_has_a_reason(x, options, impl):
     explained = nw.explain(x, **options)
     assert explained.impl == impl
-    assert set(explained.others) == {"cpu", "torch", "reference"} - {impl}
+    assert set(explained.others) == {"cpu", "triton", "torch", "reference"} - {impl}
     lines = str(explained).splitlines()
     assert lines[0].startswith(f"{impl}: ")
     assert all(line.startswith("not ") and len(line) > 20 for line in lines[1:])
@@ -77,7 +77,46 @@ def test_what_is_traced_is_chosen_whatever_its_size():
         assert "trace" in nw.explain(small, training=False).others["cpu"]
 
 
-def test_what_was_asked_for_and_cannot_run_is_refused_with_what_can():
+@pytest.fixture
+def on_gpu():
+    """A tensor of a GPU that need not be there."""
+    with FakeTensorMode():
+        yield torch.empty(32, 64, 8, 8, device="cuda")
+
+
+def test_on_a_gpu_torch_runs_unless_the_environment_says_otherwise(monkeypatch, on_gpu):
+    monkeypatch.setattr(triton, "INSTALLED", True)
+    monkeypatch.delenv(registry.TRITON, raising=False)
+    assert nw.explain(on_gpu).impl == "torch"
+    assert registry.TRITON in nw.explain(on_gpu).others["triton"]
+    assert nw.explain(on_gpu, groups=2).impl == "reference"
+    monkeypatch.setenv(registry.TRITON, "1")
+    for x in (on_gpu, on_gpu.narrow(0, 0, 1)):
+        assert nw.explain(x).impl == "triton"
+    assert nw.explain(on_gpu, groups=2).impl == "triton"
+    assert nw.explain(on_gpu.double()).impl == "torch"
+    assert "given moments" in nw.explain(on_gpu, training=False).others["triton"]
+
+
+def test_without_triton_the_reason_says_how_to_get_it(monkeypatch, on_gpu):
+    monkeypatch.setattr(triton, "INSTALLED", False)
+    monkeypatch.setenv(registry.TRITON, "1")
+    assert nw.explain(on_gpu).impl == "torch"
+    with pytest.raises(InvalidArgumentError, match="pip install triton"):
+        ops.batch_norm(on_gpu, None, None, eps=1e-5, impl="triton")
+
+
+def test_what_is_traced_on_a_gpu_is_the_operator(monkeypatch, on_gpu):
+    monkeypatch.setattr(triton, "INSTALLED", True)
+    x = on_gpu.to(torch.bfloat16, memory_format=torch.channels_last)
+    y, mean, _, count = ops.batch_norm(x, None, None, eps=1e-5, activation="relu", impl="triton")
+    assert (y.device, y.dtype, y.shape) == (x.device, x.dtype, x.shape)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert (mean.device, mean.dtype, mean.shape, count.shape) == (x.device, torch.float32, (64,), (64,))
+
+
+def test_what_was_asked_for_and_cannot_run_is_refused_with_what_can(monkeypatch):
+    monkeypatch.setattr(triton, "INSTALLED", False)
     with pytest.raises(InvalidArgumentError, match="float16; use impl='torch' or impl='reference'"):
         nw.explain(LARGE.half(), impl="cpu")
     assert nw.explain(SMALL, impl="cpu").why == "it was asked for"

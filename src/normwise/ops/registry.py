@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,16 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from normwise.errors import InvalidArgumentError, ShapeError, TensorError, choice
-from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import cpu, triton
 from normwise.ops.batch_norm import torch as kernel
 from normwise.ops.batch_norm.layout import has_rows
 
-IMPLS = ("auto", "cpu", "reference", "torch")
+IMPLS = ("auto", "cpu", "reference", "torch", "triton")
+
+TRITON = "NORMWISE_TRITON"
+"""The environment variable that, set to 1, lets ``"auto"`` take the Triton kernels. They have not been timed yet."""
 
 SMALL, SMALL_ROWS = 1 << 16, 1 << 18
 """Elements up to which PyTorch's kernel is quicker than ours, as calling ours costs more than it saves: in general, and
 where channels lie side by side, as in (N, C) and channels_last. From the rows of benchmarks/results/cpu.csv with
 ``impl`` cpu: BN + ReLU, forward and backward, one and two threads."""
+
+
+_UNTRACED = "with given moments it is no operator that torch can trace, nor one that subclasses see"
 
 
 class Explanation(NamedTuple):
@@ -60,8 +67,9 @@ def choose(
         by_torch = kernel.obstacle(x, mask, channel_dim, groups, training) is None
         if is_exported():
             return "reference" if training or not by_torch else "torch"
-        if not (by_torch and plain and _is_small(x, channel_dim)) and _by_cpu(x, training, plain) is None:
-            return "cpu"
+        kernels = None if by_torch and plain and _is_small(x, channel_dim) else own(x)
+        if kernels is not None and (plain or training):
+            return kernels
         return "torch" if by_torch else "reference"
     found = _obstacles(x, mask, channel_dim, groups, training, plain)
     if impl not in found:
@@ -129,7 +137,13 @@ def _obstacles(
     x: Tensor, mask: Tensor | None, channel_dim: int, groups: int, training: bool, plain: bool
 ) -> dict[str, str | None]:
     by_torch = kernel.obstacle(x, mask, channel_dim, groups, training)
-    return {"cpu": _by_cpu(x, training, plain), "torch": by_torch, "reference": None}
+    traced = None if plain or training else _UNTRACED
+    return {
+        "cpu": cpu.obstacle(x) or traced,
+        "triton": triton.obstacle(x) or traced,
+        "torch": by_torch,
+        "reference": None,
+    }
 
 
 def is_exported() -> bool:
@@ -140,33 +154,35 @@ def is_exported() -> bool:
 def _is_small(x: Tensor, channel_dim: int) -> bool:
     """Whether calling the kernels costs more than they save."""
     size = x.numel()
+    if not x.is_cpu:
+        return False
     return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and has_rows(x, channel_dim))
 
 
 def own(x: Tensor) -> str | None:
-    """The implementation whose kernels, of our own, take this input, or None where none do."""
+    """The implementation with kernels of our own that ``"auto"`` may take for an input, or None."""
+    if x.is_cuda:
+        wanted = os.environ.get(TRITON) == "1"
+        return "triton" if wanted and triton.obstacle(x) is None else None
     return "cpu" if cpu.obstacle(x) is None else None
-
-
-def _by_cpu(x: Tensor, training: bool, plain: bool) -> str | None:
-    """Why the kernels cannot take this call, or None where they can."""
-    if not plain and not training:
-        return "with given moments it is no operator that torch can trace, nor one that subclasses see"
-    return cpu.obstacle(x)
 
 
 def _advantage(chosen: str, x: Tensor, reasons: Mapping[str, str]) -> str:
     size = f"{x.numel():,} elements of {x.dtype}"
     if chosen == "cpu":
         return f"{size}: fused kernels on {torch.get_num_threads()} threads read them as few times as possible"
+    if chosen == "triton":
+        return f"{size}: fused kernels read them as few times as possible, and {TRITON}=1 is set"
     if chosen == "torch":
         return f"{size}: PyTorch's kernel is the quickest of those that can run"
-    return f"no other can run: {reasons['cpu']}"
+    return f"no other can run: {reasons['triton' if x.is_cuda else 'cpu']}"
 
 
 def _disadvantage(name: str) -> str:
     if name == "cpu":
         return f"up to {SMALL:,} elements, or {SMALL_ROWS:,} where channels lie side by side, calling it costs more"
+    if name == "triton":
+        return f'it has not been timed yet; {TRITON}=1 lets "auto" take it'
     if name == "torch":
         return "it reads and writes the tensor more often, and adds up float32 serially in channels_last"
     return "it is the slowest: plain torch, one pass per operation"

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import cpu, triton
 from normwise.ops.batch_norm.transform import Gradients, Statistics, Transform
 
 
@@ -52,9 +52,9 @@ class Kernels(Protocol):
         """The gradients of x and residual, given those of weight and bias over all values that ``stats`` counts."""
 
 
-BY_IMPL: dict[str, Kernels] = {"cpu": cpu}
+BY_IMPL: dict[str, Kernels] = {"cpu": cpu, "triton": triton}
 
 
 def on(device: torch.device) -> Kernels:
     """Those for tensors on a device."""
-    return BY_IMPL["cpu"]
+    return BY_IMPL["triton" if device.type == "cuda" else "cpu"]

@@ -18,7 +18,7 @@ from normwise.ops.batch_norm.layout import memory_format
 from normwise.ops.batch_norm.transform import Statistics
 
 
-@torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types=("cpu", "cuda"))
 def batch_norm(
     x: Tensor,
     weight: Tensor | None,
@@ -57,7 +57,7 @@ def _(
     return torch.empty_like(x, memory_format=memory_format(x, channel_dim % x.ndim)), mean, var, count, low
 
 
-@torch.library.custom_op("normwise::batch_norm_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normwise::batch_norm_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def batch_norm_backward(
     grad_y: Tensor,
     x: Tensor,

@@ -51,9 +51,11 @@ def batch_norm(
         groups: split the examples (the first axis that is not the channel's) into this many consecutive groups of equal
             size, and normalize each with its own moments.
         impl: ``"cpu"`` (fused kernels: float32, float64 or bfloat16 on the CPU, outside torch.func transforms and
-            forward-mode differentiation), ``"torch"`` (PyTorch's kernel: no mask, one group, channels on axis 1 or the
-            last, two values per channel or more, outside torch.func transforms), ``"reference"`` (takes everything, has
-            derivatives of every order) or ``"auto"``, the quickest that can run; ``normwise.explain`` says which.
+            forward-mode differentiation), ``"triton"`` (fused kernels: float32, bfloat16, float16 on a GPU; likewise),
+            ``"torch"`` (PyTorch's kernel: no mask, one group, channels on axis 1 or the last, two values per channel or
+            more, outside torch.func transforms), ``"reference"`` (takes everything, has derivatives of every order) or
+            ``"auto"``, the quickest that can run, of which ``"triton"`` is one where NORMWISE_TRITON=1 is set;
+            ``normwise.explain`` says which.
 
     Returns:
         ``BatchNormOutput(y, mean, var, count)``. A channel in which nothing counts has mean, var and count 0; one with
@@ -136,8 +138,8 @@ def normalize(
         activation: a specification such as ``"relu"``, or None for the identity.
         mask: True where a position counts; others output 0 and receive no gradient.
         channel_dim: the axis of the channels.
-        impl: ``"cpu"`` (one pass; see ``batch_norm``; not while tracing), ``"torch"`` (no mask, channels on axis 1 or
-            the last), ``"reference"`` or ``"auto"``.
+        impl: ``"cpu"``, ``"triton"`` (one pass; see ``batch_norm``; not while tracing), ``"torch"`` (no mask, channels
+            on axis 1 or the last), ``"reference"`` or ``"auto"``.
 
     Raises:
         ShapeError: a shape does not fit ``x``.
