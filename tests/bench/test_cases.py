@@ -23,7 +23,7 @@ def test_the_quick_table_and_the_compiled_cases_are_part_of_the_whole():
 def test_every_layout_epilogue_and_mode_is_in_the_table():
     table = cases.table()
     assert {case.layout for case in table} == {"contiguous", "channels_last"}
-    assert {case.epilogue for case in table} == set(cases.EPILOGUES)
+    assert {case.epilogue for case in table} == set(cases.TABLE_EPILOGUES) <= set(cases.EPILOGUES)
     assert {case.mode for case in table} == set(cases.MODES)
 
 
@@ -36,6 +36,9 @@ def test_a_case_is_named_by_its_parts():
     case = Case((60, 100), "contiguous", "bn+add+relu", "forward")
     assert case.name == "60x100 contiguous bn+add+relu forward"
     assert (case.values, case.channels, case.activation, case.residual) == (6000, 100, "relu", True)
+    half = case._replace(dtype="bfloat16")
+    assert half.name == f"{case.name} bfloat16"
+    assert (case.bytes, half.bytes) == (24_000, 12_000)
 
 
 def test_only_keeps_the_cases_with_the_text_in_their_names():

@@ -91,7 +91,7 @@ def test_torch_saves_two_tensors_for_batch_norm_and_an_activation():
 def test_it_goes_into_json():
     found = measure.measure(CASE, BRIEF).as_dict()
     assert list(found) == [
-        "name", "shape", "layout", "epilogue", "mode", "wrong", "torch_wrong", "errors", "seconds", "speed",
+        "name", "shape", "layout", "epilogue", "mode", "dtype", "wrong", "torch_wrong", "errors", "seconds", "speed",
         "over_floor", "saved", "notes",
     ]  # fmt: skip
     assert list(found["speed"][TORCH]) == ["median", "low", "high", "quartiles", "n"]

@@ -1,7 +1,7 @@
-"""What is measured: shapes × layouts × epilogues × modes, as plain data.
+"""What is measured: shapes × layouts × epilogues × modes × types, as plain data.
 
-A case is named by its four parts, for example ``32x64x56x56 channels_last bn+relu forward+backward``. ``forward`` is a
-training forward without a graph, ``inference`` normalizes with given statistics.
+A case is named by its parts, for example ``32x64x56x56 channels_last bn+relu forward+backward``, and by its type where
+that is not float32. ``forward`` is a training forward without a graph, ``inference`` normalizes with given statistics.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ EPILOGUES = {
     "bn+silu": Epilogue("silu", False),
     "bn+gelu": Epilogue("gelu", False),
     "bn+add+relu": Epilogue("relu", True),
+    "bn+relu6": Epilogue("relu6", False),
 }
+TABLE_EPILOGUES = ("bn", "bn+relu", "bn+silu", "bn+gelu", "bn+add+relu")
+"""Those of the table for the CPU and of shapes that are asked for."""
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Of a value of each type."""
 
 SHAPES: dict[str, tuple[Shape, ...]] = {
     "ResNet-50": (
@@ -79,11 +85,18 @@ class Case(NamedTuple):
     layout: str
     epilogue: str
     mode: str
+    dtype: str = "float32"
 
     @property
     def name(self) -> str:
-        """The four parts, for example ``60x100 contiguous bn+relu forward+backward``."""
-        return " ".join((write_shape(self.shape), self.layout, self.epilogue, self.mode))
+        """The parts, for example ``60x100 contiguous bn+relu forward+backward``; at the end a type but float32."""
+        parts = (write_shape(self.shape), self.layout, self.epilogue, self.mode)
+        return " ".join(parts if self.dtype == "float32" else (*parts, self.dtype))
+
+    @property
+    def bytes(self) -> int:
+        """The size of the input."""
+        return self.values * BYTES[self.dtype]
 
     @property
     def values(self) -> int:
@@ -115,7 +128,7 @@ def table() -> tuple[Case, ...]:
     """The whole table: every shape forward and backward, ``TYPICAL`` ones also forward only and in inference."""
     cases: list[Case] = []
     for shape in (shape for family in SHAPES.values() for shape in family):
-        epilogues = LARGE_EPILOGUES if math.prod(shape) > LARGE else tuple(EPILOGUES)
+        epilogues = LARGE_EPILOGUES if math.prod(shape) > LARGE else TABLE_EPILOGUES
         cases += _product(shape, epilogues, MODES if shape in TYPICAL else (TRAIN,))
     return tuple(cases)
 
@@ -130,7 +143,7 @@ def quick() -> tuple[Case, ...]:
 
 def of_shapes(shapes: Iterable[Shape]) -> tuple[Case, ...]:
     """Every layout, epilogue and mode of the given shapes."""
-    return tuple(case for shape in dict.fromkeys(shapes) for case in _product(shape, tuple(EPILOGUES), MODES))
+    return tuple(case for shape in dict.fromkeys(shapes) for case in _product(shape, TABLE_EPILOGUES, MODES))
 
 
 def _product(shape: Shape, epilogues: Sequence[str], modes: Sequence[str]) -> Iterator[Case]:

@@ -28,9 +28,13 @@ Forward = Callable[[Tensor, Tensor | None], Tensor]
 FUNCTIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda z: z,
     "relu": F.relu,
+    "relu6": F.relu6,
     "silu": F.silu,
     "gelu": F.gelu,
 }
+
+IN_PLACE: dict[str | None, Callable[..., Tensor]] = {"relu": F.relu, "relu6": F.relu6}
+"""Those that networks compute in place."""
 
 
 class Contender(NamedTuple):
@@ -81,23 +85,28 @@ def torchs(case: Case, inputs: Inputs) -> Contender:
 
 
 def in_place(case: Case, inputs: Inputs) -> Contender:
-    """The layer of torch, then ``+= residual`` and ReLU in place, as torchvision's networks do."""
-    layer = _torch_layer(case, inputs)
+    """The layer of torch, then ``+= residual`` and ReLU or ReLU6 in place, as torchvision's networks do."""
+    layer, function = _torch_layer(case, inputs), IN_PLACE[case.activation]
 
     def forward(x: Tensor, residual: Tensor | None) -> Tensor:
         z: Tensor = layer(x)
         if residual is not None:
             z += residual
-        return F.relu(z, inplace=True)
+        return function(z, inplace=True)
 
     return _contender(case, inputs, layer, forward)
 
 
-def compiled(case: Case, inputs: Inputs) -> Contender:
-    """The code of ``torchs`` through ``torch.compile``; the first call compiles."""
+def compiled(case: Case, inputs: Inputs, mode: str | None = None) -> Contender:
+    """The code of ``torchs`` through ``torch.compile`` in one of its modes; the first call compiles."""
     layer = _torch_layer(case, inputs)
     torch.compiler.reset()
-    return _contender(case, inputs, layer, torch.compile(_torch_forward(case, layer), dynamic=False))
+    return _contender(case, inputs, layer, torch.compile(_torch_forward(case, layer), dynamic=False, mode=mode))
+
+
+def again(case: Case, contender: Contender, inputs: Inputs) -> Contender:
+    """A contender on other inputs, with the layer and the function that it has."""
+    return _contender(case, inputs, contender.layer, contender.forward)
 
 
 def _torch_layer(case: Case, inputs: Inputs) -> _BatchNorm:
@@ -121,7 +130,7 @@ def _loaded(layer: AnyLayer, case: Case, inputs: Inputs) -> AnyLayer:
     if case.mode == INFERENCE:
         state |= {"running_mean": inputs.mean, "running_var": inputs.var}
     layer.load_state_dict(state, strict=False)
-    return layer.train(case.mode != INFERENCE)
+    return layer.to(inputs.x.device).train(case.mode != INFERENCE)
 
 
 def _contender(case: Case, inputs: Inputs, layer: _BatchNorm, forward: Forward) -> Contender:

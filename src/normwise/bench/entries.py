@@ -96,12 +96,13 @@ class Memory(NamedTuple):
 
 def arms(network: Network) -> dict[str, Arm]:
     """The network with our normalization, the same recomputing, and with torch's; equal weights."""
-    ours, theirs = networks.our_norm(network.dims), networks.torch_norm(network.dims)
-    return {
-        OURS: Arm(_made(network, ours), nullcontext),
-        RECOMPUTING: Arm(_made(network, ours), normwise.recompute_activations),
-        TORCH: Arm(_made(network, theirs), nullcontext),
-    }
+    return {name: arm(network, name) for name in (OURS, RECOMPUTING, TORCH)}
+
+
+def arm(network: Network, name: str) -> Arm:
+    """One of ``arms``."""
+    norm = networks.torch_norm(network.dims) if name == TORCH else networks.our_norm(network.dims)
+    return Arm(_made(network, norm), normwise.recompute_activations if name == RECOMPUTING else nullcontext)
 
 
 def _made(network: Network, norm: Norm) -> nn.Module:
@@ -114,11 +115,11 @@ def step(network: Network, seconds: float) -> Step:
     """Time a training step (forward, backward, SGD with momentum) of all arms in turn, if their first losses agree."""
     x, target = network.batch()
     found = arms(network)
-    losses = {name: _loss(arm, x, target).item() for name, arm in found.items()}
+    losses = {name: loss(arm, x, target).item() for name, arm in found.items()}
     apart = max(abs(loss - losses[TORCH]) for loss in losses.values()) / abs(losses[TORCH])
     if not apart <= AGREE:
         return Step(network.name, {}, {}, (f"wrong: the losses of the first step are {apart:.2g} apart",))
-    samples = interleave({name: _training(arm, x, target) for name, arm in found.items()}, seconds)
+    samples = interleave({name: training(arm, x, target) for name, arm in found.items()}, seconds)
     return Step(
         network.name,
         {name: Spread.of(taken) for name, taken in samples.items()},
@@ -126,18 +127,20 @@ def step(network: Network, seconds: float) -> Step:
     )
 
 
-def _loss(arm: Arm, x: Tensor, target: Tensor) -> Tensor:
+def loss(arm: Arm, x: Tensor, target: Tensor) -> Tensor:
+    """What the network is trained to make small."""
     with arm.context():
         return networks.loss(arm.network, x, target)
 
 
-def _training(arm: Arm, x: Tensor, target: Tensor) -> Callable[[], None]:
+def training(arm: Arm, x: Tensor, target: Tensor) -> Callable[[], None]:
+    """A training step: forward, backward, SGD with momentum."""
     optimizer = torch.optim.SGD(arm.network.parameters(), lr=0.01, momentum=0.9)
 
     def once() -> None:
-        loss = _loss(arm, x, target)
+        error = loss(arm, x, target)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        error.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return once
@@ -149,7 +152,7 @@ def peak(network: Network) -> Memory:
 
     def most(arm: Arm) -> float:
         def once() -> None:
-            _loss(arm, x, target).backward()  # type: ignore[no-untyped-call]
+            loss(arm, x, target).backward()  # type: ignore[no-untyped-call]
             arm.network.zero_grad()
 
         once()

@@ -16,6 +16,7 @@ a bar, not a bound: a layer may be faster than it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,6 +39,35 @@ def floor(case: Case, inputs: Inputs) -> Callable[[], object]:
             torch.add(x, grad)
 
     return run
+
+
+class Traffic(NamedTuple):
+    """Tensors of the input's size that a case moves through memory, reads and writes alike.
+
+    Attributes:
+        least: where a channel is kept on the chip between its moments and its output.
+        passes: where the moments, and in the backward the sums, take a pass of their own.
+    """
+
+    least: int
+    passes: int
+
+
+def traffic(case: Case) -> Traffic:
+    """How often a kernel has to touch memory, at least.
+
+        forward    x [x] → y;         with a residual  x [x] r → y
+        backward   [x g] x g → ∂x;    with a residual  x g r → ∂r, x ∂r → ∂x, or at once  x g r → ∂r ∂x
+        inference  x → y;             with a residual  x r → y
+
+    What is in brackets is read again where a channel does not fit on the chip.
+    """
+    more = int(case.residual)
+    if case.mode == INFERENCE:
+        return Traffic(2 + more, 2 + more)
+    if case.mode != TRAIN:
+        return Traffic(2 + more, 3 + more)
+    return Traffic(8, 11) if case.residual else Traffic(5, 8)
 
 
 def _output(x: Tensor, residual: Tensor | None) -> Tensor:

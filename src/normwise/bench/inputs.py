@@ -16,7 +16,7 @@ MEAN = 3.0
 
 
 class Inputs(NamedTuple):
-    """The tensors of a case, float32: of its shape and layout, or of shape (C,) from ``weight`` on.
+    """The tensors of a case: of its shape, layout and type, or float32 and of shape (C,) from ``weight`` on.
 
     Attributes:
         x: N(3, 1); like weight, bias and residual it asks for a gradient where the case has a backward.
@@ -47,22 +47,23 @@ class Inputs(NamedTuple):
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
-def draw(case: Case, seed: int = 0) -> Inputs:
-    """The tensors of a case; the same for the same case, torch's own generator is left alone."""
-    generator = torch.Generator().manual_seed(seed)
-    c = case.channels
+def draw(case: Case, seed: int = 0, device: str = "cpu") -> Inputs:
+    """The tensors of a case; the same for the same case and device, torch's own generators are left alone."""
+    generator = torch.Generator(device).manual_seed(seed)
+    c, dtype = case.channels, getattr(torch, case.dtype)
 
-    def normal() -> Tensor:
-        return torch.randn(case.shape, generator=generator)
+    def normal(mean: float = 0.0) -> Tensor:
+        drawn = torch.randn(case.shape, generator=generator, device=device).add_(mean)
+        return _laid_out(drawn.to(dtype), case.layout)
 
     def uniform() -> Tensor:
-        return torch.rand(c, generator=generator) + 0.5
+        return torch.rand(c, generator=generator, device=device) + 0.5
 
-    bias, mean = (torch.randn(c, generator=generator) for _ in range(2))
+    bias, mean = (torch.randn(c, generator=generator, device=device) for _ in range(2))
     inputs = Inputs(
-        x=_laid_out(normal().add_(MEAN), case.layout),
-        residual=_laid_out(normal(), case.layout) if case.residual else None,
-        grad=_laid_out(normal(), case.layout),
+        x=normal(MEAN),
+        residual=normal() if case.residual else None,
+        grad=normal(),
         weight=uniform(),
         bias=bias / 2,
         mean=mean / 10 + MEAN,

@@ -96,7 +96,7 @@ def measure(case: Case, settings: Settings) -> Measurement:
             answers[COMPILED] = compiled.answers()
             competing[COMPILED] = compiled
         except Exception as error:  # whatever the compiler of this machine raises
-            notes.append(f"{COMPILED} cannot run: {type(error).__name__}: {first_line(error)}")
+            notes.append(f"{COMPILED} cannot run: {reason(error)}")
     errors = oracle.errors(case, inputs, answers)
     del answers
     notes += [f"{name} is wrong: {error}" for name, error in errors.items() if error.wrong]
@@ -106,7 +106,7 @@ def measure(case: Case, settings: Settings) -> Measurement:
 def enter(case: Case, inputs: Inputs, impl: str) -> dict[str, Contender]:
     """Those who can compete in every case, ours first."""
     found = {OURS: contenders.ours(case, inputs, impl), TORCH: contenders.torchs(case, inputs)}
-    if case.activation == "relu":
+    if case.activation in contenders.IN_PLACE:
         found[INPLACE] = contenders.in_place(case, inputs)
     return found
 
@@ -133,3 +133,8 @@ def _saved(contender: Contender, inputs: Inputs) -> float:
     left_out = [*contender.layer.parameters(), *contender.layer.buffers()]
     kept = memory.saved(lambda: contender.forward(inputs.x, inputs.residual), left_out)
     return kept / (inputs.x.numel() * inputs.x.element_size())
+
+
+def reason(error: Exception) -> str:
+    """The error's type and the first line of what it says."""
+    return f"{type(error).__name__}: {first_line(error)}"

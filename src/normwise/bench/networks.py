@@ -89,6 +89,59 @@ class ResNet18(nn.Module):
         return y
 
 
+class Bottleneck(nn.Module):
+    """Convolutions of 1×1, 3×3 and 1×1 and a way around them: He et al. 2016, arXiv:1512.03385, figure 5 right.
+
+    The 3×3 convolution has the stride, as networks have had it since.
+    """
+
+    def __init__(self, norm: Norm, inputs: int, features: int, stride: int) -> None:
+        super().__init__()
+        outputs = 4 * features
+        self.conv1 = nn.Conv2d(inputs, features, 1, bias=False)
+        self.norm1 = norm(features, "relu")
+        self.conv2 = nn.Conv2d(features, features, 3, stride, 1, bias=False)
+        self.norm2 = norm(features, "relu")
+        self.conv3 = nn.Conv2d(features, outputs, 1, bias=False)
+        self.norm3 = norm(outputs, "relu")
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute relu(BN(conv(relu(BN(conv(relu(BN(conv(x)))))))) + shortcut(x))."""
+        y = self.norm2(self.conv2(self.norm1(self.conv1(x))))
+        z: Tensor = self.norm3(self.conv3(y), self.shortcut(x))
+        return z
+
+
+class ResNet50(nn.Module):
+    """ResNet-50 for images of 224×224: He et al. 2016, arXiv:1512.03385, table 1.
+
+    ``width`` is the number of features of the first stage, 64.
+    """
+
+    def __init__(self, norm: Norm, classes: int = 1000, width: int = 64) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.norm = norm(width, "relu")
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        blocks: list[nn.Module] = []
+        inputs = width
+        for stage, depth in enumerate((3, 4, 6, 3)):
+            features = width * 2**stage
+            for place in range(depth):
+                blocks.append(Bottleneck(norm, inputs, features, 2 if stage and not place else 1))
+                inputs = 4 * features
+        self.blocks = nn.Sequential(*blocks)
+        self.output = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 224, 224) to (N, classes)."""
+        y: Tensor = self.output(self.blocks(self.pool(self.norm(self.conv(x)))).mean((2, 3)))
+        return y
+
+
 def mlp(norm: Norm, inputs: int = 784, width: int = 100, classes: int = 10) -> nn.Module:
     """Three hidden layers of 100 sigmoid units, normalized: the network of the paper's section 4.1."""
     layers: list[nn.Module] = []

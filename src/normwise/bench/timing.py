@@ -34,38 +34,48 @@ class Spread(NamedTuple):
         return cls(median(samples), min(samples), max(samples), (lower, upper), len(samples))
 
 
-def interleave(works: Mapping[str, Work], seconds: float, *, least: int = LEAST) -> dict[str, list[float]]:
+def sample(work: Work, calls: int) -> float:
+    """Seconds per call, of so many in a row."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - start) / calls
+
+
+def interleave(
+    works: Mapping[str, Work],
+    seconds: float,
+    *,
+    least: int = LEAST,
+    sample: Callable[[Work, int], float] = sample,
+    length: float = SAMPLE,
+) -> dict[str, list[float]]:
     """Seconds per call of each, in rounds of all of them, in their order.
 
-    There is a round to warm up and one to see how long a call takes: where the quickest takes less than a millisecond,
-    all are called so many times in a row that a sample of it takes one. What a call returned is let go inside its
+    There is a round to warm up and one to see how long a call takes: where the quickest takes less than ``length``,
+    all are called so many times in a row that a sample of it takes that. What a call returned is let go inside its
     time. The garbage collector rests meanwhile.
 
     Args:
         works: what to time, by name.
         seconds: rounds go on until this long has passed,
         least: but there are at least this many, and at most ``MOST``.
+        sample: the clock: seconds per call of some work, of so many in a row.
+        length: of a sample of the quickest, in seconds, at least.
     """
     with _collector_resting():
         for work in works.values():
             work()
-        once = min(_sample(work, 1) for work in works.values())
-        calls = max(1, math.ceil(SAMPLE / once))
+        once = min((sample(work, 1) for work in works.values()), default=length)
+        calls = max(1, math.ceil(length / once))
         samples: dict[str, list[float]] = {name: [] for name in works}
         start = time.perf_counter()
         for done in range(MOST):
             if done >= least and time.perf_counter() - start > seconds:
                 break
             for name, work in works.items():
-                samples[name].append(_sample(work, calls))
+                samples[name].append(sample(work, calls))
     return samples
-
-
-def _sample(work: Work, calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        work()
-    return (time.perf_counter() - start) / calls
 
 
 @contextmanager
