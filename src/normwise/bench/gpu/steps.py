@@ -1,0 +1,110 @@
+"""Training steps of whole networks on a device: time and peak memory of each arm.
+
+The arms are torch's layer and ReLU in place, ours fused, ours recomputing, and the first two compiled. On a GPU they
+run under autocast to bfloat16, in channels_last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from normwise.bench import entries, memory, networks
+from normwise.bench.contenders import COMPILED, OURS, TORCH
+from normwise.bench.entries import RECOMPUTING, Arm, Network
+from normwise.bench.gpu.device import Device
+from normwise.bench.gpu.measure import Settings
+from normwise.bench.measure import first_line
+from normwise.bench.timing import Spread, interleave, speed
+
+OURS_COMPILED = "ours compiled"
+AGREE = 0.02
+"""How far the losses of the first step may be apart, relatively: bfloat16 through fifty layers."""
+STEPS = 10.0
+"""How many times as long as a case a training step is measured."""
+WARM = 3
+
+RESNET50 = Network(
+    "ResNet-50, 128x3x224x224, bfloat16 autocast, channels_last", networks.ResNet50, (128, 3, 224, 224), 1000
+)
+TINY = Network("ResNet-50 of width 2, 2x3x32x32", lambda norm: networks.ResNet50(norm, 10, 2), (2, 3, 32, 32), 10)
+
+
+class Step(NamedTuple):
+    """A training step.
+
+    Attributes:
+        name: of the network.
+        seconds: of each arm.
+        speed: how many times as fast as each other arm ours was.
+        peaks: bytes that each arm has alive at most: batch, network, optimizer and step.
+        notes: per arm, why it has no time.
+    """
+
+    name: str
+    seconds: Mapping[str, Spread]
+    speed: Mapping[str, Spread]
+    peaks: Mapping[str, int]
+    notes: Mapping[str, str]
+
+
+def step(network: Network, device: Device, settings: Settings, *, compiled: bool = False) -> Step:
+    """Measure the arms: eager ones, or torch's eager and compiled and ours eager and compiled."""
+    torch.compiler.reset()
+    x, target = _batch(network, device)
+    found: dict[str, Callable[[], None]] = {}
+    losses: dict[str, float] = {}
+    peaks: dict[str, int] = {}
+    notes: dict[str, str] = {}
+    for name in (OURS, OURS_COMPILED, TORCH, COMPILED) if compiled else (OURS, RECOMPUTING, TORCH):
+        try:
+            arm = _arm(network, name, device)
+            losses[name] = entries.loss(arm, x, target).item()
+            once = entries.training(arm, x, target)
+            for _ in range(WARM):
+                once()
+            parameters = memory.resident(nn.ParameterList(arm.network.parameters()))
+            there = memory.resident(arm.network, x, target) + 2 * parameters  # gradients and the optimizer's state
+            peaks[name] = device.peak(once) + there
+            found[name] = once
+        except Exception as error:  # whatever a compiler, a kernel or the allocator of this machine raises
+            notes[name] = f"cannot run: {first_line(error)}"
+    for name in [name for name in found if TORCH in losses and not _agree(losses[name], losses[TORCH])]:
+        notes[name] = f"wrong: the loss of the first step is {losses[name]:.4g}, torch's {losses[TORCH]:.4g}"
+        del found[name]
+    seconds = settings.seconds * STEPS
+    samples = interleave(found, seconds, least=settings.least, sample=device.sample, length=device.length)
+    return Step(
+        network.name,
+        {name: Spread.of(taken) for name, taken in samples.items()},
+        {name: speed(samples, OURS, name) for name in samples if name != OURS and OURS in samples},
+        peaks,
+        notes,
+    )
+
+
+def _batch(network: Network, device: Device) -> tuple[Tensor, Tensor]:
+    x, target = (tensor.to(device.name) for tensor in network.batch())
+    return x.contiguous(memory_format=torch.channels_last), target
+
+
+def _arm(network: Network, name: str, device: Device) -> Arm:
+    arm = entries.arm(network, {OURS_COMPILED: OURS, COMPILED: TORCH}.get(name, name))
+    placed = arm.network.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        with torch.autocast(device.name, torch.bfloat16, enabled=device.name == "cuda"), arm.context():
+            yield
+
+    if name in (OURS_COMPILED, COMPILED):
+        placed.compile(dynamic=False)
+    return Arm(placed, context)
+
+
+def _agree(loss: float, other: float) -> bool:
+    return abs(loss - other) <= AGREE * abs(other)
