@@ -2,13 +2,19 @@
 # make test    the tests
 # make check   style, types
 # make bench   speed, as ratios against plain PyTorch
+# make test-gpu    the tests of the GPU kernels, by $(PYTHON) itself: offline, with the PyTorch and Triton that it has
+# make bench-gpu   speed on a GPU, likewise: ledger and picture (BENCH="--minutes 5 --continue", LEDGER=path)
 PYTHON ?= python3
 VENV ?= .venv
 NORMWISE = $(VENV)/bin/normwise
 # One compute thread per test process: the tests train small networks, two at a time.
 TEST = OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-.PHONY: demo test check bench
+# No virtual environment: a machine with a GPU has its own PyTorch, and often no network.
+ON_GPU = PYTHONPATH=src NORMWISE_TRITON=1 PYTHONUNBUFFERED=1 $(PYTHON)
+LEDGER ?= benchmarks/results/gpu.csv
+
+.PHONY: demo test check bench test-gpu bench-gpu
 
 demo: $(VENV)/demo.done
 	$(NORMWISE) compare
@@ -24,6 +30,13 @@ check: $(VENV)/test.done
 bench: $(VENV)/demo.done
 	$(NORMWISE) bench
 	$(VENV)/bin/python -m benchmarks.run
+
+test-gpu:
+	@$(PYTHON) -c 'import pytest' || { echo 'make test-gpu needs pytest, which $(PYTHON) lacks; install it (pip install pytest), or choose another: make test-gpu PYTHON=python3.12'; exit 2; }
+	$(ON_GPU) -m pytest -p no:xdist -W default tests/gpu $(TESTS)
+
+bench-gpu:
+	$(ON_GPU) -m benchmarks.gpu --ledger $(LEDGER) $(BENCH)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("normwise needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; choose another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

@@ -6,13 +6,25 @@ simplified formula of the package's documentation. Groups are a loop, and what a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
+
+
+def _logistic(z):
+    return np.exp(-np.logaddexp(0, -z))
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _normal(z):
+    """The distribution function of the normal distribution."""
+    return np.asarray(0.5 * _erfc(-np.asarray(z, np.float64) / math.sqrt(2)), np.float64)
 
 
 def _density(z):
@@ -29,12 +41,12 @@ def _sech(z):
 
 
 def _gelu_tanh_derivative(z):
-    return special.expit(2 * _inner(z)) + 0.5 * z * _sech(_inner(z)) ** 2 * np.sqrt(2 / np.pi) * (1 + 0.134145 * z**2)
+    return _logistic(2 * _inner(z)) + 0.5 * z * _sech(_inner(z)) ** 2 * np.sqrt(2 / np.pi) * (1 + 0.134145 * z**2)
 
 
 def _mish_derivative(z):
     softplus = np.logaddexp(0, z)
-    return np.tanh(softplus) + z * special.expit(z) * _sech(softplus) ** 2
+    return np.tanh(softplus) + z * _logistic(z) * _sech(softplus) ** 2
 
 
 # specification: (function, derivative)
@@ -48,12 +60,12 @@ ACTIVATIONS = {
         lambda z: np.where(z > 0, 1, 1.5 * np.exp(np.minimum(z, 0))),
     ),
     "silu": (
-        lambda z: z * special.expit(z),
-        lambda z: special.expit(z) * (1 + z * special.expit(-z)),
+        lambda z: z * _logistic(z),
+        lambda z: _logistic(z) * (1 + z * _logistic(-z)),
     ),
-    "gelu": (lambda z: z * special.ndtr(z), lambda z: special.ndtr(z) + z * _density(z)),
-    "gelu_tanh": (lambda z: z * special.expit(2 * _inner(z)), _gelu_tanh_derivative),
-    "sigmoid": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
+    "gelu": (lambda z: z * _normal(z), lambda z: _normal(z) + z * _density(z)),
+    "gelu_tanh": (lambda z: z * _logistic(2 * _inner(z)), _gelu_tanh_derivative),
+    "sigmoid": (_logistic, lambda z: _logistic(z) * _logistic(-z)),
     "tanh": (np.tanh, lambda z: _sech(z) ** 2),
     "hardswish": (
         lambda z: z * np.clip(z + 3, 0, 6) / 6,

@@ -60,7 +60,7 @@ def poisoned(tensor: torch.Tensor, strides) -> tuple[torch.Tensor, torch.Tensor]
     """
     margin = 64
     reach = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True)) if tensor.numel() else 0
-    buffer = torch.full((reach + 2 * margin,), math.nan, dtype=tensor.dtype)
+    buffer = torch.full((reach + 2 * margin,), math.nan, dtype=tensor.dtype, device=tensor.device)
     view = buffer.as_strided(tensor.shape, strides, margin)
     first = tuple(slice(None if stride else 1) for stride in strides)
     view[first] = tensor.detach()[first]
