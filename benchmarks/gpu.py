@@ -9,7 +9,7 @@ and draws what the ledger holds, which needs matplotlib.
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import os
 import sys
 import tempfile
@@ -24,7 +24,7 @@ from normwise.bench.gpu import device as devices
 from normwise.bench.gpu import ledger, plan, summary
 from normwise.bench.gpu.cases import FULL, HALF
 from normwise.bench.gpu.measure import Settings
-from normwise.errors import JobError, RequestError
+from normwise.errors import RequestError
 from normwise.ops.registry import IMPLS
 
 LEDGER = Path(__file__).parent / "results" / "gpu.csv"
@@ -56,8 +56,9 @@ def main() -> None:
         if not asked.draw:
             run(asked, path)
         draw(path, asked.out or path.with_suffix(""), required=asked.draw)
-    except (RequestError, JobError) as error:
-        sys.exit(f"error: {error}")
+    except RequestError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def run(asked: argparse.Namespace, path: Path) -> None:
@@ -113,10 +114,14 @@ def conclude(rows: list[ledger.Row], left: list[str], path: Path) -> None:
 
 def draw(path: Path, out: Path, *, required: bool) -> None:
     """A picture for each type that the ledger has cases of."""
-    if importlib.util.find_spec("matplotlib") is None:
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError:
         said = f"python3 -m benchmarks.gpu --draw --ledger {path}"
         if required:
-            raise RequestError("--draw needs matplotlib, which this Python lacks; install it: pip install matplotlib")
+            raise RequestError(
+                "--draw needs matplotlib, which this Python lacks; install it: pip install matplotlib"
+            ) from None
         print(f"no picture: this Python lacks matplotlib; where there is one: {said}")
         return
     from normwise.figures import save, speed

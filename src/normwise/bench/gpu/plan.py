@@ -107,7 +107,7 @@ def measured(
         clock: seconds.
 
     Raises:
-        JobError: what torch raises where a kernel has destroyed the state of the device; nothing can follow then.
+        RuntimeError: torch's, where a kernel has destroyed the state of the device: nothing can follow then.
     """
     took = expected = 0.0
     for item in asked:

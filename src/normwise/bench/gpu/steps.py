@@ -54,6 +54,22 @@ class Step(NamedTuple):
 
 def step(network: Network, device: Device, settings: Settings, *, compiled: bool = False) -> Step:
     """Measure the arms: eager ones, or torch's eager and compiled and ours eager and compiled."""
+    with _convolutions_tuned():
+        return _step(network, device, settings, compiled)
+
+
+@contextmanager
+def _convolutions_tuned() -> Iterator[None]:
+    """Let cuDNN try its algorithms, as networks of one input size are trained."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _step(network: Network, device: Device, settings: Settings, compiled: bool) -> Step:
     torch.compiler.reset()
     x, target = _batch(network, device)
     found: dict[str, Callable[[], None]] = {}

@@ -1,0 +1,76 @@
+"""The command as it is given, with what a machine with a GPU may lack."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normwise.bench.gpu.ledger import read
+
+ROOT = Path(__file__).parents[3]
+DRAW = "python3 -m benchmarks.gpu --draw"
+LACKING = {"numba", "llvmlite", "typer", "click", "rich", "matplotlib", "scipy", "sklearn", "pooch", "safetensors"}
+
+# A finder that refuses, before all others.
+BARE = f"""
+import importlib.abc, runpy, sys
+
+class Bare(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(LACKING)}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Bare())
+runpy.run_module("benchmarks.gpu", run_name="__main__", alter_sys=True)
+"""
+
+
+def command(*arguments, bare=False):
+    start = ["-c", BARE] if bare else ["-m", "benchmarks.gpu"]
+    done = subprocess.run(
+        [sys.executable, *start, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_trial_needs_torch_and_numpy_alone_and_is_drawn_later(tmp_path):
+    path = tmp_path / "gpu.csv"
+    trial = ("--device", "cpu", "--impl", "torch", "--seconds", "0", "--ledger", str(path), "--only", "6x5")
+    code, out, err = command(*trial, bare=True)
+    assert code == 0, err
+    assert "6x5 contiguous bn+relu forward called:" in out
+    assert f"no picture: this Python lacks matplotlib; where there is one: {DRAW} --ledger {path}" in out
+    rows = read(path)
+    assert {row["contender"] for row in rows} == {"device copy", "ours", "torch", "torch in place", "floor"}
+    assert all(row["torch"] and row["device"] for row in rows)
+    code, out, err = command("--draw", "--ledger", str(path))
+    assert code == 0, err
+    assert {file.name for file in tmp_path.iterdir()} == {"gpu.csv", "gpu-float32.svg", "gpu-float32.png"}
+    assert read(path) == rows
+    code, out, err = command(*trial, "--continue", bare=True)
+    assert code == 0, err
+    assert len(read(path)) == len(rows) + 1  # the copy
+
+
+def test_where_there_is_no_time_nothing_is_measured_and_all_is_named(tmp_path):
+    code, out, _ = command("--device", "cpu", "--minutes", "0", "--ledger", str(tmp_path / "gpu.csv"))
+    assert code == 0
+    assert "no time was left for 5" in out
+    assert "training step ResNet-50 of width 2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--device", "tpu"], "error: device is 'tpu'; allowed"),
+        (["--device", "cpu", "--impl", "fast"], "error: impl is 'fast'; allowed"),
+        (["--device", "cpu", "--only", "swish"], "error: nothing has 'swish' in its name"),
+        (["--draw", "--ledger", "nowhere.csv"], "error: nowhere.csv has no rows to draw"),
+    ],
+)
+def test_a_wrong_request_is_one_line(arguments, said):
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(said)
+    assert len(err.splitlines()) == 1
