@@ -104,7 +104,8 @@ def let_layers_use_triton(device: devices.Device) -> None:
 def conclude(rows: list[ledger.Row], left: list[str], path: Path) -> None:
     print()
     for table in (summary.means(rows), summary.memory(rows)):
-        print(summary.write(table), end="\n\n")
+        if table.rows:
+            print(summary.write(table), end="\n\n")
     if slower := summary.slower(rows):
         print("slower than the best of the others by more than 5 %:", *slower, sep="\n  ", end="\n\n")
     if left:
