@@ -23,7 +23,7 @@ from normwise.bench.cases import Case
 from normwise.bench.contenders import COMPILED, IN_PLACE, INPLACE, OURS, TORCH, Contender
 from normwise.bench.gpu.device import Device
 from normwise.bench.inputs import Inputs, draw
-from normwise.bench.measure import first_line
+from normwise.bench.measure import reason
 from normwise.bench.oracle import Error
 from normwise.bench.timing import LEAST, Spread, Work, interleave, speed
 
@@ -113,7 +113,7 @@ def _tried(given: Mapping[str, A], work: Callable[[A], B], notes: dict[str, str]
         try:
             found[name] = work(each)
         except Exception as error:  # whatever a compiler, a kernel or the allocator of this machine raises
-            notes[name] = f"cannot run: {first_line(error)}"
+            notes[name] = f"cannot run: {reason(error)}"
     return found
 
 

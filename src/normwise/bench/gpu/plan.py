@@ -14,7 +14,7 @@ from normwise.bench.gpu.device import Device
 from normwise.bench.gpu.ledger import Row, case_rows, failed_row, step_rows
 from normwise.bench.gpu.measure import Settings, measure
 from normwise.bench.gpu.steps import step
-from normwise.bench.measure import first_line
+from normwise.bench.measure import reason
 from normwise.errors import RequestError
 
 CASE, COMPILE, STEP, COMPILE_STEP = 1.5, 25.0, 40.0, 150.0
@@ -120,7 +120,7 @@ def measured(
         try:
             rows = item.rows(bandwidth)
         except Exception as error:  # whatever a kernel or the allocator of this machine raises
-            rows = [failed_row(item.name, first_line(error))]
+            rows = [failed_row(item.name, reason(error))]
         took, expected = took + clock() - start, expected + item.weight
         yield item.name, rows
         device.free()

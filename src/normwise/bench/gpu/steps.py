@@ -18,7 +18,7 @@ from normwise.bench.contenders import COMPILED, OURS, TORCH
 from normwise.bench.entries import RECOMPUTING, Arm, Network
 from normwise.bench.gpu.device import Device
 from normwise.bench.gpu.measure import Settings
-from normwise.bench.measure import first_line
+from normwise.bench.measure import reason
 from normwise.bench.timing import Spread, interleave, speed
 
 OURS_COMPILED = "ours compiled"
@@ -88,7 +88,7 @@ def _step(network: Network, device: Device, settings: Settings, compiled: bool) 
             peaks[name] = device.peak(once) + there
             found[name] = once
         except Exception as error:  # whatever a compiler, a kernel or the allocator of this machine raises
-            notes[name] = f"cannot run: {first_line(error)}"
+            notes[name] = f"cannot run: {reason(error)}"
     for name in [name for name in found if TORCH in losses and not _agree(losses[name], losses[TORCH])]:
         notes[name] = f"wrong: the loss of the first step is {losses[name]:.4g}, torch's {losses[TORCH]:.4g}"
         del found[name]
