@@ -8,23 +8,12 @@ import normwise as nw
 from normwise.moments import Moments
 from normwise.nn import statistics
 
-PATHS = pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "torch"])
-
-
-@pytest.fixture(autouse=True)
-def path(request, monkeypatch):
-    """Updates by the compiled kernel, or in plain torch."""
-    if request.node.callspec.params.get("kernel", True) if hasattr(request.node, "callspec") else True:
-        return
-    monkeypatch.setattr(statistics.cpu, "can_update", lambda *_: False)
-
 
 def batch(mean, var, count):
     return Moments(*(torch.tensor([float(v)]) for v in (count, mean, var)))
 
 
-@PATHS
-def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased(kernel):
+def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased(way):
     layer = nw.BatchNorm1d(1, momentum=0.25)
     statistics.update(layer, batch(mean=8, var=6, count=4))
     assert layer.running_mean.item() == 2  # 0.75·0 + 0.25·8
@@ -32,8 +21,7 @@ def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased
     assert layer.num_batches_tracked.item() == 1
 
 
-@PATHS
-def test_without_momentum_every_batch_weighs_the_same(kernel):
+def test_without_momentum_every_batch_weighs_the_same(way):
     layer = nw.BatchNorm1d(1, momentum=None)
     for mean in (1, 2, 6):
         statistics.update(layer, batch(mean, var=3, count=4))
@@ -56,9 +44,8 @@ def test_every_momentum_is_taken_as_torch_takes_it(momentum, counted):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@PATHS
 @pytest.mark.filterwarnings("ignore::normwise.errors.MomentumWarning")
-def test_momentum_1_forgets_even_a_large_mean(dtype, kernel):
+def test_momentum_1_forgets_even_a_large_mean(dtype, way):
     layers = [make(3, momentum=1.0).to(dtype) for make in (nw.BatchNorm1d, nn.BatchNorm1d)]
     x = torch.tensor([[0.00099993], [0.00099993]], dtype=dtype) * torch.tensor([1.0, 0.7, -3.0], dtype=dtype)
     for layer in layers:
@@ -99,9 +86,8 @@ def test_a_variance_of_another_size_is_an_error():
     assert layer.num_batches_tracked.item() == 0
 
 
-@PATHS
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_batch_without_variance_changes_nothing(count, kernel):
+def test_a_batch_without_variance_changes_nothing(count, way):
     layer = nw.BatchNorm1d(1)
     statistics.update(layer, batch(5 * count, 0, count))
     assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 0)

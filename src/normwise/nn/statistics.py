@@ -10,7 +10,7 @@ from torch import Tensor
 from normwise import moments
 from normwise.moments import Moments
 from normwise.ops import registry
-from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import cpu, triton
 
 if TYPE_CHECKING:
     from normwise.nn.layer import Layer
@@ -55,8 +55,9 @@ def update(layer: Layer, batch: Moments | None) -> None:
         return
     if layer.skipped is not None and layer.skipped.shape != mean.shape:  # of a layer that was made smaller
         layer._forget_skipped()
-    if registry.is_plain(*batch) and cpu.can_update(mean, var, batches, layer.skipped, batch.mean):
-        cpu.update(mean, var, batches, layer.skipped, batch.mean, batch.var, batch.count, layer.momentum)
+    kernels = triton if batch.mean.is_cuda and registry.wants_triton() else cpu
+    if registry.is_plain(*batch) and kernels.can_update(mean, var, batches, layer.skipped, batch.mean):
+        kernels.update(mean, var, batches, layer.skipped, batch.mean, batch.var, batch.count, layer.momentum)
     else:
         _update(layer, mean, var, batch)
 

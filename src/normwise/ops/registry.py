@@ -159,11 +159,15 @@ def _is_small(x: Tensor, channel_dim: int) -> bool:
     return size <= SMALL or (size <= SMALL_ROWS and cpu.obstacle(x) is None and has_rows(x, channel_dim))
 
 
+def wants_triton() -> bool:
+    """Whether the environment lets ``"auto"`` take the Triton kernels."""
+    return os.environ.get(TRITON) == "1"
+
+
 def own(x: Tensor) -> str | None:
     """The implementation with kernels of our own that ``"auto"`` may take for an input, or None."""
     if x.is_cuda:
-        wanted = os.environ.get(TRITON) == "1"
-        return "triton" if wanted and triton.obstacle(x) is None else None
+        return "triton" if wants_triton() and triton.obstacle(x) is None else None
     return "cpu" if cpu.obstacle(x) is None else None
 
 

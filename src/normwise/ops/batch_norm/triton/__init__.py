@@ -122,6 +122,38 @@ def backward_elementwise(
     return grad_x, grad_residual
 
 
+def can_update(
+    running_mean: Tensor, running_var: Tensor, batches: Tensor | None, skipped: Tensor | None, mean: Tensor
+) -> bool:
+    """Whether ``update`` takes these statistics: float32 side by side in memory, and counters, where ``mean`` is."""
+    wanted = [(running_mean, torch.float32), (running_var, torch.float32), (mean, torch.float32)]
+    wanted += [(counter, torch.int64) for counter in (batches, skipped) if counter is not None]
+    return obstacle(mean) is None and all(
+        type(tensor) is Tensor
+        and tensor.dtype is dtype
+        and tensor.device == mean.device
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and (tensor is batches or tensor.shape == mean.shape)
+        for tensor, dtype in wanted
+    )
+
+
+def update(
+    running_mean: Tensor,
+    running_var: Tensor,
+    batches: Tensor | None,
+    skipped: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    count: Tensor,
+    momentum: float | None,
+) -> None:
+    """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
+    running = importlib.import_module(f"{__name__}.running")
+    running.update(running_mean, running_var, batches, skipped, mean, var, count, momentum)
+
+
 def _work(x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> Work:
     """Only here is Triton imported."""
     launch = importlib.import_module(f"{__name__}.launch")

@@ -88,7 +88,7 @@ class Work(Inputs):
     def _launch(self, name: str, programs: int, warps: int, numbers: dict[str, Any], rest: dict[str, Any]) -> None:
         kernel: Any = getattr(kernels, name)
         given = numbers | rest
-        with _on(self.x.device):
+        with on(self.x.device):
             launch(kernel, programs, warps, {key: given[key] for key in kernel.arg_names})
 
 
@@ -105,7 +105,8 @@ def multiprocessors(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
-def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Where kernels are launched on a device."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
