@@ -8,6 +8,7 @@ thread, bytes of local memory per thread (spilled registers), and bytes of share
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import re
 import subprocess
@@ -23,7 +24,13 @@ Shape = tuple[int, ...]
 
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
+POINTERS = {
+    torch.float32: "*fp32",
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.uint8: "*u8",
+    torch.int64: "*i64",
+}
 
 USUAL: tuple[Shape, ...] = ((32, 64, 112, 112), (32, 512, 28, 28), (32, 2048, 7, 7), (8, 64, 7, 7))
 QUICK: tuple[Shape, ...] = ((32, 64, 56, 56), (8, 64, 7, 7))
@@ -35,6 +42,7 @@ SETS = ("quick", "usual", "full")
 class Request(NamedTuple):
     """A kernel with everything that it is compiled for; hashable, so that each is compiled once."""
 
+    module: str
     kernel: str
     signature: tuple[tuple[str, str], ...]
     constants: tuple[tuple[str, Any], ...]
@@ -94,6 +102,9 @@ def _launched(
     try:
         _, stats = triton.forward(x, r if residual else None, transform)
         triton.backward(g, x, r if residual else None, transform, stats)
+        mean, var, _, count = stats
+        counts = torch.empty((1 + len(vector),), dtype=torch.int64, device="meta")
+        triton.update(vector, vector, counts[0], counts[1:], mean, var, count, None)
     finally:
         launch.launch = before
     yield from calls
@@ -102,7 +113,7 @@ def _launched(
 def _request(kernel: Any, warps: int, given: dict[str, Any]) -> Request:
     constants = {name: value for name, value in given.items() if value is None or name.isupper()}
     signature = {name: "constexpr" if name in constants else _type(value) for name, value in given.items()}
-    return Request(kernel.__name__, tuple(signature.items()), tuple(constants.items()), warps)
+    return Request(kernel.__module__, kernel.__name__, tuple(signature.items()), tuple(constants.items()), warps)
 
 
 def _type(value: Any) -> str:
@@ -119,11 +130,11 @@ def resources(request: Request, target: str) -> Resources:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from normwise.ops.batch_norm.triton import kernels
+    from normwise.ops.batch_norm.triton.kernels import VECTORS
     from normwise.ops.batch_norm.triton.launch import OPTIONS
 
-    kernel = getattr(kernels, request.kernel)
-    vectors = kernels.VECTORS.split()
+    kernel = getattr(importlib.import_module(request.module), request.kernel)
+    vectors = VECTORS.split()
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, (name, kind) in enumerate(request.signature)

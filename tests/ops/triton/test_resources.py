@@ -26,7 +26,7 @@ def test_everything_compiles_for_every_target_and_nothing_is_spilled(tmp_path):
     assert verdict.startswith("at most 0 bytes per thread are spilled")
     kernels = {
         "resident_forward", "resident_backward", "reduce_moments", "finish_moments", "normalize",
-        "reduce_gradients", "finish_gradients", "backward_elementwise",
+        "reduce_gradients", "finish_gradients", "backward_elementwise", "update_running",
     }  # fmt: skip
     for target in ("sm_80", "sm_90", "gfx942"):
         assert {row.split()[0] for row in rows if target in row.split()} == kernels

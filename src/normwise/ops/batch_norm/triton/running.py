@@ -21,33 +21,30 @@ def update_running(
 
     Where CUMULATIVE, the momentum of a channel is 1/(batches − skipped).
     """
-    enough = tl.load(count) > 1  # in all channels alike
     number = tl.full((1,), 0, tl.int64)
     if batches is not None:
-        number += tl.load(batches) + enough.to(tl.int64)
+        number += tl.load(batches) + (tl.load(count) > 1).to(tl.int64)
         tl.store(batches + tl.arange(0, 1), number)
     first = 0
     while first < channels:
         c = first + tl.arange(0, BLOCK)
-        inside = (c < channels) & enough
-        m = tl.load(count + c, mask=inside, other=2.0)
-        mean_C, var_C = tl.load(mean + c, mask=inside, other=0.0), tl.load(var + c, mask=inside, other=0.0)
-        var_C *= tl.div_rn(m, m - 1.0)
+        m = tl.load(count + c, mask=c < channels, other=0.0)
+        enough = m > 1  # in all channels alike
+        mean_C, var_C = tl.load(mean + c, mask=enough, other=0.0), tl.load(var + c, mask=enough, other=0.0)
+        var_C *= tl.div_rn(m, tl.maximum(m - 1.0, 1.0))
         finite = (tl.abs(mean_C) < float("inf")) & (tl.abs(var_C) < float("inf"))
         missed = tl.zeros((BLOCK,), tl.int64)
         if skipped is not None:
-            missed = tl.load(skipped + c, mask=inside, other=0) + (inside & ~finite).to(tl.int64)
-            tl.store(skipped + c, missed, mask=inside)
+            missed = tl.load(skipped + c, mask=enough, other=0) + tl.where(finite, 0, 1)
+            tl.store(skipped + c, missed, mask=enough)
         weight = tl.zeros((BLOCK,), tl.float32) + momentum
         if CUMULATIVE:
             weight = tl.div_rn(tl.full((BLOCK,), 1.0, tl.float32), tl.maximum(number - missed, 1).to(tl.float32))
-        kept = inside & finite
-        old_mean, old_var = (
-            tl.load(running_mean + c, mask=kept, other=0.0),
-            tl.load(running_var + c, mask=kept, other=0.0),
-        )
-        tl.store(running_mean + c, (1.0 - weight) * old_mean + weight * mean_C, mask=kept)
-        tl.store(running_var + c, (1.0 - weight) * old_var + weight * var_C, mask=kept)
+        seen = enough & finite
+        old_mean = tl.load(running_mean + c, mask=seen, other=0.0)
+        old_var = tl.load(running_var + c, mask=seen, other=0.0)
+        tl.store(running_mean + c, (1.0 - weight) * old_mean + weight * mean_C, mask=seen)
+        tl.store(running_var + c, (1.0 - weight) * old_var + weight * var_C, mask=seen)
         first += BLOCK
 
 
