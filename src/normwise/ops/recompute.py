@@ -33,7 +33,7 @@ def recompute_activations() -> Iterator[None]:
         An output that is itself the ``x`` or the ``residual`` of another call, so that no recipe needs another; all
         who save it share it. An output without activation to which a residual was added, for that residual is not
         saved. A copy of an output, such as autocast makes of a float32 output for a bfloat16 convolution, and what
-        ``detach`` returns. Outputs of the implementations other than ``"cpu"``. What is saved in a region of
+        ``detach`` returns. Outputs of implementations that are no kernels of ours. What is saved in a region of
         ``torch.utils.checkpoint``, which does this itself, and under other saved-tensor hooks entered within this
         context, for the innermost hooks alone are called; hooks entered outside it see nothing of what is saved in it.
 
