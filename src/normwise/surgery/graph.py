@@ -42,6 +42,12 @@ class Flow(NamedTuple):
         """Whether forward enters a context, such as autocast, that a graph would lose."""
         return self.graph is not None and len({node.meta["contexts"] for node in self.graph.nodes}) > 1
 
+    def is_like(self, other: Flow) -> bool:
+        """Whether another trace makes the same calls with the same values, those of tensors that forward makes too."""
+        theirs = other.constants
+        same = str(self.graph) == str(other.graph) and self.constants.keys() == theirs.keys()
+        return same and all(_equal(value, theirs[name]) for name, value in self.constants.items())
+
     def calls(self, module_name: str) -> list[fx.Node]:
         """The nodes that call a module."""
         nodes = () if self.graph is None else self.graph.nodes
@@ -147,6 +153,14 @@ def _difference(before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     if before[0] != after[0]:
         return "its forward draws random numbers, which a traced graph would keep"
     return "its forward changes its buffers, which a traced graph would not" if before[1] != after[1] else ""
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+        return one is other
+    if (one.dtype, one.device, one.requires_grad) != (other.dtype, other.device, other.requires_grad):
+        return False
+    return one is other or torch.equal(one, other)
 
 
 def _contexts() -> tuple[bool, ...]:

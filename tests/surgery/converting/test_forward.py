@@ -140,3 +140,19 @@ def test_a_part_that_keeps_its_modules_gives_what_it_gave():
     assert (model.stem[1].activation, model.block[1].activation) == (None, "tanh")
     assert type(model.act) is nn.SiLU
     same_bits(model.stem(x), fresh.stem(x))
+
+
+class Scaled(Residual):
+    """Makes another tensor in training than in evaluation."""
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x))) * torch.tensor(0.5 if self.training else self.in_evaluation)
+
+
+def test_a_tensor_that_forward_makes_is_that_of_each_mode():
+    for in_evaluation, cls in ((1.0, Scaled), (0.5, None)):
+        net, x = randomize(Scaled(None)).double(), batch().double()
+        net.in_evaluation = in_evaluation
+        surgery = convert(net, "normwise", fuse=True)
+        assert (type(surgery.model) is Scaled) is (cls is Scaled)
+        the_same(surgery, net, x)
