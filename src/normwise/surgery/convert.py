@@ -104,7 +104,7 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     """Convert in place, but for a forward that must be replaced; all that can fail comes first."""
     out = skipped(network, skip)
     names = {layer: name for name, layer in walk.find(network, _is_batch_norm) if layer not in out}
-    paths = Paths(network, out)
+    paths = Paths(network, out, example)
     problems = {layer: twins.obstacle(layer, to, paths) for layer in names if twins.belongs(layer) != to}
     fusions: dict[nn.Module, Fusion] = {}
     if fuse:

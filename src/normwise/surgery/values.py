@@ -39,7 +39,7 @@ class Unasked(Value):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return _Attribute(self, name)
 
     def __hash__(self) -> int:
         return id(self) if _by_torch() else self._asked("place in a table")
@@ -75,6 +75,10 @@ class Unasked(Value):
         problem = f"its forward asks for the {what} of {self.node}"
         self.tracer.asked = problem  # type: ignore[attr-defined]
         raise fx.proxy.TraceError(problem)
+
+
+class _Attribute(fx.proxy.Attribute, Unasked):
+    """What an unknown value has under a name: a method, where it is called."""
 
 
 def _by_torch() -> bool:

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import normwise as nw
 from converted import FUNCTIONS, NORMED, OURS, Modules, Residual, Shared, batch, close, made, small, the_same, why
@@ -82,7 +83,82 @@ class Optional(nn.Module):
 def test_optional_arguments_hide_calls():
     surgery = convert(Optional(), "normwise", fuse=True)
     assert surgery.model.norm.activation is None
-    assert "optional arguments (plain)" in why(surgery, "norm")
+    assert "the output follows, no activation that can be fused, in one of the ways" in why(surgery, "norm")
+
+
+class Wrapped(nn.Module):
+    """Layers and activations in a network that can be called in several ways."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU())
+        self.more, self.act, self.way = nn.BatchNorm2d(3), nn.ReLU(), way
+
+    def forward(self, x, mask=None, features=False):
+        return self.way(self, x, mask, features)
+
+
+def masked(net, x, mask, features):
+    y = net.body(x if mask is None else x * mask)
+    return (net.more(y), y) if features else net.act(net.more(y))
+
+
+def by_length(net, x, mask, features):
+    y = net.body(x if mask is None or len(mask) < 2 else x * mask)
+    return net.act(net.more(y))
+
+
+def dropping(net, x, mask, features):
+    return F.dropout(net.body(x), 0.5, net.training)
+
+
+def with_head(net, x, mask, features):
+    y = net.body(x)
+    return y + net.act(net.more(y)) if net.training else y
+
+
+@pytest.mark.parametrize(
+    ("way", "fused"),
+    [(masked, {"body.1"}), (by_length, set()), (dropping, {"body.1"}), (with_head, {"body.1", "more"})],
+)
+def test_what_follows_in_all_ways_is_fused(way, fused):
+    net, x = randomize(Wrapped(way)).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True)
+    assert type(surgery.model) is Wrapped
+    assert {name for name, each in surgery.model.named_modules() if type(each) in OURS and each.activation} == fused
+    the_same(surgery, net, x)
+    torch.manual_seed(1)
+    want = copy.deepcopy(net)(x, x.sign(), True)
+    torch.manual_seed(1)
+    torch.testing.assert_close(surgery.model(x, mask=x.sign(), features=True), want)
+
+
+def test_an_argument_that_cannot_be_followed_can_be_given():
+    net, x = randomize(Wrapped(by_length)).double(), batch().double()
+    assert "depend on mask=; give it in an example" in why(convert(net, "normwise", fuse=True), "more")
+    surgery = convert(net, "normwise", fuse=True, example=(x, None))
+    assert surgery.model.more.activation == "relu"
+    the_same(surgery, net, x)
+
+
+def asks_class(net, x):
+    return torch.relu(net.norm(x * 2 if isinstance(x, torch.Tensor) else x))
+
+
+def asks_gradients(net, x):
+    y = torch.relu(net.norm(x))
+    return y * 2 if torch.is_grad_enabled() else y
+
+
+@pytest.mark.parametrize(("way", "reason"), [(asks_class, "asks for the class of x"), (asks_gradients, "gradients")])
+def test_what_forward_asks_unseen_is_not_frozen(way, reason):
+    net, x = randomize(Modules(way)).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True)
+    assert type(surgery.model) is Modules
+    assert any(reason in change.why for change in surgery.changes if change.name == "norm")
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            torch.testing.assert_close(surgery.model(x), copy.deepcopy(net)(x))
 
 
 class OneMode(nn.Module):

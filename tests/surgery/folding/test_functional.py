@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 import normwise as nw
 from folds import conv, double, error, expected, fold, folded, image, why
+from normwise.errors import SurgeryError
 
 
 class Functions(nn.Module):
@@ -82,3 +83,12 @@ def test_functions_in_a_network_with_tensors_and_attributes_of_its_own():
     torch.testing.assert_close(model(x), net(x), rtol=1e-5, atol=1e-5)
     assert model.note == "kept"
     assert set(dict(net.named_modules())) == {"", "conv"}
+
+
+def test_a_function_in_a_forward_that_asks_for_a_class_is_left():
+    class Asking(Functions):
+        def forward(self, x):
+            return super().forward(x * 2 if isinstance(x, torch.Tensor) else x)
+
+    with pytest.raises(SurgeryError, match=r"left alone: .* asks for the class of x"):
+        fold(double(Asking()), example=image)

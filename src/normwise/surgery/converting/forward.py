@@ -50,8 +50,8 @@ def replaced(network: nn.Module, paths: Paths, matches: Sequence[Match]) -> nn.M
 
 def obstacle(paths: Paths, inplace: bool) -> str:
     """Why the network's forward cannot be replaced by its trace; empty where it can."""
-    if not paths.same:
-        return "its forward depends on self.training, so a traced graph cannot replace it"
+    if depends_on := paths.depends_on:
+        return f"its forward depends on {depends_on}, so a traced graph cannot replace it"
     if impure := next((flow.impure for flow in paths.flows if flow.impure), ""):
         return impure
     if paths.flows[0].has_contexts:

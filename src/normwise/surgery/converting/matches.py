@@ -50,7 +50,8 @@ def matches_of(paths: Paths, layer: nn.Module) -> list[Match] | str:
         return "its forward does not call it"
     found = [_match(node, paths) for node in nodes]
     if problem := next((each for each in found if isinstance(each, str)), ""):
-        return problem
+        always = all(isinstance(each, str) for each in found)
+        return problem if always else f"{problem}, in one of the ways in which forward runs"
     matches = [each for each in found if isinstance(each, Match)]
     if len({match.activation for match in matches}) > 1:
         return "different activations follow its calls"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
+import torch
 from torch import fx, nn
 
+from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
 from normwise.surgery.calls import sole_user
+from normwise.surgery.optional import Ways, ways
 from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import certain, is_sequential
 
@@ -18,19 +21,24 @@ class Paths:
     """The calls of a network's forward in both modes, or the order in its ``Sequential`` where it cannot be traced.
 
     Attributes:
-        flows: the traces in training and in evaluation.
+        flows: the traces, in training and in evaluation, with gradients and without, in each of the ways that arguments
+            which the example leaves out allow.
+        optional: the arguments that the traces do not take.
         problem: why not all calls are known, empty where they are.
-        calls: for each module the nodes that call it, in both traces, as far as these are known.
+        calls: for each module the nodes that call it, in all traces, as far as these are known.
         fixed: the modules that must stay as they are.
         hidden: the modules inside one that the traces do not look into, which calls them as it likes.
     """
 
-    def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = ()) -> None:
+    def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = (), example: Any = None) -> None:
         self.network, self.fixed, self.places = network, fixed, walk.slots(network)
-        self.flows = graph.trace_modes(network)
-        self.problem = _optional(network) or next((each.problem for each in self.flows if each.problem), "")
+        given = () if example is None else example
+        found = _ways(network, given)
+        self.flows = [flow for each in found for flow in each.flows]
+        self.optional = [*example_.fixed(network, given), *sorted(example_.left_out(network, given)[1])]
+        self.problem = next((each.problem for each in found if each.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
-        for flow in self.flows:
+        for flow in graph.trace_modes(network) if self.problem else self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
@@ -38,9 +46,14 @@ class Paths:
         self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
 
     @property
-    def same(self) -> bool:
-        """Whether forward makes the same calls in training and in evaluation."""
-        return not self.problem and all(flow.is_like(self.flows[0]) for flow in self.flows)
+    def depends_on(self) -> str:
+        """On what it depends which calls forward makes; empty where it always makes the same."""
+        if self.optional:
+            return f"optional arguments ({', '.join(self.optional)})"
+        training, evaluation, *without_gradients = self.flows
+        if not evaluation.is_like(training):
+            return "self.training"
+        return "" if all(each.is_like(training) for each in without_gradients) else "whether gradients are enabled"
 
     def after(self, module: nn.Module) -> list[nn.Module | None]:
         """For each place of a module the module that alone takes its output, None where that is none.
@@ -98,16 +111,13 @@ def _caller(node: fx.Node) -> list[str]:
     return list(node.meta["nn_module_stack"])[:-1]
 
 
-def _optional(network: nn.Module) -> str:
-    parameters = inspect.signature(network.forward).parameters.values()
-    optional = [
-        each.name
-        for each in parameters
-        if each.default is not each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    ]
-    if optional:
-        return f"its forward has optional arguments ({', '.join(optional)}), which a trace takes for given"
-    return ""
+def _ways(network: nn.Module, example: Any) -> list[Ways]:
+    """How a network may run in training and in evaluation, with gradients and without."""
+    found = []
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            found += [ways(network, example, training=training, asked=False) for training in (True, False)]
+    return found
 
 
 def _next(parent: nn.Module, key: str) -> nn.Module | None:

@@ -36,7 +36,7 @@ def as_modules(network: nn.Module, example: Any) -> tuple[nn.Module, dict[str, s
     fixed = example_.fixed(network, example)
     flow = trace(network, fixed)
     calls = [node for node in flow.graph.nodes if node.target in _FUNCTIONS] if flow.graph is not None else []
-    if calls and (lost := flow.impure or _CONTEXTS * flow.has_contexts or _unchecked(fixed)):
+    if calls and (lost := flow.impure or _CONTEXTS * flow.has_contexts or _unchecked(fixed) or _asks(network, fixed)):
         return network, {}, [Change("", "F.batch_norm", "F.batch_norm", f"left alone: {lost}")]
     made: dict[str, str] = {}
     changes: list[Change] = []
@@ -69,6 +69,11 @@ def _unchecked(fixed: Mapping[str, Any]) -> str:
     """Why a graph may be wrong for other arguments: it checks numbers, texts and None, and takes the rest as it was."""
     names = [f"{name}=" for name, value in fixed.items() if not isinstance(value, example_.PLAIN)]
     return f"a traced graph would always have the default of {', '.join(names)}" if names else ""
+
+
+def _asks(network: nn.Module, fixed: Mapping[str, Any]) -> str:
+    """Why a graph may be wrong for the inputs of a forward that asks for their class, or the like."""
+    return trace(network, fixed, unasked={*inspect.signature(network.forward).parameters} - fixed.keys()).problem
 
 
 def _affine(network: nn.Module, node: fx.Node) -> ChannelAffine | str:

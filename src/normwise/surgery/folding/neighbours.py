@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 from normwise.surgery import example as example_
 from normwise.surgery.calls import described, sole_user
-from normwise.surgery.folding.optional import ways
+from normwise.surgery.optional import ways
 from normwise.surgery.plain import has_hooks, hooked_containers
 from normwise.surgery.sites import Link, certain, chains
 from normwise.surgery.walk import slots

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import normwise as nw
 from folds import Calls, double, error, fold, folded, image, why
-from normwise.surgery.folding import optional
+from normwise.surgery import optional
 
 two = torch.tensor(2.0).double()
 
