@@ -19,7 +19,7 @@ from normwise.errors import first_line
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
 from normwise.surgery.plain import replaced_forward
-from normwise.surgery.values import Unasked, Value
+from normwise.surgery.values import Computed, Unasked, Value
 
 
 class Flow(NamedTuple):
@@ -75,11 +75,15 @@ class _Tracer(fx.Tracer):
         node.meta["contexts"] = _contexts()
         return node
 
+    def iter(self, obj: fx.Proxy) -> Any:
+        """Refuse a loop over a value, whose number of parts is not known; ``torch.fx`` itself unpacks one."""
+        return obj.asked("parts") if issubclass(type(obj), Unasked) else super().iter(obj)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         given = node.op == "placeholder" and str(node.target).lstrip("*") in self._unasked
         if given or any("unasked" in each.meta for each in node.all_input_nodes):
             node.meta["unasked"] = True
-            return Unasked(node, self)
+            return (Unasked if given else Computed)(node, self)
         return Value(node, self)
 
 

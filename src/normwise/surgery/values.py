@@ -34,7 +34,7 @@ class Unasked(Value):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return Unasked if _by_torch() else self._asked("class")
+        return Unasked if _by_torch() else self.asked("class")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -42,42 +42,49 @@ class Unasked(Value):
         return _Attribute(self, name)
 
     def __hash__(self) -> int:
-        return id(self) if _by_torch() else self._asked("place in a table")
+        return id(self) if _by_torch() else self.asked("place in a table")
 
     def __str__(self) -> str:
-        return repr(self) if _by_torch() else self._asked("text")
+        return repr(self) if _by_torch() else self.asked("text")
 
     def __format__(self, how: str) -> str:
-        self._asked("text")
+        self.asked("text")
 
     def __bool__(self) -> bool:
-        self._asked("truth")
+        self.asked("truth")
 
     def __iter__(self) -> Any:
-        self._asked("parts")
+        self.asked("parts")
 
     def __contains__(self, part: Any) -> bool:
-        self._asked("parts")
+        self.asked("parts")
 
     def __len__(self) -> int:
-        self._asked("length")
+        self.asked("length")
 
     def __int__(self) -> int:
-        self._asked("number")
+        self.asked("number")
 
     def __index__(self) -> int:
-        self._asked("number")
+        self.asked("number")
 
     def __float__(self) -> float:
-        self._asked("number")
+        self.asked("number")
 
-    def _asked(self, what: str) -> NoReturn:
+    def asked(self, what: str) -> NoReturn:
+        """Refuse to tell something."""
         problem = f"its forward asks for the {what} of {self.node}"
         self.tracer.asked = problem  # type: ignore[attr-defined]
         raise fx.proxy.TraceError(problem)
 
 
-class _Attribute(fx.proxy.Attribute, Unasked):
+class Computed(Unasked):
+    """What is computed from such a value; it may be unpacked, as in ``n, c = x.shape``, which takes just so many."""
+
+    __iter__ = fx.Proxy.__iter__
+
+
+class _Attribute(fx.proxy.Attribute, Computed):
     """What an unknown value has under a name: a method, where it is called."""
 
 

@@ -150,7 +150,27 @@ def asks_gradients(net, x):
     return y * 2 if torch.is_grad_enabled() else y
 
 
-@pytest.mark.parametrize(("way", "reason"), [(asks_class, "asks for the class of x"), (asks_gradients, "gradients")])
+def asks_parts(net, x):
+    try:
+        x, _ = x
+    except ValueError:
+        x = -x
+    return torch.relu(net.norm(x))
+
+
+def loops(net, x):
+    return torch.relu(net.norm(torch.stack(list(x.unbind()))))
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        (asks_class, "asks for the class of x"),
+        (asks_gradients, "gradients"),
+        (asks_parts, "asks for the parts of x"),
+        (loops, "asks for the parts of unbind"),
+    ],
+)
 def test_what_forward_asks_unseen_is_not_frozen(way, reason):
     net, x = randomize(Modules(way)).double(), batch().double()
     surgery = convert(net, "normwise", fuse=True)
@@ -206,3 +226,14 @@ def test_a_forward_of_the_instance_is_not_guessed(net):
     norm = next(module for module in surgery.model.modules() if type(module) in OURS)
     assert norm.activation is None
     assert any("not that of its class" in change.why for change in surgery.changes)
+
+
+def test_what_is_computed_may_be_unpacked():
+    def flat(net, x):
+        n, c, _, w = x.shape
+        return torch.relu(net.norm(x)).reshape(n, c * w, -1)
+
+    net, x = randomize(Modules(flat)).double(), batch().double()
+    surgery = convert(net, "normwise", fuse=True)
+    assert surgery.model.norm.activation == "relu"
+    the_same(surgery, net, x)
