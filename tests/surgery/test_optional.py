@@ -85,6 +85,11 @@ class Named(Calls):
         return features(self, x, mode == "features")
 
 
+class Listed(Calls):
+    def forward(self, x, layers=(1, 2)):
+        return features(self, x, 3 in layers)
+
+
 class OfClass(Calls):
     def forward(self, x, mode=None):
         return features(self, x, isinstance(mode, str))
@@ -162,6 +167,7 @@ CASES = {
         [],
         "may depend on mode=, which the example leaves out; give it",
     ),
+    Listed: ({"layers": ((1, 2), [3])}, [], "may depend on layers="),
     OfClass: ({"mode": (None, "features")}, [], "may depend on mode="),
     OfTensor: ({"mode": (None, two)}, [], "may depend on mode="),
     InTable: ({"mode": (None, "features")}, [], "may depend on mode="),
@@ -188,7 +194,7 @@ def test_whatever_is_given_for_what_the_example_leaves_out_the_outputs_are_right
         assert error(surgery.model(image, **keywords), network(image, **keywords)) <= 1e-12
 
 
-@pytest.mark.parametrize("cls", [Flag, Named, OfClass, Many])
+@pytest.mark.parametrize("cls", [Flag, Named, Listed, OfClass, Many])
 def test_what_the_example_gives_stays_as_it_is(cls):
     network = double(cls(None))
     values = {name: given[0] for name, given in CASES[cls][0].items()}

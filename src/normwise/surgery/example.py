@@ -18,6 +18,13 @@ PLAIN = (type(None), bool, int, float, str)
 """What is no tensor, and decides what runs."""
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is None, a flag, a number or a text, or a tuple or list of these."""
+    if isinstance(value, (tuple, list)):
+        return all(map(is_plain, value))
+    return isinstance(value, PLAIN)
+
+
 def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How a network is called: with a tuple or list as arguments, a mapping as keywords, all else as the argument."""
     if isinstance(example, Mapping):
@@ -66,12 +73,13 @@ def call(
 def fixed(network: nn.Module, example: Any) -> dict[str, Any]:
     """The arguments of the network's forward that are no tensors when it is called on the example, with their values.
 
-    They are those that it leaves at their defaults, and those for which it gives None, a flag, a number or a text.
+    They are those that it leaves at their defaults, and those for which it gives None, a flag, a number or a text, or a
+    tuple or list of these.
     """
     bound = _bound(network, example)
     if bound is None:
         return {}
-    given = {name for name, value in bound.arguments.items() if not isinstance(value, PLAIN)}
+    given = {name for name, value in bound.arguments.items() if not is_plain(value)}
     bound.apply_defaults()
     return {name: bound.arguments[name] for name in bound.arguments if name not in given | _variadic(bound.signature)}
 

@@ -47,11 +47,12 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
     a plain ``Sequential``, with what lies directly in such ones. A call of ``F.batch_norm`` with buffers becomes a
     module, in a graph (``torch.fx.GraphModule``) in the place of the network.
 
-    What the example gives, calls are taken to give, and flags, numbers, texts and None to be what they are there. What
-    it leaves out may be anything: forward is traced with both values of a flag, with each member of an enumeration, and
-    with the default and a symbolic value of all else, and what holds in all of these ways is folded. Where an argument
-    cannot be followed, or there are more than 16 ways, nothing is folded until the example gives it. One thing a
-    forward can ask unseen: which object or class an argument is, with ``is`` (but for None) or ``type``.
+    What the example gives, calls are taken to give, and flags, numbers, texts, None and tuples and lists of these to be
+    what they are there. What it leaves out may be anything: forward is traced with both values of a flag, with each
+    member of an enumeration, and with the default and a symbolic value of all else, and what holds in all of these ways
+    is folded. Where an argument cannot be followed, or there are more than 16 ways, nothing is folded until the example
+    gives it. One thing a forward can ask unseen: which object or class an argument is, with ``is`` (but for None) or
+    ``type``.
 
     What stays is a ``ChannelAffine``, a scale and a shift of each channel, or is left alone where it is not that;
     ``changes`` says why.
