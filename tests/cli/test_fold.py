@@ -120,6 +120,8 @@ def test_what_is_no_run(normwise, study, tmp_path):
     assert code == 2
     assert "is no run" in err
     assert "normwise compare makes them" in err
+    (tmp_path / "ck.pt").touch()
+    assert "ck.pt is no run" in normwise("fold", tmp_path / "ck.pt", "-o", "model.pt2")[2].replace("\n", "")
     code, _, err = normwise("fold", study / "mlp", "-o", "model.pt2")
     assert code == 2
     assert f"it holds the runs {run_of(study, 'mlp').name}" in err

@@ -97,6 +97,8 @@ def deploy(run: Path, out: Path, *, data_dir: Path | None = None) -> Deployed:
 def _settings(directory: Path, given: Path) -> dict[str, Any]:
     try:
         settings = read_json(directory / SETTINGS)
+    except NotADirectoryError:
+        settings = None
     except (ValueError, OSError) as error:
         raise RequestError(f"cannot read {directory / SETTINGS}: {error}") from error
     if not isinstance(settings, dict) or not {"model", "data", "fingerprint", "inputs"} <= settings.keys():
