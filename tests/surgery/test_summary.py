@@ -136,6 +136,16 @@ def test_an_example_that_does_not_fit_leaves_foldable_unknown():
     assert "does not run on the example" in row.why
 
 
+def test_where_nothing_can_be_folded_each_row_says_why():
+    net = nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.LayerNorm(4), type("Own", (nn.BatchNorm1d,), {
+        "forward": lambda self, x: x.neg()
+    })(4))  # fmt: skip
+    rows = summary(net, example=torch.randn(2, 4)).rows
+    assert [row.foldable for row in rows] == [False] * 3
+    assert rows[0].why == "left alone: it has no running statistics: it uses those of each batch"
+    assert rows[2].why == "left alone: Own has a forward, parameters or methods of its own"
+
+
 def test_it_prints_as_a_table():
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU())
     text = str(summary(nw.freeze(net).model, example=torch.randn(4, 2)))

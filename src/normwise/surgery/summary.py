@@ -13,7 +13,7 @@ from normwise.errors import SurgeryError
 from normwise.nn import FrozenBatchNorm
 from normwise.surgery import calls, compiled, parameters, walk
 from normwise.surgery.example import fixed
-from normwise.surgery.fold import FOLDED, fold
+from normwise.surgery.fold import FOLDED, fold_if_any
 from normwise.surgery.folding.affine import ChannelAffine
 from normwise.surgery.graph import trace_modes
 from normwise.surgery.sites import chains, is_normalization
@@ -124,7 +124,7 @@ class _Judgement:
 
     def _fold(self, model: nn.Module, example: Any) -> None:
         try:
-            changes = fold(model, example=example).changes
+            changes = fold_if_any(model, example).changes
         except SurgeryError as error:
             self.problem = str(error)
             return
