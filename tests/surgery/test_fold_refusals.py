@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+import normwise as nw
 from folds import chain, conv, fold, image
-from normwise.errors import SurgeryError
+from normwise.errors import InvalidArgumentError, SurgeryError
 
 
 def broken(network):
@@ -34,6 +35,7 @@ REFUSED = {
     ),
     "a value with a history": (lambda: remembering(chain(conv(), nn.BatchNorm2d(3))), r"0\.last .* detach it"),
     "values with a history": (lambda: remembering(chain(conv(), nn.BatchNorm2d(3)), list), r"cannot copy .*detach"),
+    "no values": (lambda: chain(conv(), nn.BatchNorm2d(3)).to("meta"), "0.weight is on the meta device"),
     "lazy": (lambda: nn.Sequential(nn.LazyConv2d(3, 1), nn.LazyBatchNorm2d()), "run the network once"),
 }
 
@@ -44,3 +46,21 @@ def test_what_is_refused(case):
     make, message = REFUSED[case]
     with pytest.raises(SurgeryError, match=message):
         fold(make(), example=image)
+
+
+SURGERIES = {
+    "fold": lambda model: nw.fold(model, example=image),
+    "convert": lambda model: nw.convert(model, "normwise"),
+    "export": lambda model: nw.export(model, "model.pt2", image),
+    "summary": nw.summary,
+    "estimate_population": lambda model: nw.estimate_population(model, [image]),
+    "freeze": nw.freeze,
+    "unfreeze": nw.unfreeze,
+}
+
+
+@pytest.mark.parametrize("surgery", SURGERIES)
+@pytest.mark.parametrize(("given", "said"), [("x", "got str"), (nn.Linear, "got the class Linear; make one")])
+def test_what_is_no_network_is_refused_by_every_surgery(surgery, given, said):
+    with pytest.raises(InvalidArgumentError, match=rf"model must be an nn\.Module, {said}"):
+        SURGERIES[surgery](given)

@@ -1,4 +1,4 @@
-"""Networks whose code is made already."""
+"""What no surgery can work on: what is no network, and networks whose code is made already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from normwise.errors import SurgeryError
+from normwise.errors import InvalidArgumentError, SurgeryError
 
 
 def has_statistics(module: nn.Module) -> bool:
@@ -15,8 +15,19 @@ def has_statistics(module: nn.Module) -> bool:
     return any(name.endswith("running_mean") for name, _ in module.named_buffers())
 
 
+def refuse_others(model: object) -> None:
+    """Refuse what is no network.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    if not isinstance(model, nn.Module):
+        given = f"the class {model.__name__}; make one" if isinstance(model, type) else type(model).__name__
+        raise InvalidArgumentError(f"model must be an nn.Module, got {given}")
+
+
 def refuse(model: nn.Module, verb: str, concerns: Callable[[nn.Module], bool] = has_statistics) -> None:
-    """Refuse code that is made already and would go on running what it was made from.
+    """Refuse what is no network, and code that is made already and would go on running what it was made from.
 
     Args:
         model: the network; where it is compiled or scripted as a whole, it is refused whatever is in it.
@@ -24,8 +35,10 @@ def refuse(model: nn.Module, verb: str, concerns: Callable[[nn.Module], bool] = 
         concerns: whether that concerns a compiled or scripted part.
 
     Raises:
+        InvalidArgumentError: it is no network.
         SurgeryError: the network or such a part is compiled or scripted.
     """
+    refuse_others(model)
     for name, module in model.named_modules():
         compiled = isinstance(module, torch.jit.ScriptModule) or "_orig_mod" in module._modules
         if compiled and (not name or concerns(module)):

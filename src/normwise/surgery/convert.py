@@ -77,7 +77,7 @@ def convert(
         The network, in which modules that were shared are shared, and what was changed or left alone.
 
     Raises:
-        InvalidArgumentError: (a ValueError) ``to`` does not exist, or ``fuse`` to torch.
+        InvalidArgumentError: (a ValueError) ``model`` is no network, ``to`` does not exist, or ``fuse`` to torch.
         SurgeryError: (a ValueError) there is nothing to convert or to fuse, ``skip`` names nothing, the network is
             compiled or scripted, it does not run on the example, or its outputs on it would change; or the optimizer
             does not train it.

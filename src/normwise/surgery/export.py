@@ -13,6 +13,7 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.utils import _pytree as pytree
 
 from normwise.errors import SurgeryError, first_line
+from normwise.surgery import compiled
 from normwise.surgery import example as example_
 from normwise.surgery.change import Change
 from normwise.surgery.exporting.files import Kind, kind_of, quiet, tensors
@@ -58,11 +59,12 @@ def export(
         What was written.
 
     Raises:
-        InvalidArgumentError: (a ValueError) ``path`` ends in something else, or its folder does not exist.
+        InvalidArgumentError: (a ValueError) ``model`` is no network, ``path`` ends in something else, or its folder does not exist.
         SurgeryError: (a ValueError) the network, or a part of it, is in training mode; a package is missing; it cannot
             be folded or exported; it returns what a file cannot; with ``any_batch``, what it does depends on the number
             of examples; the file computes something else.
     """
+    compiled.refuse_others(model)
     path = Path(path)
     kind = kind_of(path)
     _refuse_training(model)

@@ -19,7 +19,7 @@ from normwise.surgery.folding.affine import Affine, ChannelAffine, Epilogue, aff
 from normwise.surgery.folding.agreement import check, refuse_unsteady
 from normwise.surgery.folding.judge import Judge
 from normwise.surgery.folding.neighbours import look
-from normwise.surgery.folding.refusals import refuse_lazy, refuse_parallel
+from normwise.surgery.folding.refusals import refuse_lazy, refuse_meta, refuse_parallel
 from normwise.surgery.plain import has_hooks
 from normwise.surgery.sites import census
 
@@ -73,10 +73,11 @@ def fold(model: nn.Module, *, example: Any, tolerance: float | None = None, inpl
         became of each normalization.
 
     Raises:
+        InvalidArgumentError: (a ValueError) ``model`` is no network.
         SurgeryError: (a ValueError) there is no batch normalization, or none that can be folded or made constant; the
-            network is compiled, scripted or a ``DataParallel``, or has lazy layers that have seen no batch; it does not
-            run on the example, or gives something else each time; outputs differ by more than ``tolerance``, with
-            where they part.
+            network is compiled, scripted or a ``DataParallel``, or has lazy layers that have seen no batch or tensors
+            without values; it does not run on the example, or gives something else each time; outputs differ by more
+            than ``tolerance``, with where they part.
 
     Source: Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", arXiv:1502.03167, Algorithm 2, line 11.
@@ -90,6 +91,7 @@ def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, 
     compiled.refuse(model, "fold")
     refuse_parallel(model)
     refuse_lazy(model)
+    refuse_meta(model)
     source = walk.duplicate(model).eval()
     run(source, example)
     folding = _Folding(walk.duplicate(source), example)

@@ -46,7 +46,7 @@ def freeze(
         already frozen.
 
     Raises:
-        InvalidArgumentError: (a ValueError) neither ``statistics`` nor ``affine``.
+        InvalidArgumentError: (a ValueError) ``model`` is no network, or neither ``statistics`` nor ``affine``.
         SurgeryError: (a ValueError) there is nothing to freeze, ``skip`` names nothing, or the network is compiled or
             scripted: freeze it before that.
     """

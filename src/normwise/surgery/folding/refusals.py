@@ -30,3 +30,13 @@ def refuse_lazy(model: nn.Module) -> None:
                 f"cannot fold {type(model).__name__}: {name} ({type(module).__name__}) has no weights until it has "
                 "seen a batch; run the network once first"
             )
+
+
+def refuse_meta(model: nn.Module) -> None:
+    """Refuse a network without values."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise SurgeryError(
+                f"cannot fold {type(model).__name__}: {name} is on the meta device and has no values; "
+                "make room for them (model.to_empty) and load them first"
+            )
