@@ -82,7 +82,8 @@ def estimate_population(
         gives to ``F.batch_norm`` itself, under the name of the running mean.
 
     Raises:
-        InvalidArgumentError: (a ValueError) ``model`` is no network, ``mode`` does not exist, or ``steps`` is less than 1.
+        InvalidArgumentError: (a ValueError) ``model`` is no network, ``mode`` does not exist, or ``steps`` is less
+            than 1.
         SurgeryError: (a ValueError) no batch normalization could be estimated, there is no batch, a batch does not fit
             or makes the input of a layer not finite, ``"layerwise"`` was given an iterator, which can be passed over
             only once, the network is compiled or scripted, or has layers that never saw a batch and have no size yet.
