@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import sys
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from folds import TOLERANCE, Calls, chain, check, conv, double, error, expected, fold, folded, image
+from normwise.surgery.folding import neighbours
 from normwise.surgery.folding.affine import ChannelAffine
 from tensors import same_bits
 from zoo import ZOO, randomize
@@ -153,3 +156,28 @@ def test_what_torch_folds_wrongly_or_not_at_all(case, who):
         made = fold(network, example=image).model
     assert error(made(image), network(image)) <= 1e-12
     assert not any(isinstance(module, _BatchNorm) for module in made.modules())
+
+
+def test_normalizations_before_different_linear_maps_are_folded_at_once(monkeypatch):
+    looks = []
+    look = neighbours.look
+    monkeypatch.setattr(sys.modules["normwise.surgery.fold"], "look", lambda *args: looks.append(1) or look(*args))
+    kinds = "RNC RNC RNNNC RNC RNNC".replace(" ", "")
+    network = chain(*({"R": nn.ReLU, "N": lambda: nn.BatchNorm2d(3), "C": conv}[kind]() for kind in kinds))
+    check(network, image, [str(index) for index, kind in enumerate(kinds) if kind == "N"])
+    assert len(looks) == 2  # the second for those in a row
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_normalizations_in_a_row_are_folded_in_whatever_order_they_are_registered(order):
+    class Row(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norms, self.last = nn.ModuleList(nn.BatchNorm2d(3) for _ in order), conv()
+
+        def forward(self, x):
+            for index in order:
+                x = self.norms[index](x)
+            return self.last(x)
+
+    check(double(Row()), image, ["norms.0", "norms.1", "norms.2"])

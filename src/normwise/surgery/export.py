@@ -59,8 +59,8 @@ def export(
         What was written.
 
     Raises:
-        InvalidArgumentError: (a ValueError) ``model`` is no network, ``path`` ends in something else, or its folder does
-            not exist.
+        InvalidArgumentError: (a ValueError) ``model`` is no network, ``path`` ends in something else, or its folder
+            does not exist.
         SurgeryError: (a ValueError) the network, or a part of it, is in training mode; a package is missing; it cannot
             be folded or exported; it returns what a file cannot; with ``any_batch``, what it does depends on the number
             of examples; the file computes something else.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from torch import nn
@@ -151,7 +150,7 @@ class _Folding:
         )
 
     def _step(self) -> bool:
-        """Fold all that can go into linear maps before them, else one that can go into what follows."""
+        """Fold all that can go into linear maps before them, else those that can go into what follows."""
         if not self.affines:
             return False
         self.near = look(self.network, self.example, lambda module: module in self.affines or is_linear_map(module))
@@ -161,7 +160,8 @@ class _Folding:
         self.judge = Judge(self.network, self.names, self.near, self.affines)
         done = [layer for layer in self.affines if self._into_previous(layer)]
         if not done:
-            done = list(islice((layer for layer in self.affines if self._into_next(layer)), 1))
+            changed: set[nn.Module] = set()
+            done = [layer for layer in self.affines if self._into_next(layer, changed)]
         for layer in done:
             del self.affines[layer]
         return bool(done)
@@ -174,9 +174,15 @@ class _Folding:
             self.moved.add(self.names[module])
         return self._remove(layer, before)
 
-    def _into_next(self, layer: nn.Module) -> bool:
-        """Fold a normalization into the linear maps, or the normalization, that take its outputs, where right."""
+    def _into_next(self, layer: nn.Module, changed: set[nn.Module]) -> bool:
+        """Fold a normalization into the linear maps, or the normalization, that take its outputs, where right.
+
+        What is known of a module holds until it is folded or takes something up, so one that is ``changed`` waits.
+        """
         after = self.judge.may_go_after(layer)
+        if not changed.isdisjoint([layer, *after]):
+            return False
+        changed.update([layer, *after])
         for module in after:
             if module in self.affines:
                 self.affines[module] = self.affines[layer].then(self.affines[module])
