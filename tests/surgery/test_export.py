@@ -248,10 +248,11 @@ def test_a_missing_package_is_named_with_the_extra(tmp_path, monkeypatch):
     export(network, tmp_path / "model.pt2", x)
 
 
-def test_what_cannot_be_exported_says_why(tmp_path):
+def test_what_cannot_be_exported_says_why_and_no_more(tmp_path, capfd):
     network, x = prepared("branching")
     with pytest.raises(SurgeryError, match=r"torch\.export cannot export the network: Could not guard"):
         export(network, tmp_path / "model.pt2", x)
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_an_example_of_the_wrong_shape(tmp_path):

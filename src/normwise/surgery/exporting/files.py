@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,11 +91,11 @@ def tensors(values: Any) -> list[Tensor]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What torch and onnxscript say about themselves stays unsaid."""
+    """What torch and onnxscript say about themselves stays unsaid, and graphs that torch prints where it fails."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
