@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from normwise.nn.kinds import is_linear_map, is_nonlinearity, linear_maps, nonlinearities
+from normwise.nn.kinds import is_batch_norm, is_linear_map, is_nonlinearity, linear_maps, nonlinearities, thawed
 from normwise.ops.activations import NAMES, activation
 
 
@@ -41,3 +41,11 @@ def test_lists_in_registration_order_and_shared_modules_once():
     assert [name for name, _ in linear_maps(net)] == ["0", "2.0"]
     assert nonlinearities(net)[0][1] is act
     assert linear_maps(net)[0][1] is linear
+
+
+def test_batch_normalizations_frozen_or_not():
+    layer = nn.BatchNorm2d(3)
+    frozen = normwise.nn.FrozenBatchNorm(layer)
+    assert all(map(is_batch_norm, (layer, frozen, normwise.nn.BatchNorm1d(3), nn.SyncBatchNorm(3))))
+    assert not any(map(is_batch_norm, (nn.InstanceNorm2d(3), nn.LayerNorm(3), nn.Sequential(layer))))
+    assert thawed(frozen) is thawed(layer) is layer

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise.errors import InvalidArgumentError
 from normwise.moments import Moments, moments_dtype
 from normwise.nn import statistics
-from normwise.nn.frozen import FrozenBatchNorm
+from normwise.nn.kinds import is_batch_norm
 from normwise.nn.layer import Layer
 
 
@@ -107,7 +107,7 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
 
 def _layers(model: nn.Module) -> list[_BatchNorm]:
     modules = list(model.modules())
-    if not any(isinstance(module, (_BatchNorm, FrozenBatchNorm)) for module in modules):
+    if not any(is_batch_norm(module) for module in modules):
         raise InvalidArgumentError(
             f"there is no batch normalization in this {type(model).__name__}, looked for BatchNorm1d, 2d and 3d; give "
             "the network that holds them, or insert some: normwise.batch_normalize(net)"

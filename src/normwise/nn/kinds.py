@@ -1,11 +1,13 @@
-"""Which modules of a network are linear maps and which are nonlinearities."""
+"""Which modules of a network are linear maps, nonlinearities and batch normalizations."""
 
 from __future__ import annotations
 
 from typing import TypeGuard
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from normwise.nn.frozen import FrozenBatchNorm
 from normwise.ops.activations import activation_of
 
 LinearMap = nn.Linear | nn.modules.conv._ConvNd
@@ -47,6 +49,16 @@ def is_nonlinearity(module: nn.Module) -> bool:
 def is_linear_map(module: nn.Module) -> TypeGuard[LinearMap]:
     """Whether a module is a Linear, a convolution or a transposed convolution."""
     return isinstance(module, LinearMap)
+
+
+def is_batch_norm(module: nn.Module) -> TypeGuard[_BatchNorm | FrozenBatchNorm]:
+    """Whether a module is a batch normalization of torch or of ours, a subclass of one, or a frozen one."""
+    return isinstance(module, (_BatchNorm, FrozenBatchNorm))
+
+
+def thawed(layer: nn.Module) -> nn.Module:
+    """The layer in a ``FrozenBatchNorm``; all else is itself."""
+    return layer._layer if isinstance(layer, FrozenBatchNorm) else layer
 
 
 def nonlinearities(model: nn.Module) -> list[tuple[str, nn.Module]]:

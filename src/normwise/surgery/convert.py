@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
-from normwise.nn import FrozenBatchNorm
+from normwise.nn.kinds import is_batch_norm
 from normwise.surgery import compiled, walk
 from normwise.surgery import optimizer as optimizers
 from normwise.surgery.change import Change, Surgery, in_order
@@ -103,7 +102,7 @@ def convert(
 def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any, inplace: bool) -> Surgery:
     """Convert in place, but for a forward that must be replaced; all that can fail comes first."""
     out = skipped(network, skip)
-    names = {layer: name for name, layer in walk.find(network, _is_batch_norm) if layer not in out}
+    names = {layer: name for name, layer in walk.find(network, is_batch_norm) if layer not in out}
     paths = Paths(network, out, example)
     problems = {layer: twins.obstacle(layer, to, paths) for layer in names if twins.belongs(layer) != to}
     fusions: dict[nn.Module, Fusion] = {}
@@ -123,10 +122,6 @@ def _converted(network: nn.Module, to: str, fuse: bool, skip: Skip, example: Any
     for layer in names:
         changes += _change(names[layer], before[layer], layer, problems.get(layer), fusions.get(layer))
     return Surgery(changed, in_order(changed, changes) + _replaced(network, changed))
-
-
-def _is_batch_norm(module: nn.Module) -> bool:
-    return isinstance(module, (_BatchNorm, FrozenBatchNorm))
 
 
 def _change(name: str, before: str, layer: nn.Module, problem: str | None, fused: Fusion | None) -> list[Change]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
-from normwise.nn.frozen import FrozenBatchNorm
-from normwise.nn.kinds import is_linear_map
+from normwise.nn.kinds import is_batch_norm, is_linear_map
 from normwise.surgery import compiled, walk
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.example import run
@@ -103,7 +101,7 @@ def fold_if_any(model: nn.Module, example: Any, tolerance: float | None = None, 
 
 
 def _normalizations(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    return walk.find(network, lambda module: isinstance(module, (_BatchNorm, FrozenBatchNorm, ChannelAffine)))
+    return walk.find(network, lambda module: is_batch_norm(module) or isinstance(module, ChannelAffine))
 
 
 class _Folding:

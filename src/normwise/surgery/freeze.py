@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError, SurgeryError
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
+from normwise.nn.kinds import is_batch_norm
 from normwise.surgery import compiled, parameters, walk
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.sites import census
@@ -119,7 +120,7 @@ def _plan(name: str, layer: nn.Module, wanted: list[str]) -> _Plan:
 
 
 def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    return walk.find(network, lambda module: isinstance(module, (_BatchNorm, FrozenBatchNorm)))
+    return walk.find(network, is_batch_norm)
 
 
 def _done(layer: nn.Module) -> set[str]:

@@ -11,6 +11,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from normwise.errors import InvalidArgumentError, SurgeryError, choice
 from normwise.nn.frozen import FrozenBatchNorm, obstacle
+from normwise.nn.kinds import is_batch_norm
 from normwise.surgery import compiled, walk
 from normwise.surgery.estimating import estimates, passes, processes, running
 from normwise.surgery.estimating.estimates import Population
@@ -139,7 +140,7 @@ def _see(
 
 
 def _found(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    return walk.find(model, lambda module: isinstance(module, (_BatchNorm, FrozenBatchNorm)))
+    return walk.find(model, is_batch_norm)
 
 
 def _layers(model: nn.Module) -> tuple[dict[_BatchNorm, str], dict[str, str]]:

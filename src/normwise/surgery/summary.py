@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import SurgeryError
 from normwise.nn import FrozenBatchNorm
+from normwise.nn.kinds import is_batch_norm
 from normwise.surgery import calls, compiled, parameters, walk
 from normwise.surgery.example import fixed
 from normwise.surgery.fold import FOLDED, fold_if_any
@@ -134,7 +134,7 @@ class _Judgement:
     def of_module(self, module: nn.Module) -> tuple[bool | None, str]:
         if isinstance(module, ChannelAffine):
             return _LEFT
-        if not isinstance(module, (_BatchNorm, FrozenBatchNorm)):
+        if not is_batch_norm(module):
             return _NOT_OF_BATCH
         return self._told(self.reasons.get(self.names[module], ""))
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from normwise.nn import FrozenBatchNorm
+from normwise.nn.kinds import thawed
 from normwise.nn.layer import Layer
 from normwise.ops.activations import activation_of
 from normwise.surgery import calls, walk
@@ -78,8 +77,7 @@ def _name(module: nn.Module) -> str | None:
 
 
 def _obstacle(layer: nn.Module, paths: Paths) -> str:
-    inner = layer._layer if isinstance(layer, FrozenBatchNorm) else layer
-    assert isinstance(inner, _BatchNorm)
+    inner = thawed(layer)
     if isinstance(inner, Layer) and inner.activation is not None:
         return "it has an activation already"
     if has_hooks(layer):

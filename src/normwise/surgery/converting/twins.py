@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise import nn as ours
 from normwise.errors import InvalidArgumentError
 from normwise.nn import FrozenBatchNorm, frozen, options
+from normwise.nn.kinds import thawed
 from normwise.nn.layer import Layer
 from normwise.surgery.converting.paths import Paths
 from normwise.surgery.plain import has_hooks
@@ -27,7 +28,7 @@ SAME = "the same parameters, statistics and options"
 
 def inner(layer: nn.Module) -> _BatchNorm:
     """The layer itself, or the one in a ``FrozenBatchNorm``."""
-    found = layer._layer if isinstance(layer, FrozenBatchNorm) else layer
+    found = thawed(layer)
     assert isinstance(found, _BatchNorm)
     return found
 

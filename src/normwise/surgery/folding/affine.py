@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normwise import ops
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, FrozenBatchNorm, fx
 from normwise.nn.frozen import obstacle
+from normwise.nn.kinds import thawed
 from normwise.nn.layer import Layer
 from normwise.ops.batch_norm.epilogue import add_and_activate
 from normwise.ops.batch_norm.op import full_mask
@@ -146,7 +147,7 @@ class Epilogue(nn.Module):
 
 def options(layer: nn.Module) -> tuple[str | None, int]:
     """The activation that a normalization applies and the axis of its channels."""
-    inner = layer._layer if isinstance(layer, FrozenBatchNorm) else layer
+    inner = thawed(layer)
     if isinstance(inner, (Layer, ChannelAffine)):
         return inner.activation, inner.channel_dim
     return None, 1
