@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+import normwise as nw
 from normwise.nn.kinds import is_batch_norm, is_linear_map, is_nonlinearity, linear_maps, nonlinearities, thawed
 from normwise.ops.activations import NAMES, activation
 
@@ -45,7 +46,7 @@ def test_lists_in_registration_order_and_shared_modules_once():
 
 def test_batch_normalizations_frozen_or_not():
     layer = nn.BatchNorm2d(3)
-    frozen = normwise.nn.FrozenBatchNorm(layer)
-    assert all(map(is_batch_norm, (layer, frozen, normwise.nn.BatchNorm1d(3), nn.SyncBatchNorm(3))))
+    frozen = nw.nn.FrozenBatchNorm(layer)
+    assert all(map(is_batch_norm, (layer, frozen, nw.nn.BatchNorm1d(3), nn.SyncBatchNorm(3))))
     assert not any(map(is_batch_norm, (nn.InstanceNorm2d(3), nn.LayerNorm(3), nn.Sequential(layer))))
     assert thawed(frozen) is thawed(layer) is layer
