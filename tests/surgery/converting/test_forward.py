@@ -74,11 +74,17 @@ def without_gradients(net, y, x):
     return F.relu(y + z)
 
 
+def without_gradients_in_evaluation(net, y, x):
+    with torch.set_grad_enabled(net.training and torch.is_grad_enabled()):
+        return F.relu(y)
+
+
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
         (Tuned(FUNCTIONS["relu"]), "its class overrides train"),
         (Residual(without_gradients), "enters contexts"),
+        (Residual(without_gradients_in_evaluation), "enters contexts"),
     ],
 )
 def test_a_forward_is_not_replaced_where_a_graph_would_lose_something(net, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+import torch
 from torch import nn
 
 import normwise as nw
@@ -93,3 +94,18 @@ def test_sync_conversion_of_torch_drops_a_fused_activation_and_that_of_an_unfuse
     assert dropped(batch()).min() < 0
     kept = nn.SyncBatchNorm.convert_sync_batchnorm(convert(net, "torch").model).eval()
     assert kept(batch()).min() == 0
+
+
+def test_a_residual_in_one_of_the_ways_that_can_be_followed_is_seen():
+    class Ways(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nw.BatchNorm2d(3)
+
+        def forward(self, x, plain=None):
+            if plain is None:
+                return self.norm(x, residual=x)
+            return self.norm(x) if isinstance(plain, torch.Tensor) else self.norm(x * 2)
+
+    with pytest.raises(SurgeryError, match="called with a residual or a mask"):
+        convert(Ways(), "torch")

@@ -54,7 +54,7 @@ def obstacle(paths: Paths, inplace: bool) -> str:
         return f"its forward depends on {depends_on}, so a traced graph cannot replace it"
     if impure := next((flow.impure for flow in paths.flows if flow.impure), ""):
         return impure
-    if paths.flows[0].has_contexts:
+    if any(flow.has_contexts for flow in paths.flows):
         return "its forward enters contexts (no_grad, autocast), which a traced graph would lose"
     if lost := _lost(type(paths.network)):
         return f"its class overrides {', '.join(lost)}, which a traced graph would lose"

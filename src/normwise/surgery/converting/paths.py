@@ -38,7 +38,7 @@ class Paths:
         self.optional = [*example_.fixed(network, given), *sorted(example_.left_out(network, given)[1])]
         self.problem = next((each.problem for each in found if each.problem), "")
         self.calls: dict[nn.Module, list[fx.Node]] = {}
-        for flow in graph.trace_modes(network) if self.problem else self.flows:
+        for flow in (*self.flows, *graph.trace_modes(network)) if self.problem else self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
                     self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
