@@ -45,10 +45,16 @@ def convert(
     and that module becomes an ``nn.Identity``, so the network keeps its class. Functions, additions, and modules that
     serve other places too or are called by another part, take another forward: the result is then a
     ``torch.fx.GraphModule`` with the network's modules, names and state-dict keys, but without its other methods. Parts
-    with such a layer inside refuse to be called by themselves, and numbers and flags that forward reads from Python
-    stay what they are now. That needs a forward without optional arguments that makes the same calls in training and in
-    evaluation. An addition needs an ``example`` too, with more than one example and position, because a residual is not
+    with such a layer inside refuse to be called by themselves, hooks that are registered later on parts into which the
+    trace looks never run, and numbers and flags that forward reads from Python stay what they are now. That needs a
+    forward without optional arguments that makes the same calls in training and in evaluation, with gradients and
+    without. An addition needs an ``example`` too, with more than one example and position, because a residual is not
     broadcast.
+
+    What forward does is followed in training and in evaluation, with gradients and without, and, as by ``fold``, in all
+    the ways that arguments which the example leaves out allow (without an example all that are optional); a layer is
+    fused where all of them agree. A forward that asks for the class of an input, or what else a trace cannot know, is
+    taken as one that cannot be traced.
 
     To torch, an activation that a layer does becomes a module of its own: in the ``nn.Identity`` that always follows
     the layer, where there is one, else the layer becomes ``Sequential(norm, activation)``, whose state-dict keys have

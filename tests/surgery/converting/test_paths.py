@@ -237,3 +237,13 @@ def test_what_is_computed_may_be_unpacked():
     surgery = convert(net, "normwise", fuse=True)
     assert surgery.model.norm.activation == "relu"
     the_same(surgery, net, x)
+
+
+def test_what_needs_no_paths_is_not_traced(monkeypatch):
+    def trace(*args, **options):
+        raise AssertionError
+
+    monkeypatch.setattr("normwise.surgery.optional.trace", trace)
+    assert type(convert(small(), "normwise").model[1]) is nw.BatchNorm2d
+    with pytest.raises(AssertionError):
+        convert(small(), "normwise", fuse=True)

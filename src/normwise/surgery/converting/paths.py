@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,30 +21,60 @@ from normwise.surgery.sites import certain, is_sequential
 class Paths:
     """The calls of a network's forward in both modes, or the order in its ``Sequential`` where it cannot be traced.
 
+    They are found when they are first asked for.
+
     Attributes:
-        flows: the traces, in training and in evaluation, with gradients and without, in each of the ways that arguments
-            which the example leaves out allow.
-        optional: the arguments that the traces do not take.
-        problem: why not all calls are known, empty where they are.
-        calls: for each module the nodes that call it, in all traces, as far as these are known.
         fixed: the modules that must stay as they are.
-        hidden: the modules inside one that the traces do not look into, which calls them as it likes.
     """
 
     def __init__(self, network: nn.Module, fixed: Collection[nn.Module] = (), example: Any = None) -> None:
         self.network, self.fixed, self.places = network, fixed, walk.slots(network)
-        given = () if example is None else example
-        found = _ways(network, given)
-        self.flows = [flow for each in found for flow in each.flows]
-        self.optional = [*example_.fixed(network, given), *sorted(example_.left_out(network, given)[1])]
-        self.problem = next((each.problem for each in found if each.problem), "")
-        self.calls: dict[nn.Module, list[fx.Node]] = {}
-        for flow in (*self.flows, *graph.trace_modes(network)) if self.problem else self.flows:
+        self._given = () if example is None else example
+
+    @cached_property
+    def _ways(self) -> list[Ways]:
+        """How the network may run in training and in evaluation, with gradients and without."""
+        found = []
+        for gradients in (True, False):
+            with torch.set_grad_enabled(gradients):
+                found += [ways(self.network, self._given, training=each, asked=False) for each in (True, False)]
+        return found
+
+    @cached_property
+    def flows(self) -> list[graph.Flow]:
+        """The traces in training and in evaluation, with gradients and without, in all ways that an example allows."""
+        return [flow for each in self._ways for flow in each.flows]
+
+    @cached_property
+    def problem(self) -> str:
+        """Why not all calls are known, empty where they are."""
+        return next((each.problem for each in self._ways if each.problem), "")
+
+    @cached_property
+    def optional(self) -> list[str]:
+        """The arguments that the traces do not take."""
+        open_ends = example_.left_out(self.network, self._given)[1]
+        return [*example_.fixed(self.network, self._given), *sorted(open_ends)]
+
+    @cached_property
+    def calls(self) -> dict[nn.Module, list[fx.Node]]:
+        """For each module the nodes that call it, in all traces, as far as these are known."""
+        found: dict[nn.Module, list[fx.Node]] = {}
+        for flow in (*self.flows, *graph.trace_modes(self.network)) if self.problem else self.flows:
             for node in () if flow.graph is None else flow.graph.nodes:
                 if node.op == "call_module" and node.target:  # and not the network itself
-                    self.calls.setdefault(network.get_submodule(str(node.target)), []).append(node)
-        self._chain = certain(network)
-        self.hidden = {inner for called in self.calls for inner in called.modules() if inner is not called}
+                    found.setdefault(self.network.get_submodule(str(node.target)), []).append(node)
+        return found
+
+    @cached_property
+    def hidden(self) -> set[nn.Module]:
+        """The modules inside one that the traces do not look into, which calls them as it likes."""
+        return {inner for called in self.calls for inner in called.modules() if inner is not called}
+
+    @cached_property
+    def _chain(self) -> set[nn.Module]:
+        """The ``Sequential`` modules that are certain to run as wholes."""
+        return certain(self.network)
 
     @property
     def depends_on(self) -> str:
@@ -109,15 +140,6 @@ class Paths:
 def _caller(node: fx.Node) -> list[str]:
     """The modules that a module was called in."""
     return list(node.meta["nn_module_stack"])[:-1]
-
-
-def _ways(network: nn.Module, example: Any) -> list[Ways]:
-    """How a network may run in training and in evaluation, with gradients and without."""
-    found = []
-    for gradients in (True, False):
-        with torch.set_grad_enabled(gradients):
-            found += [ways(network, example, training=training, asked=False) for training in (True, False)]
-    return found
 
 
 def _next(parent: nn.Module, key: str) -> nn.Module | None:
