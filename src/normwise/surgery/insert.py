@@ -48,7 +48,8 @@ def batch_normalize(
     Left alone are places that are already normalized; the last layer, also where a sigmoid or tanh makes the output of
     it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
 
-    The calls are followed with ``torch.fx``. Where a network cannot be traced, only the children of ``Sequential``
+    The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
+    with its first argument, and the defaults of all others that have one. Where a network cannot be traced, only the children of ``Sequential``
     modules are seen; the first change says which of the two it was.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
@@ -96,7 +97,7 @@ def batch_normalize(
         optimizers.check(optimizer, model, no_decay=no_decay)
     network = model if inplace else walk.duplicate(model)
     replaced = dict(zip(model.parameters(), network.parameters(), strict=True))
-    survey, followed = _survey(network, place, linear)
+    survey, followed = _survey(network, place, linear, example)
     skipped = _skipper(network, skip)
     chosen = [each for each in survey.places if not skipped(each)]
     plans = plan(network, [each for each in chosen if not each.problem], example)
@@ -111,13 +112,15 @@ def batch_normalize(
     return Surgery(network, [followed, *changes])
 
 
-def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None) -> tuple[Survey, Change]:
+def _survey(
+    network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None, example: Any
+) -> tuple[Survey, Change]:
     """The places, and by what they were found."""
 
     def is_linear(module: nn.Module) -> bool:
         return is_linear_map(module) or (linear is not None and linear(module))
 
-    kind, traced = type(network).__name__, Traced(network, is_linear)
+    kind, traced = type(network).__name__, Traced(network, is_linear, example)
     if not traced.problem:
         return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
     why = f"only the children of Sequentials are seen: {traced.problem}"

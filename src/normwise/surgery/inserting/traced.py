@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
-import torch
 from torch import fx, nn
 
+from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
 from normwise.surgery.sites import is_sequential
@@ -21,17 +23,16 @@ class Traced:
     """The calls of a network's forward in training, and what each does.
 
     Attributes:
-        network: a copy of the network, without hooks; names in it are those of the original.
+        network: the network.
         problem: why the network cannot be traced; empty where it can.
         nodes: the calls in order.
     """
 
-    def __init__(self, model: nn.Module, is_linear: Callable[[nn.Module], bool]) -> None:
-        self.network = _bare(model)
+    def __init__(self, network: nn.Module, is_linear: Callable[[nn.Module], bool], example: Any = None) -> None:
+        self.network = network
         self._is_linear = is_linear
-        devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
-        with torch.random.fork_rng(devices, device_type="cuda"):
-            flow = graph.trace(self.network, whole=lambda module: is_whole(module) or is_linear(module))
+        fixed = _defaults(network) if example is None else example_.fixed(network, example)
+        flow = graph.trace(network, fixed, whole=lambda module: is_whole(module) or is_linear(module), training=True)
         self.problem, self._constants = flow.problem, flow.constants
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
@@ -140,10 +141,10 @@ def join(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix else key
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    """A copy in training mode whose hooks do not run on symbolic values."""
-    twin = walk.duplicate(model).train()
-    for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            hooks.clear()
-    return twin
+def _defaults(network: nn.Module) -> dict[str, Any]:
+    """The arguments of a network's forward that a call with its input alone leaves at their defaults."""
+    try:
+        given = list(inspect.signature(network.forward).parameters.values())[1:]
+    except ValueError:  # of a forward that is no Python function
+        return {}
+    return {each.name: each.default for each in given if each.default is not each.empty}
