@@ -49,8 +49,8 @@ def batch_normalize(
     it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
 
     The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
-    with its first argument, and the defaults of all others that have one. Where a network cannot be traced, only the children of ``Sequential``
-    modules are seen; the first change says which of the two it was.
+    with all arguments after the first at their defaults, where they have any. Where a network cannot be traced, only
+    the children of ``Sequential`` modules are seen; the first change says which of the two it was.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
     new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any

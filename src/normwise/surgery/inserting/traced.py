@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,8 @@ class Traced:
         fixed = _defaults(network) if example is None else example_.fixed(network, example)
         flow = graph.trace(network, fixed, whole=lambda module: is_whole(module) or is_linear(module), training=True)
         self.problem, self._constants = flow.problem, flow.constants
+        if _MADE in self.problem:
+            self.problem = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
         self._modules = dict(self.network.named_modules(remove_duplicate=False))
@@ -143,8 +145,15 @@ def join(prefix: str, key: str) -> str:
 
 def _defaults(network: nn.Module) -> dict[str, Any]:
     """The arguments of a network's forward that a call with its input alone leaves at their defaults."""
-    try:
-        given = list(inspect.signature(network.forward).parameters.values())[1:]
-    except ValueError:  # of a forward that is no Python function
-        return {}
+    given = list(inspect.signature(network.forward).parameters.values())[1:]
     return {each.name: each.default for each in given if each.default is not each.empty}
+
+
+_MADE = "__cuda_array_interface__"
+"""What torch.as_tensor asks a symbolic value for, and says that it must be a dict."""
+
+
+def _symbolic(network: nn.Module, fixed: Mapping[str, Any]) -> str:
+    """The arguments that have no value in a trace, in words."""
+    names = [name for name in inspect.signature(network.forward).parameters if name not in fixed]
+    return f"its argument {names[0]}" if len(names) == 1 else f"one of its arguments, {', '.join(names)}"
