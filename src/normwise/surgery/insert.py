@@ -85,11 +85,13 @@ def batch_normalize(
 
     Raises:
         InvalidArgumentError: ``place`` does not exist, or the optimizer is none, or has no weight decay to leave out.
-        SurgeryError: there is no place for a normalization, the network does not run on the example, ``skip`` names
+        SurgeryError: ``model`` is no network, there is no place for a normalization, the network does not run on the example, ``skip`` names
             nothing, the optimizer does not train the network, or something is compiled or scripted.
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
+    if not isinstance(model, nn.Module):
+        raise SurgeryError(f"model must be an nn.Module, got {type(model).__name__}; give the network itself")
     compiled.refuse(model, "normalize", lambda _: True)
     if no_decay and optimizer is None:
         raise InvalidArgumentError("no_decay says which group of an optimizer γ and β join; give optimizer= too")
