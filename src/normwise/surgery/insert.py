@@ -45,8 +45,9 @@ def batch_normalize(
     removed where batch normalization directly follows, because subtracting the mean cancels it (section 3.2 of the
     paper). A nonlinearity of a ``Sequential`` that no linear map reaches is given one too.
 
-    Left alone are places that are already normalized; the last layer, also where a sigmoid or tanh makes the output of
-    it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
+    Left alone are places that are already normalized, also inside of a linear map of a user's own; the last layer, also
+    where a sigmoid or tanh makes the output of it; attention and recurrent modules; and a linear map that is called in
+    several places or shares its parameters.
 
     The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
     with all arguments after the first at their defaults, where they have any. Where a network cannot be traced, only
@@ -85,8 +86,9 @@ def batch_normalize(
 
     Raises:
         InvalidArgumentError: ``place`` does not exist, or the optimizer is none, or has no weight decay to leave out.
-        SurgeryError: ``model`` is no network, there is no place for a normalization, the network does not run on the example, ``skip`` names
-            nothing, the optimizer does not train the network, or something is compiled or scripted.
+        SurgeryError: ``model`` is no network, there is no place for a normalization, the network does not run on the
+            example, ``skip`` names nothing, the optimizer does not train the network, or something is compiled or
+            scripted.
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
