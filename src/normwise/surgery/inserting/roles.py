@@ -131,7 +131,7 @@ def normalization_inside(module: nn.Module) -> str:
     weights = {part for each in module.modules() if isinstance(each, ParametrizationList) for part in each.modules()}
     for name, part in module.named_modules():
         if part is not module and part not in weights and module_role(part) is Role.NORMALIZES:
-            return name
+            return str(name)
     return ""
 
 
