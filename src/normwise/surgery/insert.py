@@ -51,7 +51,11 @@ def batch_normalize(
 
     The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
     with all arguments after the first at their defaults, where they have any. Where a network cannot be traced, only
-    the children of ``Sequential`` modules are seen; the first change says which of the two it was.
+    the children of ``Sequential`` modules are seen; the first change says which of the two it was. Unless the network
+    is one itself, its forward may run any part of a ``Sequential``: the nonlinearities in it then become pairs of a
+    normalization and themselves, so that numbers and biases stay, and the example shows what runs, how often, and what
+    makes the output. Without an example a nonlinearity is taken to be called once, and a sigmoid or tanh that ends its
+    ``Sequential`` is left alone.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
     new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any
@@ -128,7 +132,9 @@ def _survey(
     if not traced.problem:
         return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
     why = f"only the children of Sequentials are seen: {traced.problem}"
-    return tree.survey(network, place, is_linear), Change("", kind, kind, why)
+    if example is None:
+        why += "; each is taken to run once, give an example to see"
+    return tree.survey(network, place, is_linear, example), Change("", kind, kind, why)
 
 
 def _batch_norm(features: int, dims: int, last: bool) -> nn.Module:

@@ -200,12 +200,13 @@ def _left(traced: Traced, calls: list[_Call]) -> Iterator[Place]:
     """The linear maps that no place is looked for at, where a reader may wonder why."""
     for call in calls:
         module = traced.module(call.node)
-        problem = "" if module is None else _has_inside(module) if _is_done(call) else _reason(traced, call)
+        problem = "" if module is None else has_inside(module) if _is_done(call) else _reason(traced, call)
         if module is not None and problem:
             yield Place(traced.first_name(module), linear=traced.first_name(module), problem=problem)
 
 
-def _has_inside(linear: nn.Module) -> str:
+def has_inside(linear: nn.Module) -> str:
+    """Why a linear map that normalizes its own output is left alone; empty for any other."""
     inside = normalization_inside(linear)
     return f"it has a normalization of its own ({inside})" if inside else ""
 
