@@ -132,6 +132,22 @@ def test_an_example_shows_that_such_a_layer_is_hidden(name):
         nw.batch_normalize(net)
 
 
+def test_what_only_changes_the_output_does_not_hide_it():
+    net = Branching(
+        lambda self, x: (self.out(self.body(x)) * self.std).flatten(1), body=hidden(), out=hidden(nn.Tanh())
+    )
+    net.register_buffer("std", torch.ones(4, 1, 1))
+    assert norms(nw.batch_normalize(net, example=X)) == ["body.1.norm"]
+
+
+def test_calls_by_keyword_are_seen():
+    net = Branching(
+        lambda self, x: self.out(self.act(input=self.norm(input=self.body(x)))),
+        body=conv(), norm=nn.BatchNorm2d(4), act=nn.ReLU(), out=hidden(),
+    )  # fmt: skip
+    assert norms(nw.batch_normalize(net, example=X)) == ["out.1.norm"]
+
+
 def test_an_example_shows_what_is_called_twice():
     net = Branching(
         lambda self, a, b: self.o(self.last(torch.cat([self.e(a), self.e(b)], 1))),

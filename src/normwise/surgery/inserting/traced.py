@@ -13,6 +13,7 @@ from torch import fx, nn
 from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
+from normwise.surgery.plain import replaced_forward
 from normwise.surgery.sites import is_sequential
 
 Slot = tuple[str, str]
@@ -31,7 +32,7 @@ class Traced:
     def __init__(self, network: nn.Module, is_linear: Callable[[nn.Module], bool], example: Any = None) -> None:
         self.network = network
         self._is_linear = is_linear
-        fixed = _defaults(network) if example is None else example_.fixed(network, example)
+        fixed = _fixed(network, example)
         flow = graph.trace(network, fixed, whole=lambda module: is_whole(module) or is_linear(module), training=True)
         self.problem, self._constants = flow.problem, flow.constants
         if _MADE in self.problem:
@@ -143,8 +144,12 @@ def join(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix else key
 
 
-def _defaults(network: nn.Module) -> dict[str, Any]:
-    """The arguments of a network's forward that a call with its input alone leaves at their defaults."""
+def _fixed(network: nn.Module, example: Any) -> dict[str, Any]:
+    """The arguments that a network is called with and that are no tensors: the example's, else the defaults."""
+    if replaced_forward(network):
+        return {}
+    if example is not None:
+        return example_.fixed(network, example)
     given = list(inspect.signature(network.forward).parameters.values())[1:]
     return {each.name: each.default for each in given if each.default is not each.empty}
 
