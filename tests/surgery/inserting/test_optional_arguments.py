@@ -50,6 +50,8 @@ class WithFlag(Base):
 
 class AllOptional(Base):
     def forward(self, x=None, mask=None):
+        if x is None:
+            raise ValueError("give x")
         h = F.relu(self.middle(F.relu(self.first(x))))
         return self.last(h if mask is None else h * mask)
 

@@ -124,7 +124,7 @@ def test_an_example_shows_that_such_a_layer_is_hidden(name):
         ONWARD[name],
         body=hidden(nn.Tanh()),
         fc=nn.Linear(4, 2),
-        parametrized=nn.utils.parametrizations.weight_norm(conv()),
+        parametrized=nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 1, bias=False)),
         lstm=nn.LSTM(36, 3),
     )
     assert norms(nw.batch_normalize(net, example=X)) == ["body.1.norm"]
@@ -134,7 +134,7 @@ def test_an_example_shows_that_such_a_layer_is_hidden(name):
 
 def test_what_only_changes_the_output_does_not_hide_it():
     net = Branching(
-        lambda self, x: (self.out(self.body(x)) * self.std).flatten(1), body=hidden(), out=hidden(nn.Tanh())
+        lambda self, x: (self.out(self.body(x)) * self.std.clone()).flatten(1), body=hidden(), out=hidden(nn.Tanh())
     )
     net.register_buffer("std", torch.ones(4, 1, 1))
     assert norms(nw.batch_normalize(net, example=X)) == ["body.1.norm"]
@@ -170,8 +170,20 @@ def test_an_example_shows_what_is_normalized(norm, between):
     before = Branching(lambda self, x: self.other(self.act(self.between(self.norm(x)))), **parts)
     after = Branching(lambda self, x: self.other(self.norm(self.between(self.act(x)))), **parts)
     added = Branching(lambda self, x: self.other(self.act(self.norm(x).add_(x))), **parts)
-    for net, places in ((before, 1), (after, 1), (added, 2)):
+    whole = nn.Sequential(Branching(lambda self, x: x), norm, between, nn.ReLU(), hidden())
+    for net, places in ((before, 1), (after, 1), (added, 2), (whole, 1)):
         assert len(norms(nw.batch_normalize(net, example=X))) == places
+
+
+def test_one_normalized_call_of_a_shared_nonlinearity_is_not_all():
+    act = nn.ReLU()
+    net = nn.Sequential(Branching(lambda self, x: x), conv(), Norm2d(), act, conv(), act, conv())
+    assert "6" in norms(nw.batch_normalize(net, example=X))
+
+
+def test_an_example_of_one_value_is_enough():
+    net = Branching(lambda self, x: self.b(self.a(x)), a=nn.Sequential(conv(), nn.BatchNorm2d(4)), b=hidden())
+    assert norms(nw.batch_normalize(net, example=X[:1, :, :1, :1])) == ["b.1.norm"]
 
 
 def test_a_map_with_a_normalization_inside_is_left_alone():

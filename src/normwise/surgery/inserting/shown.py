@@ -86,14 +86,16 @@ class _Flow(TorchFunctionMode):
         given = {id(value) for value in pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)}
         sources = {name for value in given for name in self._sources.get(value, ())}
         returned = self._returned.get(_first(args)) if "dropout" in getattr(func, "__name__", "") else None
-        if given & self._weights:
+        weighs = bool(given & self._weights)
+        fixed = bool(given) and all(value in self._weights or value in self._constants for value in given)
+        if weighs:
             self.shown.goes_on.update(sources)
         for value in pytree.tree_leaves(y):
             if isinstance(value, Tensor):
                 self._computed(value, sources)
                 self._return(value, returned)
-                if given & self._weights and given <= self._weights | self._constants:
-                    self._weights.add(id(value))
+                if fixed:
+                    (self._weights if weighs else self._constants).add(id(value))
         return y
 
     def _computed(self, y: Any, sources: set[str]) -> None:

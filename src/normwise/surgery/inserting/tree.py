@@ -53,8 +53,9 @@ class _Tree:
 
     def is_normalized(self, site: Site) -> bool:
         """Whether a nonlinearity is next to a normalization, by the order of the modules or on the example."""
-        shown = self._shown is not None and self._names[site.link.module] in self._shown.normalized
-        return site.normalized or bool(_own(site)) or (shown and not self._is_whole(site))
+        name, shown = self._names[site.link.module], self._shown
+        seen = shown is not None and name in shown.normalized and shown.times[name] == 1
+        return site.normalized or bool(_own(site)) or seen
 
     def own(self, site: Site) -> Place:
         """What is said of a linear map that normalizes its own output."""
