@@ -288,6 +288,12 @@ def test_nothing_to_normalize_is_an_error(net, found):
         batch_normalize(net)
 
 
+@pytest.mark.parametrize("model", ["x", None, nn.Linear, {"weight": torch.zeros(2)}, lambda x: x])
+def test_what_is_no_network_is_refused(model):
+    with pytest.raises(SurgeryError, match=f"model must be an nn.Module, got {type(model).__name__}; give the network"):
+        batch_normalize(model)
+
+
 def test_an_unknown_place():
     with pytest.raises(InvalidArgumentError, match=r"unknown place 'befor'; did you mean 'before'\?"):
         batch_normalize(mlp(), place="befor")

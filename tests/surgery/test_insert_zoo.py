@@ -226,9 +226,11 @@ def test_a_forward_that_counts_children_finds_what_it_found_before():
     assert (taps >= 0).all()
 
 
-def test_a_forward_of_the_instance_is_not_taken_for_that_of_its_class():
+@pytest.mark.parametrize("forward", [lambda x: x, torch.relu])
+@pytest.mark.parametrize("example", [None, torch.zeros(2, 3, 16, 16)])
+def test_a_forward_of_the_instance_is_not_taken_for_that_of_its_class(forward, example):
     """Mixed-precision wrappers put one there."""
     net = ZOO["resnet_plain"].make()
-    net.forward = lambda x: x
+    net.forward = forward
     with pytest.raises(SurgeryError, match="its forward is not that of its class, which a trace follows"):
-        nw.batch_normalize(net)
+        nw.batch_normalize(net, example=example)

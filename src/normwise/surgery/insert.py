@@ -45,11 +45,17 @@ def batch_normalize(
     removed where batch normalization directly follows, because subtracting the mean cancels it (section 3.2 of the
     paper). A nonlinearity of a ``Sequential`` that no linear map reaches is given one too.
 
-    Left alone are places that are already normalized; the last layer, also where a sigmoid or tanh makes the output of
-    it; attention and recurrent modules; and a linear map that is called in several places or shares its parameters.
+    Left alone are places that are already normalized, also inside of a linear map of a user's own; the last layer, also
+    where a sigmoid or tanh makes the output of it; attention and recurrent modules; and a linear map that is called in
+    several places or shares its parameters.
 
-    The calls are followed with ``torch.fx``. Where a network cannot be traced, only the children of ``Sequential``
-    modules are seen; the first change says which of the two it was.
+    The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
+    with all arguments after the first at their defaults, where they have any. Where a network cannot be traced, only
+    the children of ``Sequential`` modules are seen; the first change says which of the two it was. Unless the network
+    is one itself, its forward may run any part of a ``Sequential``: the nonlinearities in it then become pairs of a
+    normalization and themselves, so that numbers and biases stay, and the example shows what runs, how often, and what
+    makes the output. Without an example a nonlinearity is taken to be called once, and a sigmoid or tanh that ends its
+    ``Sequential`` is left alone.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
     new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any
@@ -84,11 +90,14 @@ def batch_normalize(
 
     Raises:
         InvalidArgumentError: ``place`` does not exist, or the optimizer is none, or has no weight decay to leave out.
-        SurgeryError: there is no place for a normalization, the network does not run on the example, ``skip`` names
-            nothing, the optimizer does not train the network, or something is compiled or scripted.
+        SurgeryError: ``model`` is no network, there is no place for a normalization, the network does not run on the
+            example, ``skip`` names nothing, the optimizer does not train the network, or something is compiled or
+            scripted.
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
+    if not isinstance(model, nn.Module):
+        raise SurgeryError(f"model must be an nn.Module, got {type(model).__name__}; give the network itself")
     compiled.refuse(model, "normalize", lambda _: True)
     if no_decay and optimizer is None:
         raise InvalidArgumentError("no_decay says which group of an optimizer γ and β join; give optimizer= too")
@@ -96,7 +105,7 @@ def batch_normalize(
         optimizers.check(optimizer, model, no_decay=no_decay)
     network = model if inplace else walk.duplicate(model)
     replaced = dict(zip(model.parameters(), network.parameters(), strict=True))
-    survey, followed = _survey(network, place, linear)
+    survey, followed = _survey(network, place, linear, example)
     skipped = _skipper(network, skip)
     chosen = [each for each in survey.places if not skipped(each)]
     plans = plan(network, [each for each in chosen if not each.problem], example)
@@ -111,17 +120,21 @@ def batch_normalize(
     return Surgery(network, [followed, *changes])
 
 
-def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None) -> tuple[Survey, Change]:
+def _survey(
+    network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None, example: Any
+) -> tuple[Survey, Change]:
     """The places, and by what they were found."""
 
     def is_linear(module: nn.Module) -> bool:
         return is_linear_map(module) or (linear is not None and linear(module))
 
-    kind, traced = type(network).__name__, Traced(network, is_linear)
+    kind, traced = type(network).__name__, Traced(network, is_linear, example)
     if not traced.problem:
         return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
     why = f"only the children of Sequentials are seen: {traced.problem}"
-    return tree.survey(network, place, is_linear), Change("", kind, kind, why)
+    if example is None:
+        why += "; each is taken to run once, give an example to see"
+    return tree.survey(network, place, is_linear, example), Change("", kind, kind, why)
 
 
 def _batch_norm(features: int, dims: int, last: bool) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import fx, nn
 from normwise.nn.kinds import is_nonlinearity
 from normwise.surgery.inserting.ranks import ranks
 from normwise.surgery.inserting.reach import PLAIN, Reach, is_normalized_after, is_normalized_before, is_output, reach
-from normwise.surgery.inserting.roles import Role, is_block, is_recurrent, is_whole
+from normwise.surgery.inserting.roles import Role, is_block, is_recurrent, is_whole, normalization_inside
 from normwise.surgery.inserting.traced import Slot, Traced, join
 
 
@@ -80,8 +80,10 @@ def survey(traced: Traced, side: str, is_linear: Callable[[nn.Module], bool]) ->
 def _linear_calls(traced: Traced) -> Iterator[_Call]:
     for node in traced.nodes:
         if traced.role(node) is Role.LINEAR:
-            found = reach(traced, node)
-            yield _Call(node, found, [each for each in found.nonlinear if not is_normalized_after(traced, each)])
+            found, module = reach(traced, node), traced.module(node)
+            done = module is not None and normalization_inside(module)
+            wanted = [] if done else [each for each in found.nonlinear if not is_normalized_after(traced, each)]
+            yield _Call(node, found, wanted)
 
 
 def _is_done(call: _Call) -> bool:
@@ -198,11 +200,15 @@ def _left(traced: Traced, calls: list[_Call]) -> Iterator[Place]:
     """The linear maps that no place is looked for at, where a reader may wonder why."""
     for call in calls:
         module = traced.module(call.node)
-        if module is None or _is_done(call):
-            continue
-        problem = _reason(traced, call)
-        if problem:
+        problem = "" if module is None else has_inside(module) if _is_done(call) else _reason(traced, call)
+        if module is not None and problem:
             yield Place(traced.first_name(module), linear=traced.first_name(module), problem=problem)
+
+
+def has_inside(linear: nn.Module) -> str:
+    """Why a linear map that normalizes its own output is left alone; empty for any other."""
+    inside = normalization_inside(linear)
+    return f"it has a normalization of its own ({inside})" if inside else ""
 
 
 def _reason(traced: Traced, call: _Call) -> str:

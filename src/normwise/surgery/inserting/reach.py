@@ -12,8 +12,11 @@ from normwise.surgery.inserting.traced import Traced
 PLAIN, REARRANGED, PERMUTED = range(3)
 """What happened to the channels on the way: nothing, they may be others, or their axis may be another."""
 
-_FOLLOWED = {Role.KEEPS: PLAIN, Role.REARRANGES: REARRANGED, Role.PERMUTES: PERMUTED}
-_SATURATING = {"sigmoid", "tanh", "hardsigmoid", "hardtanh", "clamp", "clip", "logsigmoid"}
+FOLLOWED = {Role.KEEPS: PLAIN, Role.REARRANGES: REARRANGED, Role.PERMUTES: PERMUTED}
+"""What keeps the values, and what happens to the channels there."""
+
+SATURATING = {"sigmoid", "tanh", "hardsigmoid", "hardtanh", "clamp", "clip", "logsigmoid"}
+"""Nonlinearities that bound their values, by the names of functions and of classes in lower case."""
 
 
 class Reach(NamedTuple):
@@ -45,8 +48,8 @@ def reach(traced: Traced, start: fx.Node, through: frozenset[Role] = frozenset()
         role = traced.role(node)
         if role is Role.NONLINEAR:
             found.nonlinear[node] = max(before)
-        if role in _FOLLOWED or role in through:
-            happened[node] = max(*before, _FOLLOWED.get(role, PLAIN))
+        if role in FOLLOWED or role in through:
+            happened[node] = max(*before, FOLLOWED.get(role, PLAIN))
         elif role is not Role.NONLINEAR:
             found.met.setdefault(role, []).append(node)
     return found
@@ -72,7 +75,7 @@ def is_normalized_before(traced: Traced, node: fx.Node) -> bool:
 
 def is_output(traced: Traced, node: fx.Node) -> bool:
     """Whether a nonlinearity that bounds its values, such as a sigmoid, only makes the network's output."""
-    return traced.name(node).lower() in _SATURATING and reach(traced, node) == Reach({}, _only_output(traced))
+    return traced.name(node).lower() in SATURATING and reach(traced, node) == Reach({}, _only_output(traced))
 
 
 def _only_output(traced: Traced) -> dict[Role, list[fx.Node]]:

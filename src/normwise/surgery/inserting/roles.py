@@ -6,6 +6,7 @@ import re
 from enum import Enum
 
 from torch import fx, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
 from normwise.ops import activations
@@ -120,6 +121,18 @@ def is_recurrent(module: nn.Module) -> bool:
 def is_whole(module: nn.Module) -> bool:
     """Whether surgery takes a module as a whole, whatever its forward calls."""
     return is_block(module) or _is_own_normalization(module)
+
+
+def normalization_inside(module: nn.Module) -> str:
+    """The name of a normalization that a linear map has inside, as in a convolution that normalizes its own output.
+
+    What is in a parametrization normalizes the weight, which is something else.
+    """
+    weights = {part for each in module.modules() if isinstance(each, ParametrizationList) for part in each.modules()}
+    for name, part in module.named_modules():
+        if part is not module and part not in weights and module_role(part) is Role.NORMALIZES:
+            return str(name)
+    return ""
 
 
 def function_role(node: fx.Node) -> Role:

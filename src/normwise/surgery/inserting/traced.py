@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
-import torch
 from torch import fx, nn
 
+from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
+from normwise.surgery.plain import replaced_forward
 from normwise.surgery.sites import is_sequential
 
 Slot = tuple[str, str]
@@ -21,18 +24,19 @@ class Traced:
     """The calls of a network's forward in training, and what each does.
 
     Attributes:
-        network: a copy of the network, without hooks; names in it are those of the original.
+        network: the network.
         problem: why the network cannot be traced; empty where it can.
         nodes: the calls in order.
     """
 
-    def __init__(self, model: nn.Module, is_linear: Callable[[nn.Module], bool]) -> None:
-        self.network = _bare(model)
+    def __init__(self, network: nn.Module, is_linear: Callable[[nn.Module], bool], example: Any = None) -> None:
+        self.network = network
         self._is_linear = is_linear
-        devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
-        with torch.random.fork_rng(devices, device_type="cuda"):
-            flow = graph.trace(self.network, whole=lambda module: is_whole(module) or is_linear(module))
+        fixed = _fixed(network, example)
+        flow = graph.trace(network, fixed, whole=lambda module: is_whole(module) or is_linear(module), training=True)
         self.problem, self._constants = flow.problem, flow.constants
+        if _MADE in self.problem:
+            self.problem = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
         self._modules = dict(self.network.named_modules(remove_duplicate=False))
@@ -140,10 +144,21 @@ def join(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix else key
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    """A copy in training mode whose hooks do not run on symbolic values."""
-    twin = walk.duplicate(model).train()
-    for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            hooks.clear()
-    return twin
+def _fixed(network: nn.Module, example: Any) -> dict[str, Any]:
+    """The arguments that a network is called with and that are no tensors: the example's, else the defaults."""
+    if replaced_forward(network):
+        return {}
+    if example is not None:
+        return example_.fixed(network, example)
+    given = list(inspect.signature(network.forward).parameters.values())[1:]
+    return {each.name: each.default for each in given if each.default is not each.empty}
+
+
+_MADE = "__cuda_array_interface__"
+"""What torch.as_tensor asks a symbolic value for, and says that it must be a dict."""
+
+
+def _symbolic(network: nn.Module, fixed: Mapping[str, Any]) -> str:
+    """The arguments that have no value in a trace, in words."""
+    names = [name for name in inspect.signature(network.forward).parameters if name not in fixed]
+    return f"its argument {names[0]}" if len(names) == 1 else f"one of its arguments, {', '.join(names)}"

@@ -1,52 +1,117 @@
-"""Where a normalization can be put in a network that cannot be traced: next to the children of a ``Sequential``."""
+"""Where a normalization can be put in a network that cannot be traced: next to the children of a ``Sequential``.
+
+A ``Sequential`` that is certain to run as a whole is changed as in a traced network. In any other, a forward may index,
+slice or tap what is in it, so its children keep their numbers and biases: a nonlinearity is replaced by itself and its
+normalization, which changes only what the nonlinearity is given. What an example shows is followed.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from normwise.nn.kinds import nonlinearities
-from normwise.surgery.inserting.places import Place, Survey, blocks
+from normwise.surgery.inserting.places import Place, Survey, blocks, has_inside
+from normwise.surgery.inserting.reach import FOLLOWED, SATURATING
+from normwise.surgery.inserting.roles import module_role
+from normwise.surgery.inserting.shown import show
 from normwise.surgery.inserting.traced import join
-from normwise.surgery.sites import Site, certain, sites
-from normwise.surgery.walk import find, slots
+from normwise.surgery.sites import Link, Site, certain, chains, sites
+from normwise.surgery.walk import find
 
 
-def survey(network: nn.Module, side: str, is_linear: Callable[[nn.Module], bool]) -> Survey:
-    """Find the places of a network from its modules; a nonlinearity that forward calls as a function is not seen."""
-    every = sites(network, is_linear)
-    names = {module: name for name, module in find(network, lambda _: True)}
+def survey(network: nn.Module, side: str, is_linear: Callable[[nn.Module], bool], example: Any = None) -> Survey:
+    """Find the places of a network from its modules; a nonlinearity that forward calls as a function is not seen.
+
+    Raises:
+        SurgeryError: the network does not run on the example.
+    """
+    every, tree = sites(network, is_linear), _Tree(network, example)
     inside = {site.link.module for site in every}
-    whole, homes = certain(network), slots(network)
-    found = []
-    for site in every:
-        if not site.normalized:
-            place = _place(site, side, names)
-            found.append(place if site.link.sequential in whole else _wrapped(place, len(homes[site.link.module])))
-    found += [
+    places = [tree.place(site, side) for site in every if not tree.is_normalized(site)]
+    places += [tree.own(site) for site in every if _own(site)]
+    places += [
         Place(name, nonlinear=(name,), problem="it is not a child of a Sequential")
         for name, module in nonlinearities(network)
         if module not in inside
     ]
-    return Survey(found + list(blocks(network)), sum(site.normalized for site in every))
+    return Survey([*dict.fromkeys(places), *blocks(network)], sum(map(tree.is_normalized, every)))
 
 
-def _wrapped(place: Place, places: int) -> Place:
-    """The same together with the nonlinearity in its slot, so that a forward that counts finds what it did before."""
-    if places == 1:
-        return place._replace(slot=None)
-    return place._replace(problem=f"it is in {places} places, and which of them run is not known")
+class _Tree:
+    """The modules of a network, and what an example shows of them."""
+
+    def __init__(self, network: nn.Module, example: Any) -> None:
+        self._names = {module: name for name, module in find(network, lambda _: True)}
+        self._homes = Counter(module for _, module in network.named_modules(remove_duplicate=False))
+        self._whole = certain(network)
+        self._last = {_slot(link) for link in map(_end, chains(network)) if link is not None}
+        self._shown = None if example is None else show(network, example)
+
+    def is_normalized(self, site: Site) -> bool:
+        """Whether a nonlinearity is next to a normalization, by the order of the modules or on the example."""
+        name, shown = self._names[site.link.module], self._shown
+        seen = shown is not None and name in shown.normalized and shown.times[name] == 1
+        return site.normalized or bool(_own(site)) or seen
+
+    def own(self, site: Site) -> Place:
+        """What is said of a linear map that normalizes its own output."""
+        assert site.linear is not None
+        return Place(site.linear.name, linear=site.linear.name, problem=_own(site))
+
+    def place(self, site: Site, side: str) -> Place:
+        """The place at a nonlinearity, or why there is none."""
+        link, linear, whole = site.link, site.linear, self._is_whole(site)
+        name = join(self._names[link.sequential], link.key)
+        slot = (self._names[link.sequential], link.key) if whole else None
+        direct = whole and site.direct and side == "before"
+        problem = self._problem_of_whole(link) if whole else self._problem(link)
+        return Place(
+            name, side, slot, None if linear is None else linear.name, direct=direct, nonlinear=(name,), problem=problem
+        )
+
+    def _is_whole(self, site: Site) -> bool:
+        return site.link.sequential in self._whole
+
+    def _problem_of_whole(self, link: Link) -> str:
+        if (times := self._homes[link.sequential]) > 1:
+            return f"it is called {times} times, and one normalization would mix the statistics of {times} places"
+        return _makes_output(link) if _slot(link) in self._last else ""
+
+    def _problem(self, link: Link) -> str:
+        """As above, for a ``Sequential`` of which forward may call any part."""
+        if (places := self._homes[link.module]) > 1:
+            return f"it is in {places} places, and which of them run is not known"
+        name = self._names[link.module]
+        times = 0 if self._shown is None else self._shown.times[name]
+        if times > 1:
+            return f"the example calls it {times} times, and one normalization would mix the statistics of all"
+        if _slot(link) not in self._last or (times and self._shown is not None and name in self._shown.goes_on):
+            return ""
+        if times:
+            return _makes_output(link)
+        kind = type(link.module).__name__
+        return f"it may be the last layer, where {kind} makes the network's output; give an example that reaches it"
 
 
-def _place(site: Site, side: str, names: dict[nn.Module, str]) -> Place:
-    link, linear = site.link, site.linear
-    name = join(names[link.sequential], link.key)
-    return Place(
-        name,
-        side,
-        (names[link.sequential], link.key),
-        None if linear is None else linear.name,
-        direct=site.direct and side == "before",
-        nonlinear=(name,),
-    )
+def _makes_output(link: Link) -> str:
+    return f"it is the last layer: {type(link.module).__name__} makes the network's output"
+
+
+def _end(chain: list[Link]) -> Link | None:
+    """The nonlinearity that bounds what a chain makes, such as a sigmoid; None where there is none."""
+    kept = (link for link in reversed(chain) if module_role(link.module) not in FOLLOWED)
+    last = next(kept, None)
+    return last if last is not None and type(last.module).__name__.lower() in SATURATING else None
+
+
+def _own(site: Site) -> str:
+    """Why the linear map of a place needs no normalization; empty where it does."""
+    return "" if site.linear is None else has_inside(site.linear.module)
+
+
+def _slot(link: Link) -> tuple[nn.Module, str]:
+    return link.sequential, link.key
