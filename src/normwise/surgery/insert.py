@@ -96,8 +96,6 @@ def batch_normalize(
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))
-    if not isinstance(model, nn.Module):
-        raise SurgeryError(f"model must be an nn.Module, got {type(model).__name__}; give the network itself")
     compiled.refuse(model, "normalize", lambda _: True)
     if no_decay and optimizer is None:
         raise InvalidArgumentError("no_decay says which group of an optimizer γ and β join; give optimizer= too")
