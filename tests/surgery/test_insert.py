@@ -290,7 +290,8 @@ def test_nothing_to_normalize_is_an_error(net, found):
 
 @pytest.mark.parametrize("model", ["x", None, nn.Linear, {"weight": torch.zeros(2)}, lambda x: x])
 def test_what_is_no_network_is_refused(model):
-    with pytest.raises(SurgeryError, match=f"model must be an nn.Module, got {type(model).__name__}; give the network"):
+    given = "the class Linear; make one" if model is nn.Linear else type(model).__name__
+    with pytest.raises(InvalidArgumentError, match=f"model must be an nn.Module, got {given}"):
         batch_normalize(model)
 
 
