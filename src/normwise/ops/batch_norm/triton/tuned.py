@@ -102,7 +102,7 @@ def _read() -> Table:
         except Exception as error:  # whatever is made of a damaged file
             warnings.warn(
                 f"{_file()}, which says what is quickest on this GPU, is damaged and ignored ({type(error).__name__}); "
-                "normwise warmup --tune writes it anew",
+                "normwise warmup --shape … --tune writes it anew",
                 CacheWarning,
                 stacklevel=2,
             )
