@@ -3,7 +3,7 @@
 # make check   style, types
 # make bench   speed, as ratios against plain PyTorch
 # make test-gpu    the tests of the GPU kernels, by $(PYTHON) itself: offline, with the PyTorch and Triton that it has
-# make bench-gpu   speed on a GPU, likewise: ledger and picture (BENCH="--minutes 5 --continue", LEDGER=path)
+# make bench-gpu   speed on a GPU, likewise: ledger and picture (BENCH="--minutes 5 --continue", LEDGER=path); BENCH=--tune tunes
 PYTHON ?= python3
 VENV ?= .venv
 NORMWISE = $(VENV)/bin/normwise

@@ -3,7 +3,8 @@
 Needs torch, NumPy and Triton, and neither a network nor a virtual environment (``PYTHONPATH=src``).
 Measures the most important first, appends every result to the ledger as soon as it has it, and names what no time was
 left for; ``--continue`` goes on there. ``--device cpu`` tries it out on a few small cases. ``--draw`` measures nothing
-and draws what the ledger holds, which needs matplotlib.
+and draws what the ledger holds, which needs matplotlib. ``--tune`` measures no rival either: it times the ways in which
+the kernels may compute the table's shapes, and keeps the quickest for all later calls on this machine.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from pathlib import Path
 import torch
 
 import normwise
-from normwise.bench.cases import TRAIN
+from normwise.bench.cases import TRAIN, matching
+from normwise.bench.gpu import cases, ledger, plan, summary, tune
 from normwise.bench.gpu import device as devices
-from normwise.bench.gpu import ledger, plan, summary
 from normwise.bench.gpu.cases import FULL, HALF
 from normwise.bench.gpu.measure import Settings
 from normwise.errors import RequestError
+from normwise.ops import disk
 from normwise.ops.registry import IMPLS
 
 LEDGER = Path(__file__).parent / "results" / "gpu.csv"
@@ -42,7 +44,10 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--seconds", type=float, default=0.3, help="of rounds for each case and launch (0.3)")
     found.add_argument("--ledger", type=Path, help=f"append to this file ({LEDGER}; on the CPU a temporary one)")
-    found.add_argument("--continue", dest="go_on", action="store_true", help="pass over what the ledger has")
+    found.add_argument(
+        "--continue", dest="go_on", action="store_true", help="pass over what the ledger, or the table, has"
+    )
+    found.add_argument("--tune", action="store_true", help="find out what is quickest on this GPU, and keep it")
     found.add_argument("--draw", action="store_true", help="draw what the ledger holds, and measure nothing")
     found.add_argument("--out", type=Path, help="draw to PATH-<type>.svg and .png (next to the ledger)")
     return found
@@ -53,6 +58,9 @@ def main() -> None:
     trial = asked.device == "cpu"
     path = asked.ledger or (Path(tempfile.mkdtemp()) / "gpu.csv" if trial and not asked.draw else LEDGER)
     try:
+        if asked.tune:
+            tuned(asked)
+            return
         if not asked.draw:
             run(asked, path)
         draw(path, asked.out or path.with_suffix(""), required=asked.draw)
@@ -74,6 +82,8 @@ def run(asked: argparse.Namespace, path: Path) -> None:
     if impl == "triton":
         let_layers_use_triton(device)
     described = device.described()
+    if impl == "triton" and (known := tune.rows(device)):
+        described["triton"] += f", {known} choices tuned"
     print(", ".join(f"{name} {value}" for name, value in described.items() if value), flush=True)
     size = 2**24 if trial else COPIED
     bandwidth = devices.copy_bandwidth(device, size)
@@ -91,6 +101,23 @@ def run(asked: argparse.Namespace, path: Path) -> None:
         rows += found
         print(*summary.lines(found), sep="\n", flush=True)
     conclude(rows, left, path)
+
+
+def tuned(asked: argparse.Namespace) -> None:
+    """Time what the table's cases pose; every line that is printed has been kept."""
+    until = time.monotonic() + 60 * asked.minutes
+    device = devices.device(asked.device)
+    if device.name == "cpu":
+        raise RequestError("--tune finds out what is quickest on a GPU, and device is 'cpu'; leave --device out")
+    named = matching(cases.table(), asked.only)
+    problems = tune.asked(named, device, known=not asked.go_on)
+    print(f"{len(problems)} problems, kept in {disk.directory()}", flush=True)
+    done = 0
+    for found in tune.tune(problems, device, asked.seconds, until):
+        done += 1
+        print(found, flush=True)
+    if done < len(problems):
+        print(f"no time was left for {len(problems) - done}; --continue goes on with them")
 
 
 def let_layers_use_triton(device: devices.Device) -> None:

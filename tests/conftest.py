@@ -38,6 +38,19 @@ def unwritten_outputs_show() -> Iterator[None]:
 
 
 @pytest.fixture
+def empty_table(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The folder of an empty table of tuned choices, for a GPU called abacus that the CPU is taken for."""
+    from normwise.ops.batch_norm.triton import tuned
+
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NORMWISE_CACHE", str(folder))
+    monkeypatch.setattr(tuned, "machine", lambda device: "abacus, 1.0")
+    tuned._table.cache_clear()
+    yield folder
+    tuned._table.cache_clear()
+
+
+@pytest.fixture
 def data_dir() -> Path:
     """The folder that NORMWISE_DATA names, with mnist/, fashion-mnist/ and cifar10/ in it."""
     if "NORMWISE_DATA" not in os.environ:

@@ -10,6 +10,7 @@
     └── JobError (RuntimeError)                 a job was asked for rightly and failed; the command exits with 1
 
     NormwiseWarning (UserWarning)
+    ├── CacheWarning                            a file that saves time is damaged, and ignored
     └── MomentumWarning                         a momentum looks like the other convention
 
 Each error also subclasses what torch, or Python, raises in that place, so code that caught the built-in one still does.
@@ -55,6 +56,10 @@ class JobError(NormwiseError, RuntimeError):
 
 class NormwiseWarning(UserWarning):
     """The root of the warnings."""
+
+
+class CacheWarning(NormwiseWarning):
+    """A file that was kept to save time is damaged, and ignored."""
 
 
 class MomentumWarning(NormwiseWarning):

@@ -8,7 +8,7 @@ import torch
 
 from normwise import ops
 from normwise.ops import warmup
-from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import cpu, triton
 
 
 def forget():
@@ -92,3 +92,52 @@ def test_the_kernels_of_a_layer_are_all_there(monkeypatch):
             ops.normalize(x, *moments, None, None, **common)
     assert called
     assert called <= listed
+
+
+def test_layers_for_a_gpu_are_listed_in_every_memory_format():
+    listed = warmup.layers([(8, 4, 3, 3), (60, 10)], ["relu"], [torch.bfloat16])
+    assert [str(layer) for layer in listed] == [
+        "8x4x3x3 contiguous_format, relu, bfloat16",
+        "8x4x3x3 contiguous_format, relu with residual, bfloat16",
+        "8x4x3x3 channels_last, relu, bfloat16",
+        "8x4x3x3 channels_last, relu with residual, bfloat16",
+        "60x10 contiguous_format, relu, bfloat16",
+        "60x10 contiguous_format, relu with residual, bfloat16",
+    ]
+
+
+@pytest.mark.skipif(not (triton.INSTALLED and triton.is_interpreted()), reason="needs Triton and TRITON_INTERPRET=1")
+def test_a_layer_on_a_gpu_launches_nothing_else_afterwards(monkeypatch):
+    """What Triton compiles a kernel for is the kernel, which tensors there are, and the arguments in capitals."""
+    from normwise import BatchNorm2d
+    from normwise.nn import statistics
+    from normwise.ops import registry
+    from normwise.ops.batch_norm.triton import launch, running
+
+    launched = set()
+
+    def spy(kernel, programs, warps, given):
+        constants = tuple((name, value) for name, value in given.items() if name.isupper())
+        tensors = tuple((name, t.dtype) for name, t in given.items() if isinstance(t, torch.Tensor))
+        launched.add((kernel.__name__, warps, constants, tensors))
+        start(kernel, programs, warps, given)
+
+    start = launch.launch
+    for module in (launch, running):
+        monkeypatch.setattr(module, "launch", spy)
+    asked = warmup.layers([(4, 3, 5, 5)], ["relu"])
+    assert list(warmup.launch(asked, "cpu")) == asked
+    compiled = set(launched)
+    launched.clear()
+    monkeypatch.setattr(registry, "own", lambda x: "triton")
+    monkeypatch.setattr(registry, "SMALL", 0)
+    monkeypatch.setattr(registry, "SMALL_ROWS", 0)
+    monkeypatch.setattr(statistics, "cpu", triton)
+    layer = BatchNorm2d(3, activation="relu")
+    x = torch.randn(4, 3, 5, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    layer(x).backward(torch.ones_like(x))
+    layer.eval()(x.detach())
+    assert {name for name, *_ in launched} == {
+        "resident_forward", "resident_backward", "normalize", "update_running",
+    }  # fmt: skip
+    assert launched <= compiled

@@ -54,7 +54,7 @@ def draw(case: Case, seed: int = 0, device: str = "cpu") -> Inputs:
 
     def normal(mean: float = 0.0) -> Tensor:
         drawn = torch.randn(case.shape, generator=generator, device=device).add_(mean)
-        return _laid_out(drawn.to(dtype), case.layout)
+        return laid_out(drawn.to(dtype), case.layout)
 
     def uniform() -> Tensor:
         return torch.rand(c, generator=generator, device=device) + 0.5
@@ -74,7 +74,8 @@ def draw(case: Case, seed: int = 0, device: str = "cpu") -> Inputs:
     return inputs
 
 
-def _laid_out(tensor: Tensor, layout: str) -> Tensor:
+def laid_out(tensor: Tensor, layout: str) -> Tensor:
+    """The tensor in a layout."""
     if layout != CHANNELS_LAST:
         return tensor
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}

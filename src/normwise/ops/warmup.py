@@ -1,15 +1,16 @@
-"""Compiling the CPU kernels ahead of time."""
+"""Compiling kernels ahead of time: those for the CPU, and those that some shapes need on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 import torch
 
 from normwise.moments import moments_dtype
 from normwise.ops.activations import activation
-from normwise.ops.batch_norm import cpu
+from normwise.ops.batch_norm import batch_norm, cpu, normalize, triton
 
 COMMON = ("identity", "relu", "silu", "gelu")
 _FORWARD = ("forward", "normalize")
@@ -71,3 +72,77 @@ def warmup(asked: Iterable[Kernel]) -> Iterator[Kernel]:
         else:
             cpu.compile_kernel(kernel.form, kernel.part, kernel.dtype, kernel.activation, kernel.residual, False)
         yield kernel
+
+
+class Layer(NamedTuple):
+    """What a layer normalizes on a GPU, and what follows.
+
+    Attributes:
+        shape: of the input, channels on axis 1.
+        dtype: of the input.
+        format: its memory format.
+        activation: what follows.
+        residual: whether something is added before.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    format: torch.memory_format
+    activation: str
+    residual: bool
+
+    def __str__(self) -> str:
+        size, kind, form = "x".join(map(str, self.shape)), str(self.dtype), str(self.format)
+        what = f"{self.activation}{' with residual' if self.residual else ''}"
+        return f"{size} {form.removeprefix('torch.')}, {what}, {kind.removeprefix('torch.')}"
+
+
+def layers(
+    shapes: Iterable[tuple[int, ...]],
+    activations: Iterable[str] = COMMON,
+    dtypes: Iterable[torch.dtype] = (torch.float32,),
+) -> list[Layer]:
+    """Layers with inputs of these shapes in every memory format, with and without a residual, but none with masks.
+
+    Args:
+        shapes: of inputs, channels on axis 1.
+        activations: as in ``kernels``.
+        dtypes: of the inputs.
+
+    Raises:
+        InvalidArgumentError: there is no such activation.
+    """
+    names = sorted({activation(spec).name for spec in activations})
+    return [
+        Layer(shape, dtype, form, name, residual)
+        for shape, dtype in product(dict.fromkeys(shapes), dict.fromkeys(dtypes))
+        for form in (torch.contiguous_format, *_LAST.get(len(shape), ()))
+        for name, residual in product(names, (False, True))
+    ]
+
+
+_LAST = {4: (torch.channels_last,), 5: (torch.channels_last_3d,)}
+
+
+def launch(asked: Iterable[Layer], device: str = "cuda") -> Iterator[Layer]:
+    """Run a training step and an evaluation of each on zeros, so that Triton compiles their kernels and keeps them.
+
+    Yields each layer when it has run. Without this they are compiled at the first step, which takes seconds. Triton
+    keeps them in ``$TRITON_CACHE_DIR``, by default ``~/.triton/cache``.
+    """
+    for layer in asked:
+        x, residual = (torch.zeros(layer.shape, dtype=layer.dtype, device=device) for _ in range(2))
+        x, residual = (t.to(memory_format=layer.format) for t in (x, residual))
+        added = residual if layer.residual else None
+        zeros, ones, also_zeros = torch.zeros(3, layer.shape[1], device=device)
+        ones += 1
+        out = batch_norm(
+            x.requires_grad_(), ones, zeros, eps=1e-5, residual=added, activation=layer.activation, impl="triton"
+        )
+        torch.autograd.grad(out.y, x, residual)
+        normalize(
+            x.detach(), zeros, ones, ones, zeros, eps=1e-5, residual=added, activation=layer.activation, impl="triton"
+        )
+        counters = torch.zeros(1 + layer.shape[1], dtype=torch.int64, device=device)
+        triton.update(also_zeros, ones.clone(), counters[0], counters[1:], out.mean, out.var, out.count, 0.1)
+        yield layer

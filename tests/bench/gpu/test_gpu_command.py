@@ -66,6 +66,7 @@ def test_where_there_is_no_time_nothing_is_measured_and_all_is_named(tmp_path):
         (["--device", "tpu"], "error: device is 'tpu'; allowed"),
         (["--device", "cpu", "--impl", "fast"], "error: impl is 'fast'; allowed"),
         (["--device", "cpu", "--only", "swish"], "error: nothing has 'swish' in its name"),
+        (["--device", "cpu", "--tune"], "error: --tune finds out what is quickest on a GPU, and device is 'cpu'"),
         (["--draw", "--ledger", "nowhere.csv"], "error: nowhere.csv has no rows to draw"),
     ],
 )

@@ -64,7 +64,7 @@ def test_inputs_rotate(monkeypatch):
     means = [round(z.double().mean().item(), 9) for z in seen]
     called = means[-4 - 2 * 3 - 2 :]
     assert len(set(called)) == 2
-    turns = measure._in_turn([lambda: 1, lambda: 2])
+    turns = measure.in_turn([lambda: 1, lambda: 2])
     assert [turns() for _ in range(4)] == [1, 2, 1, 2]
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from normwise import ops
+from normwise.ops import disk
 from normwise.ops.batch_norm import cpu
 from normwise.ops.cpu import compiler, threads
 
@@ -61,7 +62,7 @@ def test_a_truncated_or_corrupt_file_is_replaced(cache, damage):
     compiler.compiled(NAME, build)
     (file,) = cache.iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    assert compiler._read(file) is None
+    assert compiler._whole(file.read_bytes()) is None
     assert result(compiler.compiled(NAME, build)) == 7
     assert result(compiler.compiled(NAME, unwanted)) == 7
 
@@ -70,7 +71,7 @@ def test_a_truncated_or_corrupt_file_is_replaced(cache, damage):
 def test_a_directory_that_cannot_be(tmp_path, monkeypatch, where):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path / where))
-    assert compiler.cache_directory() is None
+    assert disk.directory() is None
     assert result(compiler.compiled(NAME, build)) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -78,7 +79,7 @@ def test_a_directory_that_cannot_be(tmp_path, monkeypatch, where):
 @not_root
 def test_a_directory_that_may_not_be_written(cache):
     cache.mkdir(mode=0o500)
-    assert compiler.cache_directory() is None
+    assert disk.directory() is None
     assert result(compiler.compiled(NAME, build)) == 7
     assert not list(cache.iterdir())
 
@@ -87,7 +88,7 @@ def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
     def refuse(**_):
         raise PermissionError("read-only file system")
 
-    monkeypatch.setattr(compiler.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(disk.tempfile, "mkstemp", refuse)
     assert result(compiler.compiled(NAME, build)) == 7
     assert not list(cache.iterdir())
 
@@ -98,7 +99,7 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
             file.write(content[:100])
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(compiler.Path, "write_bytes", fail)
+    monkeypatch.setattr(disk.Path, "write_bytes", fail)
     assert result(compiler.compiled(NAME, build)) == 7
     assert not list(cache.iterdir())
 
@@ -106,8 +107,8 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
 def test_what_lies_in_a_directory_that_may_only_be_read_is_found(cache, monkeypatch):
     compiler.compiled(NAME, build)
     files = list(cache.iterdir())
-    monkeypatch.setattr(compiler.os, "access", lambda folder, mode: mode != os.W_OK)
-    assert compiler.cache_directory() is None
+    monkeypatch.setattr(disk.os, "access", lambda folder, mode: mode != os.W_OK)
+    assert disk.directory() is None
     assert result(compiler.compiled(NAME, unwanted)) == 7
     assert result(compiler.compiled("another kernel", build)) == 7
     assert list(cache.iterdir()) == files
@@ -134,8 +135,8 @@ def about(mode: int, owner: int) -> os.stat_result:
     ],
 )  # fmt: skip
 def test_who_is_trusted(monkeypatch, mode, owner, trusted):
-    monkeypatch.setattr(compiler.os, "getuid", lambda: 1000)
-    assert compiler._is_trusted(about(mode, owner)) is trusted
+    monkeypatch.setattr(disk.os, "getuid", lambda: 1000)
+    assert disk._is_trusted(about(mode, owner)) is trusted
 
 
 @needs_owners
@@ -143,7 +144,7 @@ def test_a_directory_that_all_may_write_is_neither_read_nor_written(cache):
     compiler.compiled(NAME, build)
     (file,) = cache.iterdir()
     cache.chmod(0o777)
-    assert compiler.cache_directory() is None
+    assert disk.directory() is None
     assert compiler._find(file.name) is None
     cache.chmod(0o755)
     assert compiler._find(file.name)
@@ -152,7 +153,7 @@ def test_a_directory_that_all_may_write_is_neither_read_nor_written(cache):
 def test_an_empty_variable_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("NORMWISE_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiler.cache_directory() == tmp_path / "normwise"
+    assert disk.directory() == tmp_path / "normwise"
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\0" * 4000])
@@ -250,4 +251,4 @@ def test_two_processes_at_once_leave_one_good_file_each(cache):
         succeed(process)
     files = list(cache.iterdir())
     assert files
-    assert all(file.suffix == ".o" and compiler._read(file) for file in files)
+    assert all(file.suffix == ".o" and compiler._whole(file.read_bytes()) for file in files)

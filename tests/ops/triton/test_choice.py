@@ -13,9 +13,13 @@ from normwise.ops.batch_norm.triton.choice import (
     LONG,
     MANY,
     MERGING_WARPS,
+    MOST_LANE,
+    MOST_WARPS,
+    OTHERS,
     RESIDENT,
     WARPS,
     Problem,
+    candidates,
     choose,
     merging,
     power_of_two,
@@ -42,11 +46,11 @@ def covers(asked: Problem, chosen) -> bool:
     return chosen.tiles == tiles and (chosen.parts - 1) * chosen.per < tiles <= chosen.parts * chosen.per
 
 
-def fits(chosen) -> bool:
+def fits(chosen, warps=WARPS) -> bool:
     """Powers of two that so many threads have registers for."""
     tile = chosen.tile
     powers = all(n == power_of_two(n) for n in (tile.n, tile.c, tile.s, tile.warps))
-    return powers and tile.warps <= WARPS and tile.size <= RESIDENT and tile.size <= 32 * 64 * tile.warps
+    return powers and tile.warps <= warps and tile.size <= min(RESIDENT, 32 * MOST_LANE * tile.warps)
 
 
 @pytest.mark.parametrize("read", [1, 2])
@@ -57,6 +61,23 @@ def test_every_shape_of_the_benchmark_gets_a_tile_that_fits(shape, layout, items
     for chosen in (choose(asked), split(asked)):
         assert covers(asked, chosen)
         assert fits(chosen)
+
+
+@pytest.mark.parametrize("read", [1, 2])
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize(("shape", "layout"), TABLE)
+def test_every_shape_of_the_benchmark_has_two_to_five_other_ways(shape, layout, itemsize, read):
+    asked = problem(shape, layout, itemsize, read)
+    found = candidates(asked)
+    assert found[0] == choose(asked)
+    assert len(set(map(str, found))) == len(found)
+    assert 2 <= len(found) - 1 <= OTHERS
+    assert {True} == {covers(asked, each) and fits(each, MOST_WARPS) for each in found}
+
+
+def test_what_is_resident_may_be_split_and_the_other_way_round():
+    for shape, layout in (((32, 64, 7, 7), "contiguous"), ((2048, 128), "contiguous")):
+        assert {each.algorithm for each in candidates(problem(shape, layout, 4))} == {"resident", "split"}
 
 
 @given(
@@ -75,12 +96,14 @@ def test_whatever_the_sizes_every_value_is_in_a_tile_that_fits(asked):
     for chosen in (choose(asked), split(asked)):
         assert covers(asked, chosen)
         assert fits(chosen)
-    parts = split(asked).parts
-    rows, columns, warps = merging(parts)
-    assert parts <= rows
-    assert parts <= MANY
-    assert rows * columns <= max(8192, rows)
-    assert 1 <= warps <= MERGING_WARPS
+    for chosen in (split(asked), *candidates(asked)):
+        assert covers(asked, chosen)
+        assert fits(chosen, MOST_WARPS)
+        rows, columns, warps = merging(chosen.parts)
+        assert chosen.parts <= rows
+        assert chosen.parts <= MANY
+        assert rows * columns <= max(8192, rows)
+        assert 1 <= warps <= MERGING_WARPS
 
 
 @pytest.mark.parametrize(

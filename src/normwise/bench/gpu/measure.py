@@ -79,15 +79,15 @@ def measure(case: Case, device: Device, settings: Settings, *, compiled: bool = 
     inputs = draw(case, device=device.name)
     oracle.clear_kinks(case, inputs)
     notes: dict[str, str] = {}
-    competing = _tried(makers(case, settings.impl, compiled), lambda make: make(case, inputs), notes)
-    answers = _tried(competing, lambda contender: contender.answers(), notes)
+    competing = tried(makers(case, settings.impl, compiled), lambda make: make(case, inputs), notes)
+    answers = tried(competing, lambda contender: contender.answers(), notes)
     errors = oracle.errors(case, inputs, answers)
     del answers
     wrong = [name for name, error in errors.items() if error.wrong]
     notes |= {name: f"wrong: {errors[name]}" for name in wrong}
     timed = {name: competing[name] for name in errors if name not in wrong or name in KEEP_TIME}
-    peaks = _tried(timed, lambda contender: device.peak(contender.run), notes)
-    everyone = [inputs, *(draw(case, seed, device.name) for seed in range(1, device.sets(_size(inputs))))]
+    peaks = tried(timed, lambda contender: device.peak(contender.run), notes)
+    everyone = [inputs, *(draw(case, seed, device.name) for seed in range(1, device.sets(size(inputs))))]
     return Measurement(case, tuple(_timings(case, timed, everyone, device, settings, notes)), errors, peaks, notes)
 
 
@@ -106,7 +106,7 @@ def makers(case: Case, impl: str, compiled: bool) -> dict[str, Make]:
     return found
 
 
-def _tried(given: Mapping[str, A], work: Callable[[A], B], notes: dict[str, str]) -> dict[str, B]:
+def tried(given: Mapping[str, A], work: Callable[[A], B], notes: dict[str, str]) -> dict[str, B]:
     """What becomes of each, without those that fail, which are noted."""
     found: dict[str, B] = {}
     for name, each in given.items():
@@ -129,12 +129,12 @@ def _timings(
         name: [contender.run, *(contenders.again(case, contender, more).run for more in inputs[1:])]
         for name, contender in competing.items()
     }
-    warm = _tried(works, lambda runs: [run() for run in runs] and None, notes)
+    warm = tried(works, lambda runs: [run() for run in runs] and None, notes)
     works = {name: works[name] for name in warm}
-    timings = [_timing(CALLED, {name: _in_turn(runs) for name, runs in works.items()}, device, settings)]
+    timings = [_timing(CALLED, {name: in_turn(runs) for name, runs in works.items()}, device, settings)]
     if case.bytes <= SMALL:
         failed: dict[str, str] = {}
-        captured = _tried(works, device.capture, failed)
+        captured = tried(works, device.capture, failed)
         notes |= {name: f"as a graph, {note}" for name, note in failed.items() if name not in notes}
         graphs = {name: graph for name, graph in captured.items() if graph is not None}
         if graphs:
@@ -142,7 +142,7 @@ def _timings(
     return timings
 
 
-def _in_turn(runs: Sequence[Work]) -> Work:
+def in_turn(runs: Sequence[Work]) -> Work:
     """The first, then the second, and so on, one at each call."""
     if len(runs) == 1:
         return runs[0]
@@ -160,7 +160,7 @@ def _timing(launch: str, works: Mapping[str, Work], device: Device, settings: Se
     )
 
 
-def _size(inputs: Inputs) -> int:
+def size(inputs: Inputs) -> int:
     """The bytes that a call reads: x, the residual and the gradient."""
     tensors = (inputs.x, inputs.residual, inputs.grad)
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)

@@ -13,8 +13,6 @@ import hashlib
 import importlib
 import os
 import re
-import stat
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -24,9 +22,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from normwise.errors import NormwiseError
+from normwise.ops import disk
 
 ENTRY = "normwise_kernel"
-DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where object files are kept
 
 # What a kernel may call: compiler intrinsics, memory functions of C, and its mathematical functions.
 _ALLOWED = re.compile(r"llvm\.|mem(cpy|set|move)$|(exp|expm1|erf|erfc|tanh|sqrt|log1p)$")
@@ -53,55 +51,13 @@ def _make(file: str, build: Callable[[], Any]) -> bytes:
     with _unoptimised():
         kernel = build()
     code = _object_code(kernel)
-    _write(cache_directory(), file, code)
+    disk.write(file, hashlib.sha256(code).digest() + code)
     return code
 
 
 if hasattr(os, "register_at_fork"):
     # A fork waits for a compilation in another thread, whose half of LLVM would be locked in the child for ever.
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
-
-
-def cache_directory() -> Path | None:
-    """Where object files are kept, or None where nothing can be written.
-
-    ``$NORMWISE_CACHE``, else ``$XDG_CACHE_HOME/normwise`` or ``~/.cache/normwise``, else the system's temporary
-    directory, in a folder that belongs to the user. A folder that others may write to is not taken; one that may only
-    be read is not written to, but what lies in it is found.
-    """
-    return next((folder for folder in _candidates() if _is_writable(folder)), None)
-
-
-def _candidates() -> list[Path]:
-    if os.environ.get(DIRECTORY):
-        return [Path(os.environ[DIRECTORY])]
-    found = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
-    with contextlib.suppress(RuntimeError):
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        found.insert(0, Path(home) / "normwise")
-    return found
-
-
-def _is_writable(folder: Path) -> bool:
-    """Whether files can be written there, and will be trusted; makes the folder."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return _is_readable(folder) and os.access(folder, os.W_OK)
-
-
-def _is_readable(folder: Path) -> bool:
-    """Whether there is such a folder, and nobody else can have put machine code into it."""
-    try:
-        return folder.is_dir() and _is_trusted(folder.stat())
-    except OSError:
-        return False
-
-
-def _is_trusted(about: os.stat_result) -> bool:
-    """Whether what is described belongs to the user or to root, and not everybody may write to it."""
-    if not hasattr(os, "getuid"):
-        return True
-    return about.st_uid in (os.getuid(), 0) and not about.st_mode & stat.S_IWOTH
 
 
 @functools.cache
@@ -126,37 +82,13 @@ def _file(name: str) -> str:
 
 def _find(file: str) -> bytes | None:
     """The object code from the first folder that has a good file of this name."""
-    found = (_read(folder / file) for folder in _candidates() if _is_readable(folder))
-    return next((code for code in found if code is not None), None)
+    return next((code for content in disk.contents(file) if (code := _whole(content)) is not None), None)
 
 
-def _read(file: Path) -> bytes | None:
-    """The object code in a file, or None where there is none or where the file is damaged."""
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
+def _whole(content: bytes) -> bytes | None:
+    """The object code in what a file holds, or None where that is damaged."""
     digest, code = content[:_DIGEST], content[_DIGEST:]
     return code if code and hashlib.sha256(code).digest() == digest else None
-
-
-def _write(folder: Path | None, file: str, code: bytes) -> None:
-    """Keep the object code, complete or not at all; a full disk only costs the next process its compilation.
-
-    All users may read the file, as they do where root fills the folder of an image.
-    """
-    if folder is None:
-        return
-    with contextlib.suppress(OSError):
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        os.close(descriptor)
-        unfinished = Path(name)
-        try:
-            unfinished.write_bytes(hashlib.sha256(code).digest() + code)
-            unfinished.chmod(0o644)
-            unfinished.replace(folder / file)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Which algorithm a shape gets, with which tile: a pure function of sizes, so that results do not depend on timing.
+"""Which algorithm a shape gets, with which tile: a rule, which is a pure function of sizes, and what else may be tried.
 
 resident   one program keeps a tile with all positions of its channels in registers, and reads them once
 split      parts of a channel are reduced apart and merged; a second pass, last tiles first, computes the elements
@@ -23,6 +23,9 @@ WAVES = 8  # programs per SM of a split pass
 LONG = 16  # tiles of a part at most, so that its sums stay short
 MANY = 8192  # parts at most, which one program merges
 MERGING_WARPS = 16  # of that program, at most
+MOST_WARPS = 16  # of a program that the rule does not make
+MOST_LANE = 64  # elements that a thread keeps of any tile, at most
+OTHERS = 5  # choices to try besides the rule's, at most
 
 
 class Problem(NamedTuple):
@@ -73,28 +76,63 @@ class Choice(NamedTuple):
     per: int
     parts: int
 
+    def __str__(self) -> str:
+        n, c, s, warps = self.tile
+        return f"{self.algorithm} {n}x{c}x{s} in {warps} warps, {self.parts} parts of {self.per}"
+
 
 def choose(problem: Problem) -> Choice:
     """The algorithm for computing all of forward or backward."""
     tile = resident(problem)
-    return split(problem) if tile is None else Choice("resident", tile, 1, 1, 1)
+    return split(problem) if tile is None else _whole(tile)
+
+
+def candidates(problem: Problem) -> list[Choice]:
+    """What the rule chooses, and then up to ``OTHERS`` that may be quicker on some device, the most promising first.
+
+    Resident tiles have other warps or channels than the rule's; where that has none, one that reads half as many bytes
+    side by side may fit. Split ones have tiles of half or twice the size, more warps, or other parts.
+    """
+    tile = resident(problem)
+    if tile is None:
+        tiles = [_tile(problem, _channels_of_a_run(problem) // 2)]
+        cuts = [_cut(problem, *way) for way in _OTHER_CUTS]
+    else:
+        more, fewer = (tile._replace(warps=warps) for warps in (2 * tile.warps, tile.warps // 2))
+        tiles = [more, fewer, _tile(problem, 2 * tile.c), _tile(problem, tile.c // 2)]
+        cuts = [split(problem)]
+    fitting = [_whole(tile) for tile in tiles if _fits(problem, tile)]
+    return list(dict.fromkeys([choose(problem), *fitting, *cuts]))[: 1 + OTHERS]
 
 
 def resident(problem: Problem) -> Tile | None:
     """The tile that holds all positions of some channels, or None where it does not fit in registers."""
-    n, s = power_of_two(problem.outer), power_of_two(problem.inner)
-    c = _channels_of_a_run(problem)
-    if n * c * s > RESIDENT:
+    tile = _tile(problem, _channels_of_a_run(problem))
+    if tile.size > RESIDENT:
         return None
-    while n * c * s < FULL and _blocks(problem, 2 * c) >= 2 * problem.sms:
-        c *= 2
-    return Tile(n, c, s, _warps(n * c * s))
+    while tile.size < FULL and _blocks(problem, 2 * tile.c) >= 2 * problem.sms:
+        tile = _tile(problem, 2 * tile.c)
+    return tile
 
 
 @functools.lru_cache(maxsize=4096)
 def split(problem: Problem) -> Choice:
     """Tiles of about PART bytes, and parts enough to keep every SM busy."""
-    elements = PART // (problem.itemsize * problem.read)
+    return _cut(problem, PART, 4, WAVES)
+
+
+# Bytes of a tile, warps and programs per SM.
+_OTHER_CUTS = (
+    (PART // 2, 4, WAVES),
+    (2 * PART, 8, WAVES),
+    (PART, 8, WAVES),
+    (PART, 4, WAVES // 2),
+    (PART, 4, 2 * WAVES),
+)
+
+
+def _cut(problem: Problem, size: int, warps: int, waves: int) -> Choice:
+    elements = size // (problem.itemsize * problem.read)
     least = _channels_of_a_run(problem)
     wide = max(least, power_of_two(LINE // (problem.inner * problem.itemsize)))
     c = _least_padding(problem.channels, least, min(wide, power_of_two(problem.channels)))
@@ -102,10 +140,31 @@ def split(problem: Problem) -> Choice:
     s = _least_padding(problem.inner, min(whole, 128), min(whole, 1024))
     n = min(power_of_two(problem.outer), max(1, elements // (c * s)))
     tiles = -(-problem.outer // n) * -(-problem.inner // s)
-    wanted = -(-WAVES * problem.sms // _blocks(problem, c))
+    wanted = -(-waves * problem.sms // _blocks(problem, c))
     per = max(min(-(-tiles // min(wanted, tiles)), LONG), -(-tiles // MANY))
-    size = n * c * s
-    return Choice("split", Tile(n, c, s, max(1, min(4, size // 256))), tiles, per, -(-tiles // per))
+    tile = Tile(n, c, s, max(1, min(warps, n * c * s // 256)))
+    return Choice("split", tile, tiles, per, -(-tiles // per))
+
+
+def _tile(problem: Problem, c: int) -> Tile:
+    """All positions of so many channels."""
+    n, s = power_of_two(problem.outer), power_of_two(problem.inner)
+    return Tile(n, c, s, _warps(n * c * s))
+
+
+def _whole(tile: Tile) -> Choice:
+    return Choice("resident", tile, 1, 1, 1)
+
+
+def _fits(problem: Problem, tile: Tile) -> bool:
+    """Whether a tile's threads have registers for it, and all have something to do."""
+    threads = 32 * tile.warps
+    return (
+        1 <= tile.c <= power_of_two(problem.channels)
+        and 1 <= tile.warps <= MOST_WARPS
+        and (threads <= tile.size or tile.warps == 1)
+        and tile.size <= min(RESIDENT, MOST_LANE * threads)
+    )
 
 
 def merging(parts: int) -> tuple[int, int, int]:

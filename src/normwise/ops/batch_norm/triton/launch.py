@@ -13,7 +13,7 @@ from torch import Tensor
 from normwise.ops.activations import Activation
 from normwise.ops.batch_norm.inputs import Inputs
 from normwise.ops.batch_norm.layout import Layout, Strides
-from normwise.ops.batch_norm.triton import kernels
+from normwise.ops.batch_norm.triton import kernels, tuned
 from normwise.ops.batch_norm.triton.choice import Choice, Problem, choose, merging, split
 
 _IDENTITY = Activation("identity")
@@ -35,8 +35,9 @@ class Work(Inputs):
         return Problem(*sizes, self.x.element_size(), read, multiprocessors(self.x.device))
 
     def choice(self) -> Choice:
-        """The algorithm for all of forward or backward."""
-        return choose(self.problem)
+        """The algorithm for all of forward or backward: what the table knows, or else the rule."""
+        problem = self.problem
+        return tuned.known(self.x.device, problem) or choose(problem)
 
     def whole(self, kernel: str, choice: Choice, **tensors: Tensor | None) -> None:
         """Run a kernel over all parts of all channels; ``tensors`` are what it is given besides the inputs."""
@@ -83,7 +84,9 @@ class Work(Inputs):
 
     def split(self) -> Choice:
         """The parts of the four-part form, and of what does not fit in registers."""
-        return split(self.problem)
+        problem = self.problem
+        found = tuned.known(self.x.device, problem)
+        return split(problem) if found is None or found.algorithm != "split" else found
 
     def _launch(self, name: str, programs: int, warps: int, numbers: dict[str, Any], rest: dict[str, Any]) -> None:
         kernel: Any = getattr(kernels, name)

@@ -1,0 +1,83 @@
+"""Where files are kept that save a later process work: object code of kernels, and what was found to be quickest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where
+
+
+def directory() -> Path | None:
+    """The folder that is written to, or None where nothing can be written.
+
+    ``$NORMWISE_CACHE``, else ``$XDG_CACHE_HOME/normwise`` or ``~/.cache/normwise``, else the system's temporary
+    directory, in a folder that belongs to the user. A folder that others may write to is not taken; one that may only
+    be read is not written to, but what lies in it is found.
+    """
+    return next((folder for folder in _candidates() if _is_writable(folder)), None)
+
+
+def _candidates() -> list[Path]:
+    if os.environ.get(DIRECTORY):
+        return [Path(os.environ[DIRECTORY])]
+    found = [Path(tempfile.gettempdir()) / f"normwise-{os.getuid() if hasattr(os, 'getuid') else 'user'}"]
+    with contextlib.suppress(RuntimeError):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found.insert(0, Path(home) / "normwise")
+    return found
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be written there, and will be trusted; makes the folder."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return _is_readable(folder) and os.access(folder, os.W_OK)
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether there is such a folder, and nobody else can have put machine code into it."""
+    try:
+        return folder.is_dir() and _is_trusted(folder.stat())
+    except OSError:
+        return False
+
+
+def _is_trusted(about: os.stat_result) -> bool:
+    """Whether what is described belongs to the user or to root, and not everybody may write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    return about.st_uid in (os.getuid(), 0) and not about.st_mode & stat.S_IWOTH
+
+
+def contents(file: str) -> Iterator[bytes]:
+    """What the files of this name hold, from each folder that can be trusted, the one that is written to first."""
+    for folder in _candidates():
+        if _is_readable(folder):
+            with contextlib.suppress(OSError):
+                yield (folder / file).read_bytes()
+
+
+def write(file: str, content: bytes) -> Path | None:
+    """Keep a file, complete or not at all, in place of an older one; the path, or None where that cannot be.
+
+    All users may read the file, as they do where root fills the folder of an image.
+    """
+    folder = directory()
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError):  # a full disk only costs the next process the same work
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.close(descriptor)
+        unfinished = Path(name)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.chmod(0o644)
+            return unfinished.replace(folder / file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return None
