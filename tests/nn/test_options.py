@@ -197,12 +197,14 @@ def test_every_option_keeps_the_fused_kernel(pair, training):
     assert y.grad_fn.name() == ("BatchNormFunctionBackward" if training else "NormalizeFunctionBackward")
 
 
-def test_explain_says_where_it_cannot():
+def test_explain_says_where_it_cannot(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     x, mask = torch.randn(8, 3, 9000).half(), torch.ones(8, 9000).bool()
     found = nw.explain(x, mask=mask)
     assert found.impl == "reference"
     assert found.others == {
         "cpu": "it needs float32, float64 or bfloat16, got float16",
+        "triton": "it needs tensors on a GPU, got one on cpu",
         "torch": "it takes no mask",
     }
 

@@ -53,20 +53,12 @@ class Step(NamedTuple):
 
 
 def step(network: Network, device: Device, settings: Settings, *, compiled: bool = False) -> Step:
-    """Measure the arms: eager ones, or torch's eager and compiled and ours eager and compiled."""
-    with _convolutions_tuned():
+    """Measure the arms: eager ones, or torch's eager and compiled and ours eager and compiled.
+
+    cuDNN tries its algorithms, as where networks of one input size are trained.
+    """
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=torch.backends.cudnn.allow_tf32):
         return _step(network, device, settings, compiled)
-
-
-@contextmanager
-def _convolutions_tuned() -> Iterator[None]:
-    """Let cuDNN try its algorithms, as networks of one input size are trained."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 def _step(network: Network, device: Device, settings: Settings, compiled: bool) -> Step:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from normwise.ops.cpu.part import part
 
 POINTERS: dict[str, Any] = {
     "float32": types.CPointer(types.float32),
@@ -149,7 +151,7 @@ def prefetcher(dtype: str, to_write: bool = False) -> Any:
     size = POINTERS[dtype].dtype.bitwidth // 8
     step, far = _LINE // size, _FAR // size
 
-    @njit(error_model="numpy", forceinline=True)
+    @part(forceinline=True)
     def prefetch(pointer: Any, index: Any, count: Any) -> None:
         for i in range(0, min(count, far), step):
             ask(pointer, index + i)

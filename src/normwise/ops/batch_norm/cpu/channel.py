@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from normwise.ops.batch_norm.cpu.job import (
     BIAS,
@@ -23,6 +22,7 @@ from normwise.ops.batch_norm.cpu.job import (
     WEIGHT,
 )
 from normwise.ops.cpu.memory import load, pointer_to, real, store
+from normwise.ops.cpu.part import part
 
 
 class Channel(NamedTuple):
@@ -40,7 +40,7 @@ def channel(accumulator: str) -> Channel:
     number = np.dtype(accumulator).type
     at = pointer_to(accumulator)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def inverse_and_low(job, k):
         """The inverse standard deviation, and what rounding took from the mean."""
         inverse = 1.0 / np.sqrt(np.float64(load(at(job[VAR]), k)) + real(job[EPS]))
@@ -49,11 +49,11 @@ def channel(accumulator: str) -> Channel:
             low = np.float64(load(at(job[LOW]), k))
         return inverse, low
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def scaled(job, inverse, c):
         return inverse * load(at(job[WEIGHT]), c) if job[WEIGHT] != 0 else inverse
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def coefficients(job, k, c):
         """The mean, scale and shift of z = (x − mean)·scale + shift."""
         inverse, low = inverse_and_low(job, k)
@@ -63,7 +63,7 @@ def channel(accumulator: str) -> Channel:
             shift += load(at(job[BIAS]), c)
         return load(at(job[MEAN]), k), number(scale), number(shift)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def gradient_coefficients(job, k, c):
         """What makes the gradient of x: g·by_gradient + (x − mean)·by_input + constant."""
         inverse, low = inverse_and_low(job, k)
@@ -77,7 +77,7 @@ def channel(accumulator: str) -> Channel:
         constant = -scale * load(at(job[GRAD_BIAS]), k) / count - by_input * low
         return number(scale), number(by_input), number(constant)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def finish_moments(job, k, count, mean, squares):
         """Write the moments; ``squares`` is the sum of squared deviations."""
         rounded = number(mean)
@@ -86,7 +86,7 @@ def channel(accumulator: str) -> Channel:
         store(at(job[VAR]), k, number(squares / max(count, 1.0)))
         store(at(job[COUNT]), k, number(count))
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def finish_gradients(job, k, sum_g, sum_gx):
         """Write the gradients of γ and β, from the sums of g and of g·(x − rounded mean)."""
         inverse, low = inverse_and_low(job, k)
@@ -96,7 +96,7 @@ def channel(accumulator: str) -> Channel:
     return Channel(coefficients, gradient_coefficients, finish_moments, finish_gradients, merge)
 
 
-@njit(fastmath=False, error_model="numpy")
+@part(fastmath=False)
 def merge(count, mean, squares, more, more_mean, more_squares):
     """The moments of two sets together (Chan, Golub & LeVeque 1983); the second one may be empty."""
     total = max(count + more, 1.0)

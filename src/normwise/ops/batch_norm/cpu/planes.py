@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from normwise.ops.batch_norm.cpu.channel import channel
 from normwise.ops.batch_norm.cpu.job import CHANNELS, INNER, MASK, OUTER, PARAMETER, D, G, Kind, R, X, Y
@@ -18,6 +17,7 @@ from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
 from normwise.ops.cpu.memory import load, load_output, pointer_to, prefetcher, real, scratch, store_output
+from normwise.ops.cpu.part import part
 
 _SUMMED = 4096  # elements that are summed in float32 before they are added to a float64
 SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; products and activations stay as written
@@ -35,15 +35,15 @@ def build(kind: Kind) -> Any:
     chan = channel(kind.accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def place(job, tensor, group, c, n):
         return group * job[tensor + 1] + n * job[tensor + 2] + c * job[tensor + 3]
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def mask_place(job, group, n):
         return (group * job[OUTER] + n) * job[INNER]
 
-    @njit(fastmath=SUM, error_model="numpy", forceinline=True)
+    @part(fastmath=SUM, forceinline=True)
     def sums(job, x, mask, length, pivot):
         """The number of values, Σ(x − pivot) and Σ(x − pivot)² of one run, or a part of it."""
         p, m = at(job[X]), bytes_at(job[MASK])
@@ -58,7 +58,7 @@ def build(kind: Kind) -> Any:
             square += d * d
         return (kept if masked else length), total, square
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def near_mean(job, group, c, begin, end, s, length):
         """A value near those of a block: the mean, as float32 knows it, of the first run in which something counts."""
         for n in range(begin, end):
@@ -72,7 +72,7 @@ def build(kind: Kind) -> Any:
                 return pivot + total / number(kept)
         return zero
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def moments(job, group, first, channels, begin, end, count, mean, squares):
         """Sums about the mean of what was read before, merged block by block; the first block brings its own pivot.
 
@@ -105,13 +105,13 @@ def build(kind: Kind) -> Any:
                     about = max(square[c] - total[c] * off, 0.0)
                     count[c], mean[c], squares[c] = merge(count[c], mean[c], squares[c], kept[c], pivot[c] + off, about)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def prepare(job, group, first, channels, mean, scale, shift):
         """The coefficients of each channel of a strip."""
         for i in range(channels):
             mean[i], scale[i], shift[i] = coefficients(job, group * job[CHANNELS] + first + i, first + i)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def normalize_run(job, places, mask, z_by_x):
         px, py, pr, pm = at(job[X]), at(job[Y]), at(job[R]), bytes_at(job[MASK])
         parameter = number(real(job[PARAMETER]))
@@ -126,7 +126,7 @@ def build(kind: Kind) -> Any:
                 value = value if load(pm, mask + s) != 0 else zero
             store_output(py, y + s, value)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def normalize(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         prepare(job, group, first, channels, mean, scale, shift)
@@ -140,7 +140,7 @@ def build(kind: Kind) -> Any:
                     soon_read(at(job[R]), r + job[R + 2], job[INNER])
                 normalize_run(job, (x, y, r), mask_place(job, group, n), (mean[i], scale[i], shift[i]))
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def gradient(pointers, places, s, z_by_x, parameter):
         """Deviation x − mean and the gradient of z, at one element."""
         px, pg, pr, pm = pointers
@@ -157,7 +157,7 @@ def build(kind: Kind) -> Any:
             value = value if keep else zero
         return d, value
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def gradient_inputs(job, group, c, n):
         """Where the tensors begin, and where their runs do; the following runs are on their way."""
         x, g, r = place(job, X, group, c, n), place(job, G, group, c, n), place(job, R, group, c, n)
@@ -167,7 +167,7 @@ def build(kind: Kind) -> Any:
             soon_read(at(job[R]), r + job[R + 2], job[INNER])
         return (at(job[X]), at(job[G]), at(job[R]), bytes_at(job[MASK])), (x, g, r, mask_place(job, group, n))
 
-    @njit(fastmath=SUM, error_model="numpy")
+    @part(fastmath=SUM)
     def reduce_run(job, pointers, places, kept, begin, end, z_by_x):
         """Σg and Σg·(x − mean) of a part of a run; where g is kept, it is written there."""
         parameter, pk = number(real(job[PARAMETER])), at(job[keeps])
@@ -180,7 +180,7 @@ def build(kind: Kind) -> Any:
             sum_gx += value * d
         return sum_g, sum_gx
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
         mean, scale, shift = vector(), vector(), vector()
         prepare(job, group, first, channels, mean, scale, shift)
@@ -198,7 +198,7 @@ def build(kind: Kind) -> Any:
                     sums_g[i] += a
                     sums_gx[i] += b
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def elementwise_run(job, pointers, places, y, e, z_by_x, dx_by):
         parameter = number(real(job[PARAMETER]))
         py, pe, pm, mask = at(job[Y]), at(job[D]), pointers[3], places[3]
@@ -216,7 +216,7 @@ def build(kind: Kind) -> Any:
             if residual and not keeps:
                 store_output(pe, e + s, value)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def elementwise(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         by_gradient, by_input, constant = vector(), vector(), vector()

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from normwise.ops.batch_norm.cpu.channel import channel
 from normwise.ops.batch_norm.cpu.job import CHANNELS, INNER, MASK, OUTER, PARAMETER, D, G, Kind, R, X, Y
@@ -20,6 +19,7 @@ from normwise.ops.batch_norm.cpu.tasks import Loops, kernel
 from normwise.ops.cpu.activations import functions
 from normwise.ops.cpu.intrinsics import fma
 from normwise.ops.cpu.memory import load, pointer_to, prefetcher, real, scratch, store, store_output
+from normwise.ops.cpu.part import part
 
 _SUMMED = 64  # rows that are summed in float32 before they are added to a float64
 _PIVOT = 8  # rows whose mean is near enough to that of the first block
@@ -41,25 +41,25 @@ def build(kind: Kind) -> Any:
     chan = channel(kind.accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def counts(job, group, row):
         return not masked or load(bytes_at(job[MASK]), group * job[OUTER] + row) != 0
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def place(job, tensor, group, row, column):
         return group * job[tensor + 1] + row * job[tensor + 2] + column
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def is_narrow(width):
         """Whether several rows are added at once."""
         return not masked and width <= _NARROW
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def is_apart(job, width):
         """Whether the next row is not what follows in memory."""
         return job[X + 2] != width
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def rows_at_once(job, width):
         """How many rows lie side by side as one long row, within the room that there is for coefficients."""
         alike = not masked and job[X + 2] == width and job[Y + 2] == width
@@ -68,13 +68,13 @@ def build(kind: Kind) -> Any:
             alike = alike and job[R + 2] == width and (job[D] == 0 or job[D + 2] == width)
         return max(1, _NARROW // width) if alike else 1
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def repeat(p, width, times):
         for i in range(1, times):
             for j in range(width):
                 store(p, i * width + j, load(p, j))
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def fill(p, value, width):
         for j in range(width):
             store(p, j, value)
@@ -82,7 +82,7 @@ def build(kind: Kind) -> Any:
     def adder(rows):
         """The function that adds ``rows`` rows to Σ(x − pivot) and Σ(x − pivot)² of each column."""
 
-        @njit(fastmath=False, error_model="numpy", forceinline=True)
+        @part(fastmath=False, forceinline=True)
         def add(job, x, pivot, sums, squares, low, high):
             p, step = at(job[X]), job[X + 2]
             for j in range(low, high):
@@ -98,7 +98,7 @@ def build(kind: Kind) -> Any:
 
     add_row, add_rows = adder(1), adder(_TOGETHER)
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def merge_columns(count, more, pivot, sums, about, mean, squares, width):
         """Merge ``more`` rows, given their sums about a pivot."""
         share, n = more / (count + more), 1.0 / more
@@ -109,7 +109,7 @@ def build(kind: Kind) -> Any:
             store(mean, j, load(mean, j) + delta * share)
             store(squares, j, load(squares, j) + square + delta * delta * (count * share))
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def add_block(job, group, column, width, low, high, pivot, sums, about):
         """Sums of each column over some rows; returns how many rows count."""
         fill(sums, zero, width)
@@ -135,7 +135,7 @@ def build(kind: Kind) -> Any:
                 row += 1
         return kept
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def column_moments(job, group, column, width, begin, end, mean, squares):
         """Moments of each column, merged block by block as for planes; returns how many rows count."""
         pivot, sums, about = vector(), vector(), vector()
@@ -169,7 +169,7 @@ def build(kind: Kind) -> Any:
                 count += kept
         return count
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def moments(job, group, first, channels, begin, end, count, mean, squares):
         inner = job[INNER]
         means, abouts = wide_vector(), wide_vector()
@@ -180,7 +180,7 @@ def build(kind: Kind) -> Any:
                 n, centre, square = merge(n, centre, square, rows, means[j], abouts[j])
             count[i], mean[i], squares[i] = n, centre, square
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def spread(job, values, i, a, b, c):
         """Give the three values of a channel to each of its columns."""
         for j in range(i * job[INNER], (i + 1) * job[INNER]):
@@ -188,12 +188,12 @@ def build(kind: Kind) -> Any:
             store(b, j, values[1])
             store(c, j, values[2])
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def prepare(job, group, first, channels, mean, scale, shift):
         for i in range(channels):
             spread(job, coefficients(job, group * job[CHANNELS] + first + i, first + i), i, mean, scale, shift)
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def normalize_row(job, x, y, r, mean, scale, shift, low, high):
         px, py, pr = at(job[X]), at(job[Y]), at(job[R])
         parameter = number(real(job[PARAMETER]))
@@ -203,7 +203,7 @@ def build(kind: Kind) -> Any:
                 z += load(pr, r + j)
             store_output(py, y + j, forward_of(z, parameter))
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def normalize(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         prepare(job, group, first, channels, mean, scale, shift)
@@ -229,7 +229,7 @@ def build(kind: Kind) -> Any:
                 for j in range(width):
                     store_output(at(job[Y]), y + j, zero)
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def gradient(pointers, places, j, z_by_x, parameter):
         """Deviation x − mean and the gradient of z, at one element."""
         px, pg, pr = pointers
@@ -244,7 +244,7 @@ def build(kind: Kind) -> Any:
     def reducer(rows):
         """The function that adds ``rows`` rows to Σg and Σg·(x − mean) of each column."""
 
-        @njit(fastmath=False, error_model="numpy", forceinline=True)
+        @part(fastmath=False, forceinline=True)
         def add(job, group, row, column, mean, scale, shift, sum_g, sum_gx, low, high):
             pointers = (at(job[X]), at(job[G]), at(job[R]))
             x, g = place(job, X, group, row, column), place(job, G, group, row, column)
@@ -269,14 +269,14 @@ def build(kind: Kind) -> Any:
 
     reduce_row, reduce_rows = reducer(1), reducer(_TOGETHER)
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def soon_gradient(job, group, row, column, width):
         soon_read(at(job[X]), place(job, X, group, row, column), width)
         soon_read(at(job[G]), place(job, G, group, row, column), width)
         if residual:
             soon_read(at(job[R]), place(job, R, group, row, column), width)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def reduce(job, group, first, channels, begin, end, sums_g, sums_gx):
         mean, scale, shift, sum_g, sum_gx = vector(), vector(), vector(), vector(), vector()
         total_g, total_gx = wide_vector(), wide_vector()
@@ -312,7 +312,7 @@ def build(kind: Kind) -> Any:
                 sums_g[i] += total_g[j]
                 sums_gx[i] += total_gx[j]
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def elementwise_row(job, places, y, e, mean, scale, shift, by_gradient, by_input, constant, low, high):
         pointers, py, pe = (at(job[X]), at(job[G]), at(job[R])), at(job[Y]), at(job[D])
         parameter = number(real(job[PARAMETER]))
@@ -322,7 +322,7 @@ def build(kind: Kind) -> Any:
             if residual:
                 store_output(pe, e + j, value)
 
-    @njit(fastmath=False, error_model="numpy")
+    @part(fastmath=False)
     def elementwise(job, group, first, channels, begin, end):
         mean, scale, shift = vector(), vector(), vector()
         by_gradient, by_input, constant = vector(), vector(), vector()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from normwise.ops.cpu.memory import load, pointer_to, real, store
+from normwise.ops.cpu.part import part
 
 (
     CHANNELS,
@@ -28,12 +29,12 @@ def build(dtype: str) -> Any:
     at, integers_at = pointer_to(dtype), pointer_to("int64")
     number = np.dtype(dtype).type
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def step(job, running, c, batch, momentum):
         old = load(at(job[running]), c)
         store(at(job[running]), c, number((1.0 - momentum) * old + momentum * batch))
 
-    @njit(fastmath=False, error_model="numpy", forceinline=True)
+    @part(fastmath=False, forceinline=True)
     def weight(job, batches, skipped):
         if job[CUMULATIVE] == 0:
             return real(job[MOMENTUM])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from normwise.ops.batch_norm.cpu.channel import Channel
 from normwise.ops.batch_norm.cpu.job import BLOCK, BLOCKS, CHANNELS, DONE, NEXT, OUTER, PARTIAL, STRIP, TASKS
 from normwise.ops.batch_norm.cpu.split import COLUMNS
 from normwise.ops.cpu.memory import count_up, pointer_to, scratch
+from normwise.ops.cpu.part import part
 
 
 class Loops(NamedTuple):
@@ -47,7 +48,7 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
     finish_moments, finish_gradients, merge = channel.finish_moments, channel.finish_gradients, channel.merge
     vector, wide_at = scratch("float64", COLUMNS), pointer_to("float64")
 
-    @njit(error_model="numpy")
+    @part()
     def place(job, task):
         """Group, first channel, number of channels, and the examples from … to."""
         strips = (job[CHANNELS] + job[STRIP] - 1) // job[STRIP]
@@ -56,12 +57,12 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
         channels = min(job[STRIP], job[CHANNELS] - first)
         return strip // strips, first, channels, begin, min(job[OUTER], begin + job[BLOCK])
 
-    @njit(error_model="numpy")
+    @part()
     def partial(job, task, group, c):
         """Where a task keeps its three values of channel c; those of the other blocks follow."""
         return 3 * ((group * job[CHANNELS] + c) * job[BLOCKS] + task % job[BLOCKS])
 
-    @njit(error_model="numpy")
+    @part()
     def keep(job, task, group, first, channels, a, b, c):
         """Write the values of a task's channels; return how many statistics to finish, where it was the last task."""
         kept = wide_at(job[PARTIAL])
@@ -72,7 +73,7 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
         groups = job[TASKS] // (job[BLOCKS] * strips)
         return groups * job[CHANNELS] if count_up(job, DONE) == job[TASKS] - 1 else 0
 
-    @njit(error_model="numpy")
+    @part()
     def forward(job, task):
         group, first, channels, begin, end = place(job, task)
         count, mean, squares = vector(), vector(), vector()
@@ -81,7 +82,7 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
             finish_moments(job, group * job[CHANNELS] + first + i, count[i], mean[i], squares[i])
         some_normalize(job, group, first, channels, begin, end)
 
-    @njit(error_model="numpy")
+    @part()
     def backward(job, task):
         group, first, channels, begin, end = place(job, task)
         sum_g, sum_gx = vector(), vector()
@@ -90,7 +91,7 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
             finish_gradients(job, group * job[CHANNELS] + first + i, sum_g[i], sum_gx[i])
         some_elementwise(job, group, first, channels, begin, end)
 
-    @njit(error_model="numpy")
+    @part()
     def moments(job, task):
         group, first, channels, begin, end = place(job, task)
         count, mean, squares = vector(), vector(), vector()
@@ -102,7 +103,7 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
                 n, centre, square = merge(n, centre, square, kept[i], kept[i + 1], kept[i + 2])
             finish_moments(job, k, n, centre, square)
 
-    @njit(error_model="numpy")
+    @part()
     def backward_reduce(job, task):
         group, first, channels, begin, end = place(job, task)
         sum_g, sum_gx = vector(), vector()
@@ -115,12 +116,12 @@ def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
                 total_gx += kept[i + 1]
             finish_gradients(job, k, total_g, total_gx)
 
-    @njit(error_model="numpy")
+    @part()
     def normalize(job, task):
         group, first, channels, begin, end = place(job, task)
         some_normalize(job, group, first, channels, begin, end)
 
-    @njit(error_model="numpy")
+    @part()
     def backward_elementwise(job, task):
         group, first, channels, begin, end = place(job, task)
         some_elementwise(job, group, first, channels, begin, end)

@@ -27,10 +27,10 @@ INSTALLED = importlib.util.find_spec("triton") is not None
 
 def obstacle(x: Tensor) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
-    if not INSTALLED:
-        return "triton is not installed: pip install triton"
     if not (x.is_cuda or (x.is_cpu and is_interpreted())):
         return f"it needs tensors on a GPU, got one on {x.device}"
+    if not INSTALLED:
+        return "triton is not installed: pip install triton"
     return inputs.obstacle(x, DTYPES)
 
 
