@@ -92,12 +92,17 @@ def test_running_gives_the_batch_the_weight_momentum():
     assert moments.running(torch.tensor([10.0]), torch.tensor([20.0]), 1.0).tolist() == [20]
 
 
-def test_running_modifies_only_out():
+def test_running_modifies_nothing():
     old, batch = torch.tensor([0.0]), torch.tensor([4.0])
     assert moments.running(old, batch, 0.5).tolist() == [2]
     assert (old.item(), batch.item()) == (0, 4)
-    moments.running(old, batch, 0.5, out=old)
-    assert (old.item(), batch.item()) == (2, 4)
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.5, 1.0])
+def test_a_momentum_that_is_one_number_of_another_type_weighs_alike(weight):
+    old, batch = torch.randn(2, 5)
+    got = moments.running(old, batch, torch.tensor(weight, dtype=torch.float64))
+    torch.testing.assert_close(got, moments.running(old, batch, weight))
 
 
 def test_cumulative_momentum_makes_the_plain_average():

@@ -100,12 +100,15 @@ def are_finite(mean: Tensor, var: Tensor) -> Tensor:
     return mean.isfinite() & var.isfinite()
 
 
-def running(old: Tensor, batch: Tensor, momentum: float | Tensor, out: Tensor | None = None) -> Tensor:
+def running(old: Tensor, batch: Tensor, momentum: float | Tensor) -> Tensor:
     """One step of a running average: ``running ← (1 − momentum)·running + momentum·batch``.
 
-    A large ``momentum`` forgets quickly. The result has the type of ``old`` and is written to ``out``, if given.
+    A large ``momentum`` forgets quickly. As a tensor it may be one number on the CPU, wherever the statistics are. The
+    result has the type of ``old``.
     """
-    return torch.lerp(old, batch.to(old.dtype), momentum, out=out)
+    if isinstance(momentum, Tensor):  # only factors, which compiled code for another device takes as plain numbers
+        return (old - momentum * old + momentum * batch).to(old.dtype)
+    return torch.lerp(old, batch.to(old.dtype), momentum)
 
 
 def cumulative_momentum(batches: Tensor, dtype: torch.dtype) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 import warnings
 
@@ -62,6 +63,15 @@ def test_a_schedule_does_not_recompile():
 def test_a_schedule_with_torchs_layer():
     counts = scheduled(nn.BatchNorm1d)
     assert counts == counts[:1] * 12
+
+
+def test_what_is_compiled_takes_the_momentum_as_a_factor_only():
+    """Anything else, such as a copy to another device, would make that wait for the CPU."""
+    graphs = []
+    layer = torch.compile(nw.BatchNorm1d(3), backend=lambda graph, _: graphs.append(graph) or graph)
+    layer(torch.randn(9, 3))
+    (momentum,) = (n for g in graphs for n in g.graph.find_nodes(op="placeholder") if "momentum" in n.name)
+    assert {user.target for user in momentum.users} == {operator.mul}
 
 
 def test_the_equation():

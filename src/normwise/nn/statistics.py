@@ -80,7 +80,7 @@ def _weight(layer: Layer, like: Tensor) -> float | Tensor:
     """The weight of this batch: a tensor where it may differ between calls of what is compiled."""
     batches, skipped = layer.num_batches_tracked, layer.skipped
     if torch.compiler.is_compiling() and layer._momentum_tensor is not None:
-        return layer._momentum_tensor.to(like)
+        return layer._momentum_tensor  # on the CPU: a copy to another device would wait for that
     if layer.momentum is not None:
         return layer.momentum
     if batches is None:

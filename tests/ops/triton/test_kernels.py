@@ -316,6 +316,19 @@ def test_a_constant_channel_has_no_variance(algorithm):
     torch.testing.assert_close(got["mean"], x[0, :, 0].double(), rtol=2.0**-22, atol=0)
 
 
+@both
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NumPy's, in the interpreter
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_shows_in_the_moments_of_its_channel_alone(value, algorithm):
+    x = torch.randn(SHAPE, device=DEVICE)
+    x[2, 1, 3, 0] = value
+    transform = prepared(x, None, None, None, EPS, None, 1, 1)
+    _, (mean, var, _, _) = triton.forward(x, None, transform)
+    finite = torch.tensor([channel != 1 for channel in range(SHAPE[1])], device=DEVICE)
+    assert torch.equal(mean.isfinite(), finite)
+    assert torch.equal(var.isfinite(), finite)
+
+
 def test_what_kernels_cannot_take():
     assert triton.obstacle(torch.randn(2, 3, device=DEVICE)) is None
     assert "float32, bfloat16 or float16, got float64" in triton.obstacle(

@@ -1,7 +1,8 @@
 """The transform by kernels of our own as an operator that torch knows: for torch.compile and all else that traces.
 
-``torch.ops.normwise.batch_norm`` returns y, mean, var, count and what rounding took from the mean; gradients reach x,
-weight, bias and residual. Eager calls do not pass through here.
+``torch.ops.normwise.batch_norm`` returns y and the statistics as ``Statistics`` has them, stacked: mean, var, what
+rounding took from the mean, and count. Gradients reach x, weight, bias and residual. Eager calls do not pass through
+here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from normwise.moments import moments_dtype
 from normwise.ops.batch_norm import kernels
 from normwise.ops.batch_norm.function import prepared
 from normwise.ops.batch_norm.layout import memory_format
-from normwise.ops.batch_norm.transform import Statistics
 
 
 @torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types=("cpu", "cuda"))
@@ -29,14 +29,12 @@ def batch_norm(
     mask: Tensor | None,
     channel_dim: int,
     groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The transform of ``normwise.ops.batch_norm``, and what rounding took from the mean."""
+) -> tuple[Tensor, Tensor]:
+    """The transform of ``normwise.ops.batch_norm``, and the statistics, stacked."""
     channel_dim %= x.ndim
     mask = _full(mask, x, channel_dim)
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-    y, stats = kernels.on(x.device).forward(x, residual, transform)
-    mean, var, low, count = (s.clone() for s in stats)
-    return y, mean, var, count, low
+    return kernels.on(x.device).forward(x, residual, transform)
 
 
 @batch_norm.register_fake
@@ -50,11 +48,11 @@ def _(
     mask: Tensor | None,
     channel_dim: int,
     groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     channels = x.shape[channel_dim]
-    shape = (channels,) if groups == 1 else (groups, channels)
-    mean, var, count, low = (x.new_empty(shape, dtype=moments_dtype(x.dtype)) for _ in range(4))
-    return torch.empty_like(x, memory_format=memory_format(x, channel_dim % x.ndim)), mean, var, count, low
+    shape = (4, channels) if groups == 1 else (4, groups, channels)
+    y = torch.empty_like(x, memory_format=memory_format(x, channel_dim % x.ndim))
+    return y, x.new_empty(shape, dtype=moments_dtype(x.dtype))
 
 
 @torch.library.custom_op("normwise::batch_norm_backward", mutates_args=(), device_types=("cpu", "cuda"))
@@ -65,10 +63,7 @@ def batch_norm_backward(
     bias: Tensor | None,
     residual: Tensor | None,
     mask: Tensor | None,
-    mean: Tensor,
-    var: Tensor,
-    count: Tensor,
-    low: Tensor,
+    stats: Tensor,
     eps: float,
     activation: str | None,
     channel_dim: int,
@@ -79,8 +74,7 @@ def batch_norm_backward(
     mask = _full(mask, x, channel_dim)
     dtype = moments_dtype(x.dtype)
     transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-    stats = Statistics(*(s.contiguous() for s in (mean, var, low, count)))
-    found = kernels.on(x.device).backward(grad_y.to(x.dtype), x, residual, transform, stats)
+    found = kernels.on(x.device).backward(grad_y.to(x.dtype), x, residual, transform, stats.contiguous())
     sums = (s if groups == 1 else s.sum(0) for s in (found.weight, found.bias))
     like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
     grad_residual = x.new_empty(0) if found.residual is None else found.residual
@@ -96,10 +90,7 @@ def _(
     bias: Tensor | None,
     residual: Tensor | None,
     mask: Tensor | None,
-    mean: Tensor,
-    var: Tensor,
-    count: Tensor,
-    low: Tensor,
+    stats: Tensor,
     eps: float,
     activation: str | None,
     channel_dim: int,
@@ -119,16 +110,17 @@ def _(
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, weight, bias, eps, residual, activation, mask, channel_dim, groups = inputs
     ctx.options = (eps, activation, channel_dim, groups)
-    ctx.save_for_backward(x, weight, bias, residual, mask, *output[1:])
-    ctx.mark_non_differentiable(*output[1:])
+    _, stats = output
+    ctx.save_for_backward(x, weight, bias, residual, mask, stats)
+    ctx.mark_non_differentiable(stats)
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad_y is None:
         return (None,) * 9
-    x, weight, bias, residual, *rest = ctx.saved_tensors
-    grads = batch_norm_backward(grad_y, x, weight, bias, residual, *rest, *ctx.options)
+    x, weight, bias, residual, mask, stats = ctx.saved_tensors
+    grads = batch_norm_backward(grad_y, x, weight, bias, residual, mask, stats, *ctx.options)
     given = (x, weight, bias, residual)
     grad_x, grad_weight, grad_bias, grad_residual = (
         grad if tensor is not None else None for grad, tensor in zip(grads, given, strict=True)

@@ -77,14 +77,12 @@ def batch_norm(
     plain = registry.is_plain(x, weight, bias, residual, mask)
     chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
     if chosen in BY_IMPL and not plain:
-        y, mean, var, count, _ = library.batch_norm(
-            x, weight, bias, eps, residual, activation, mask, channel_dim, groups
-        )
-        return BatchNormOutput(y, mean, var, count)
-    if chosen in BY_IMPL:
+        y, stats = library.batch_norm(x, weight, bias, eps, residual, activation, mask, channel_dim, groups)
+    elif chosen in BY_IMPL:
         y, stats = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
             *map(in_memory, (x, weight, bias, residual, mask)), BY_IMPL[chosen], eps, activation, channel_dim, groups
         )
+    if chosen in BY_IMPL:
         mean, var, _, count = stats.unbind()
         return BatchNormOutput(y, mean, var, count)
     function = None if activation is None else parse(activation)

@@ -81,6 +81,7 @@ class Choice(NamedTuple):
         return f"{self.algorithm} {n}x{c}x{s} in {warps} warps, {self.parts} parts of {self.per}"
 
 
+@functools.lru_cache(maxsize=4096)
 def choose(problem: Problem) -> Choice:
     """The algorithm for computing all of forward or backward."""
     tile = resident(problem)

@@ -125,7 +125,8 @@ def _moments(pivot_C, total_C, squares_C, count):
     """
     off = tl.div_rn(total_C, _per_channel(tl.maximum(count, 1.0), total_C))
     mean, low = _sum(pivot_C, off)
-    return mean, low, tl.maximum(squares_C - total_C * off, 0.0)
+    squares = squares_C - total_C * off
+    return mean, low, tl.where(squares < 0, 0.0, squares)  # NaN stays
 
 
 @triton.jit

@@ -17,6 +17,7 @@ from normwise.ops.batch_norm.triton import kernels, tuned
 from normwise.ops.batch_norm.triton.choice import Choice, Problem, choose, merging, split
 
 _IDENTITY = Activation("identity")
+_HERE = contextlib.nullcontext()
 _NOWHERE = Strides(0, 0, 0)
 _SMS = 132  # of the GPU that the interpreter stands for, an H100
 OPTIONS = {"enable_fp_fusion": False}  # products are fused where the kernels say so, and the same in all of them
@@ -27,7 +28,7 @@ _MOST_UNIT = 16  # elements that are known to lie together: no more make a wider
 class Work(Inputs):
     """The tensors of one call, and the kernels that read them."""
 
-    @property
+    @functools.cached_property
     def problem(self) -> Problem:
         """The sizes that decide."""
         read = 1 if self.grad_y is None else 2
@@ -110,7 +111,9 @@ def multiprocessors(device: torch.device) -> int:
 
 def on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Where kernels are launched on a device."""
-    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+    if device.type != "cuda" or device.index == torch.cuda.current_device():
+        return _HERE
+    return torch.cuda.device(device)
 
 
 @functools.lru_cache(maxsize=4096)

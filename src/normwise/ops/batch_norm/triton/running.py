@@ -24,6 +24,7 @@ def update_running(
     number = tl.full((1,), 0, tl.int64)
     if batches is not None:
         number += tl.load(batches) + (tl.load(count) > 1).to(tl.int64)
+        tl.debug_barrier()  # before one thread writes what all have read
         tl.store(batches + tl.arange(0, 1), number)
     first = 0
     while first < channels:
