@@ -49,7 +49,7 @@ class Request(NamedTuple):
 def items(request: Request, device: Device) -> list[Item]:
     """What was asked for, the most important first.
 
-    The cases that ``torch.compile`` is to compete in come first, then the training step, the other cases in half
+    The training step comes first, then the cases that ``torch.compile`` is to compete in, the other cases in half
     precision, the compiled training step, and the cases in float32.
 
     Raises:
@@ -63,11 +63,11 @@ def items(request: Request, device: Device) -> list[Item]:
     half = [item for case, item in named.items() if case.dtype == cases.HALF and item not in first]
     full = [item for case, item in named.items() if case.dtype != cases.HALF and item not in first]
     eager, compiled = (_step(network, request, device, compiled) for compiled in (False, True))
-    found = [*first, eager, *half, *([compiled] if request.compile != "none" else []), *full]
+    found = [eager, *first, *half, *([compiled] if request.compile != "none" else []), *full]
     kept = [item for item in found if request.only is None or request.only in item.name]
     if not kept:
         raise RequestError(
-            f"nothing has {request.only!r} in its name; names are like {found[0].name!r} and "
+            f"nothing has {request.only!r} in its name; names are like {table[0].name!r} and "
             f"{eager.name!r}; give a part of one, as it is written"
         )
     return kept
