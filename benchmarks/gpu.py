@@ -2,9 +2,10 @@
 
 Needs torch, NumPy and Triton, and neither a network nor a virtual environment (``PYTHONPATH=src``).
 Measures the most important first, appends every result to the ledger as soon as it has it, and names what no time was
-left for; ``--continue`` goes on there. ``--device cpu`` tries it out on a few small cases. ``--draw`` measures nothing
-and draws what the ledger holds, which needs matplotlib. ``--tune`` measures no rival either: it times the ways in which
-the kernels may compute the table's shapes, and keeps the quickest for all later calls on this machine.
+left for; ``--continue`` goes on there. ``--device cpu`` tries it out on a few small cases. ``--draw`` measures nothing:
+it sums up what the ledger holds, also where a run was stopped, and draws it, which needs matplotlib. ``--tune`` measures
+no rival either: it times the ways in which the kernels may compute the table's shapes, and keeps the quickest for all
+later calls on this machine.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--continue", dest="go_on", action="store_true", help="pass over what the ledger, or the table, has"
     )
     found.add_argument("--tune", action="store_true", help="find out what is quickest on this GPU, and keep it")
-    found.add_argument("--draw", action="store_true", help="draw what the ledger holds, and measure nothing")
+    found.add_argument("--draw", action="store_true", help="sum up and draw what the ledger holds, and measure nothing")
     found.add_argument("--out", type=Path, help="draw to PATH-<type>.svg and .png (next to the ledger)")
     return found
 
@@ -61,7 +62,9 @@ def main() -> None:
         if asked.tune:
             tuned(asked)
             return
-        if not asked.draw:
+        if asked.draw:
+            sum_up(path)
+        else:
             run(asked, path)
         draw(path, asked.out or path.with_suffix(""), required=asked.draw)
     except RequestError as error:
@@ -100,7 +103,7 @@ def run(asked: argparse.Namespace, path: Path) -> None:
         ledger.append(path, found, impl, described)
         rows += found
         print(*summary.lines(found), sep="\n", flush=True)
-    conclude(rows, left, path)
+    conclude(ledger.newest(rows), left, path)
 
 
 def tuned(asked: argparse.Namespace) -> None:
@@ -126,6 +129,13 @@ def let_layers_use_triton(device: devices.Device) -> None:
     found = normwise.explain(torch.empty(32, 64, 56, 56, dtype=torch.bfloat16, device=device.name))
     if found.impl != "triton":
         raise RequestError(f"the layers do not run by triton, so that no training step would measure it: {found}")
+
+
+def sum_up(path: Path) -> None:
+    """What a run says when it ends, of what the ledger has."""
+    if not (rows := ledger.latest(ledger.read(path))):
+        raise RequestError(f"{path} has no rows to draw; measure first: make bench-gpu")
+    conclude(rows, [], path)
 
 
 def conclude(rows: list[ledger.Row], left: list[str], path: Path) -> None:
@@ -155,8 +165,6 @@ def draw(path: Path, out: Path, *, required: bool) -> None:
     from normwise.figures import save, speed
 
     rows = ledger.latest(ledger.read(path))
-    if required and not rows:
-        raise RequestError(f"{path} has no rows to draw; measure first: make bench-gpu")
     for dtype in (HALF, FULL):
         if cases := summary.picture_cases(rows, dtype):
             info = speed.info(cases, TRAIN if any(case["mode"] == TRAIN for case in cases) else None)

@@ -46,6 +46,7 @@ def test_a_trial_needs_torch_and_numpy_alone_and_is_drawn_later(tmp_path):
     assert all(row["torch"] and row["device"] for row in rows)
     code, out, err = command("--draw", "--ledger", str(path))
     assert code == 0, err
+    assert "geometric means" in out
     assert {file.name for file in tmp_path.iterdir()} == {"gpu.csv", "gpu-float32.svg", "gpu-float32.png"}
     assert read(path) == rows
     code, out, err = command(*trial, "--continue", bare=True)

@@ -87,6 +87,22 @@ def test_rows_are_written_with_the_device_and_read_again(tmp_path):
         ledger.check(path)
 
 
+def test_what_failed_or_was_broken_off_is_not_done():
+    device = Twin()
+    step = Step("net", {TORCH: spread(1.5)}, {}, {}, {}, (OURS,))
+    here = {"device": "abacus", "code": ledger.ledger.code_hash()}
+
+    def done(*rows):
+        return ledger.done([row | here for row in rows], device)
+
+    part, whole = (ledger.step_rows("net", each) for each in (step, step._replace(notes={OURS: "lost"}, waiting=())))
+    assert [(row["contender"], row["note"]) for row in part] == [(TORCH, ""), (OURS, ledger.WAITING)]
+    assert done(*part) == done(*part, ledger.failed_row("net", "no memory")) == set()
+    assert done(*part, *whole) == {"net"}
+    assert done(ledger.failed_row("net", "no memory")) == set()
+    assert done(ledger.failed_row("net", "no memory"), *whole) == {"net"}
+
+
 def test_the_latest_rows_are_those_of_one_device():
     row = {"benchmark": "a", "launch": CALLED, "contender": OURS}
     rows = [row | {"device": "first"}, row | {"device": "second", "benchmark": "b"}]

@@ -1,7 +1,7 @@
 import pytest
 
 from gpu_measurements import Twin
-from normwise.bench.gpu import cases, plan, steps
+from normwise.bench.gpu import cases, ledger, plan, steps
 from normwise.bench.gpu.measure import Settings
 from normwise.bench.gpu.plan import Item, Request, items, measured
 from normwise.errors import RequestError
@@ -18,10 +18,10 @@ class Clock:
     def __call__(self):
         return self.now
 
-    def item(self, name, weight, rows=({"benchmark": ""},)):
+    def item(self, name, weight, rows=({"note": ""},)):
         def work(bandwidth):
             self.now += weight * self.slowness
-            return list(rows)
+            return [list(rows)]
 
         return Item(name, weight, work)
 
@@ -98,11 +98,43 @@ def test_a_device_that_is_beyond_repair_ends_it():
     assert len(found) == 1
 
 
-def test_a_training_step_of_every_arm(monkeypatch):
-    found = steps.step(steps.TINY, Twin(), BRIEF)
+def test_parts_are_told_as_they_are_had_and_no_more_than_time_allows():
+    clock, begun = Clock(), []
+
+    def parts(bandwidth):
+        for name in "abc":
+            begun.append(name)
+            clock.now += 4
+            yield [{"note": ledger.WAITING if name != "c" else ""}]
+
+    found = measured([Item("x", 1, parts), clock.item("y", 0)], Twin(), 1.0, 106.0, clock=clock)
+    assert told([next(found)]) == ["x"]
+    assert begun == ["a"]
+    assert told(found) == ["x", "no x", "no y"]
+    assert begun == ["a", "b"]
+    clock.now = 100.0
+    assert told(measured([Item("x", 1, parts)], Twin(), 1.0, 111.0, clock=clock)) == ["x"] * 3
+
+
+def test_what_failed_in_part_keeps_what_it_had():
+    def parts(bandwidth):
+        yield [{"note": ledger.WAITING}]
+        raise RuntimeError("no memory")
+
+    (_, first), (_, (row,)) = measured([Item("x", 1, parts)], Twin(), 1.0, 1e9, clock=Clock())
+    assert first == [{"note": ledger.WAITING}]
+    assert row["note"] == "RuntimeError: no memory"
+
+
+def test_a_training_step_of_every_arm():
+    *parts, found = steps.step(steps.TINY, Twin(), BRIEF)
+    assert [(list(part.seconds), part.waiting) for part in parts] == [
+        (["torch"], ("ours", "ours recomputing")), (["torch", "ours"], ("ours recomputing",))
+    ]  # fmt: skip
     assert not found.notes
-    assert list(found.seconds) == ["ours", "ours recomputing", "torch"]
-    assert list(found.speed) == ["ours recomputing", "torch"]
+    assert not found.waiting
+    assert list(found.seconds) == ["torch", "ours", "ours recomputing"]
+    assert list(found.speed) == ["torch", "ours recomputing"]
     assert all(found.peaks[arm] > 2 * 3 * 32 * 32 * 4 for arm in found.seconds)
 
 
@@ -115,7 +147,7 @@ def test_an_arm_that_fails_or_is_wrong_is_noted(monkeypatch):
         return original(network, name)
 
     monkeypatch.setattr(steps.entries, "arm", arm)
-    found = steps.step(steps.TINY, Twin(), BRIEF)
+    *_, found = steps.step(steps.TINY, Twin(), BRIEF)
     assert found.notes == {"torch": "cannot run: RuntimeError: no memory"}
     assert list(found.seconds) == ["ours", "ours recomputing"]
 
@@ -124,7 +156,7 @@ def test_an_arm_that_fails_or_is_wrong_is_noted(monkeypatch):
         return made if name == "torch" else made._replace(network=doubled(made.network))
 
     monkeypatch.setattr(steps.entries, "arm", wrong)
-    found = steps.step(steps.TINY, Twin(), BRIEF)
+    *_, found = steps.step(steps.TINY, Twin(), BRIEF)
     assert found.notes["ours"].startswith("wrong: the loss of the first step is")
     assert list(found.seconds) == ["torch"]
 
@@ -137,6 +169,6 @@ def doubled(network):
 def test_compiled_arms(monkeypatch):
     asked = []
     monkeypatch.setattr("torch.nn.Module.compile", lambda module, **options: asked.append(options))
-    found = steps.step(steps.TINY, Twin(), BRIEF, compiled=True)
-    assert list(found.seconds) == ["ours", "ours compiled", "torch", "torch.compile"]
+    *_, found = steps.step(steps.TINY, Twin(), BRIEF, compiled=True)
+    assert list(found.seconds) == ["torch", "ours", "torch.compile", "ours compiled"]
     assert asked == [{"dynamic": False}] * 2

@@ -68,8 +68,11 @@ def _timing_rows(found: Measurement, timing: Timing, bandwidth: float) -> Iterat
     yield _row(name, timing.launch, FLOOR, microseconds=f"{floor * 1e6:.4g}")
 
 
+WAITING = "not measured yet"
+
+
 def step_rows(name: str, found: Step) -> list[Row]:
-    """A training step: a row for each arm."""
+    """A training step: a row for each arm, also for those whose turn has not come (``WAITING``)."""
     rows = []
     for arm in {**found.seconds, **found.peaks, **found.notes}:
         values = {"note": found.notes.get(arm, "")}
@@ -78,7 +81,12 @@ def step_rows(name: str, found: Step) -> list[Row]:
         if arm in found.peaks:
             values["peak_mib"] = f"{found.peaks[arm] / 2**20:.1f}"
         rows.append(_row(name, CALLED, arm, **values))
-    return rows
+    return rows + [_row(name, CALLED, arm, note=WAITING) for arm in found.waiting]
+
+
+def unfinished(rows: Sequence[Row]) -> bool:
+    """Whether the turn of some contender has not come."""
+    return any(row["note"] == WAITING for row in rows)
 
 
 def failed_row(name: str, note: str) -> Row:
@@ -146,16 +154,23 @@ def read(path: Path) -> list[Row]:
 
 
 def done(rows: Sequence[Row], device: Device) -> set[str]:
-    """The names of what was measured already with this code on a device of this name."""
+    """The names of what was measured already with this code on a device of this name, all contenders of it.
+
+    What failed as a whole, or was broken off, is not done.
+    """
     here = {"device": device.described()["device"], "code": ledger.code_hash()}
-    return {row["benchmark"] for row in rows if here.items() <= row.items()}
+    mine = newest([row for row in rows if here.items() <= row.items() and row["contender"]])
+    return {row["benchmark"] for row in mine} - {row["benchmark"] for row in mine if unfinished([row])}
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
     """Of each benchmark, launch and contender the row that was written last, on the device that was written of last."""
-    keys = ("benchmark", "launch", "contender")
-    here = [row for row in rows if row["device"] == rows[-1]["device"]]
-    return list({tuple(row[key] for key in keys): row for row in here}.values())
+    return newest([row for row in rows if row["device"] == rows[-1]["device"]])
+
+
+def newest(rows: Sequence[Row]) -> list[Row]:
+    """Of each benchmark, launch and contender the last row."""
+    return list({tuple(row[key] for key in ("benchmark", "launch", "contender")): row for row in rows}.values())
 
 
 def case_of(row: Row) -> Case | None:

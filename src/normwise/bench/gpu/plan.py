@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 from normwise.bench.cases import Case
 from normwise.bench.entries import Network
 from normwise.bench.gpu import cases, steps
 from normwise.bench.gpu.device import Device
-from normwise.bench.gpu.ledger import Row, case_rows, failed_row, step_rows
+from normwise.bench.gpu.ledger import Row, case_rows, failed_row, step_rows, unfinished
 from normwise.bench.gpu.measure import Settings, measure
 from normwise.bench.gpu.steps import step
 from normwise.bench.measure import reason
@@ -23,11 +23,11 @@ eager arms, and one of the compiled arms."""
 
 
 class Item(NamedTuple):
-    """Something to measure: its name, about how many seconds it takes, and the rows that come of it."""
+    """Something to measure: its name, about how many seconds it takes, and the rows that come of it, part by part."""
 
     name: str
     weight: float
-    rows: Callable[[float], list[Row]]
+    rows: Callable[[float], Iterable[list[Row]]]
 
 
 class Request(NamedTuple):
@@ -74,16 +74,20 @@ def items(request: Request, device: Device) -> list[Item]:
 
 
 def _case(case: Case, request: Request, device: Device, compiled: bool) -> Item:
-    def rows(bandwidth: float) -> list[Row]:
-        return case_rows(measure(case, device, request.settings, compiled=compiled), bandwidth)
+    def rows(bandwidth: float) -> Iterator[list[Row]]:
+        yield case_rows(measure(case, device, request.settings, compiled=compiled), bandwidth)
 
     return Item(case.name, CASE + COMPILE * compiled, rows)
 
 
 def _step(network: Network, request: Request, device: Device, compiled: bool) -> Item:
     name = f"training step {network.name}" + ", compiled" * compiled
-    work = partial(step, network, device, request.settings, compiled=compiled)
-    return Item(name, COMPILE_STEP if compiled else STEP, lambda _: step_rows(name, work()))
+
+    def rows(bandwidth: float) -> Iterator[list[Row]]:
+        for found in step(network, device, request.settings, compiled=compiled):
+            yield step_rows(name, found)
+
+    return Item(name, COMPILE_STEP if compiled else STEP, rows)
 
 
 def measured(
@@ -96,6 +100,7 @@ def measured(
 ) -> Iterator[tuple[str, list[Row] | None]]:
     """Each item's name and rows, one after the other; None for rows where no time is left.
 
+    An item that has several parts gives the rows of each as soon as it has them, and is broken off when time is over.
     Where items take longer than they were expected to, so will those that follow.
 
     Args:
@@ -117,10 +122,18 @@ def measured(
         if start + item.weight * (max(1.0, took / expected) if expected else 1.0) > until:
             yield item.name, None
             continue
-        try:
-            rows = item.rows(bandwidth)
-        except Exception as error:  # whatever a kernel or the allocator of this machine raises
-            rows = [failed_row(item.name, reason(error))]
+        with closing(_parts(item, bandwidth)) as parts:
+            for rows in parts:
+                yield item.name, rows
+                if clock() > until and unfinished(rows):
+                    yield item.name, None
+                    break
         took, expected = took + clock() - start, expected + item.weight
-        yield item.name, rows
         device.free()
+
+
+def _parts(item: Item, bandwidth: float) -> Generator[list[Row], None, None]:
+    try:
+        yield from item.rows(bandwidth)
+    except Exception as error:  # whatever a kernel or the allocator of this machine raises
+        yield [failed_row(item.name, reason(error))]

@@ -1,12 +1,13 @@
 """Training steps of whole networks on a device: time and peak memory of each arm.
 
 The arms are torch's layer and ReLU in place, ours fused, ours recomputing, and the first two compiled. On a GPU they
-run under autocast to bfloat16, in channels_last.
+run under autocast to bfloat16, in channels_last. Compiling takes minutes, and who waits for it may be stopped: there is
+a result after every arm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from normwise.bench.entries import RECOMPUTING, Arm, Network
 from normwise.bench.gpu.device import Device
 from normwise.bench.gpu.measure import Settings
 from normwise.bench.measure import reason
-from normwise.bench.timing import Spread, interleave, speed
+from normwise.bench.timing import Spread, Work, interleave, speed
 
 OURS_COMPILED = "ours compiled"
 AGREE = 0.02
@@ -43,6 +44,7 @@ class Step(NamedTuple):
         speed: how many times as fast as each other arm ours was.
         peaks: bytes that each arm has alive at most: batch, network, optimizer and step.
         notes: per arm, why it has no time.
+        waiting: the arms whose turn has not come.
     """
 
     name: str
@@ -50,48 +52,59 @@ class Step(NamedTuple):
     speed: Mapping[str, Spread]
     peaks: Mapping[str, int]
     notes: Mapping[str, str]
+    waiting: tuple[str, ...] = ()
 
 
-def step(network: Network, device: Device, settings: Settings, *, compiled: bool = False) -> Step:
+def step(network: Network, device: Device, settings: Settings, *, compiled: bool = False) -> Iterator[Step]:
     """Measure the arms: eager ones, or torch's eager and compiled and ours eager and compiled.
 
+    There is a step after each arm, in which all so far are timed anew, in the same rounds: the last has everything.
     cuDNN tries its algorithms, as where networks of one input size are trained.
     """
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=torch.backends.cudnn.allow_tf32):
-        return _step(network, device, settings, compiled)
+        yield from _steps(network, device, settings, compiled)
 
 
-def _step(network: Network, device: Device, settings: Settings, compiled: bool) -> Step:
+def _steps(network: Network, device: Device, settings: Settings, compiled: bool) -> Iterator[Step]:
     torch.compiler.reset()
     x, target = _batch(network, device)
-    found: dict[str, Callable[[], None]] = {}
+    works: dict[str, Work] = {}
     losses: dict[str, float] = {}
     peaks: dict[str, int] = {}
     notes: dict[str, str] = {}
-    for name in (OURS, OURS_COMPILED, TORCH, COMPILED) if compiled else (OURS, RECOMPUTING, TORCH):
+    waiting: tuple[str, ...] = (TORCH, OURS, COMPILED, OURS_COMPILED) if compiled else (TORCH, OURS, RECOMPUTING)
+    while waiting:
+        name, waiting = waiting[0], waiting[1:]
         try:
-            arm = _arm(network, name, device)
-            losses[name] = entries.loss(arm, x, target).item()
-            once = entries.training(arm, x, target)
-            for _ in range(WARM):
-                once()
-            parameters = memory.resident(nn.ParameterList(arm.network.parameters()))
-            there = memory.resident(arm.network, x, target) + 2 * parameters  # gradients and the optimizer's state
-            peaks[name] = device.peak(once) + there
-            found[name] = once
+            works[name], losses[name], peaks[name] = _ready(network, name, device, x, target)
         except Exception as error:  # whatever a compiler, a kernel or the allocator of this machine raises
             notes[name] = f"cannot run: {reason(error)}"
-    for name in [name for name in found if TORCH in losses and not _agree(losses[name], losses[TORCH])]:
-        notes[name] = f"wrong: the loss of the first step is {losses[name]:.4g}, torch's {losses[TORCH]:.4g}"
-        del found[name]
+        if name in works and TORCH in losses and not _agree(losses[name], losses[TORCH]):
+            notes[name] = f"wrong: the loss of the first step is {losses[name]:.4g}, torch's {losses[TORCH]:.4g}"
+            del works[name]
+        yield _timed(Step(network.name, {}, {}, dict(peaks), dict(notes), waiting), works, device, settings)
+
+
+def _ready(network: Network, name: str, device: Device, x: Tensor, target: Tensor) -> tuple[Work, float, int]:
+    """An arm's step, called a few times; the loss before the first, and the bytes alive at most."""
+    arm = _arm(network, name, device)
+    loss = entries.loss(arm, x, target).item()
+    once = entries.training(arm, x, target)
+    for _ in range(WARM):
+        once()
+    parameters = memory.resident(nn.ParameterList(arm.network.parameters()))
+    there = memory.resident(arm.network, x, target) + 2 * parameters  # gradients and the optimizer's state
+    return once, loss, device.peak(once) + there
+
+
+def _timed(found: Step, works: Mapping[str, Work], device: Device, settings: Settings) -> Step:
+    if not works:
+        return found
     seconds = settings.seconds * STEPS
-    samples = interleave(found, seconds, least=settings.least, sample=device.sample, length=device.length)
-    return Step(
-        network.name,
-        {name: Spread.of(taken) for name, taken in samples.items()},
-        {name: speed(samples, OURS, name) for name in samples if name != OURS and OURS in samples},
-        peaks,
-        notes,
+    samples = interleave(works, seconds, least=settings.least, sample=device.sample, length=device.length)
+    return found._replace(
+        seconds={name: Spread.of(taken) for name, taken in samples.items()},
+        speed={name: speed(samples, OURS, name) for name in samples if name != OURS and OURS in samples},
     )
 
 
