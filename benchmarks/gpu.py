@@ -3,9 +3,9 @@
 Needs torch, NumPy and Triton, and neither a network nor a virtual environment (``PYTHONPATH=src``).
 Measures the most important first, appends every result to the ledger as soon as it has it, and names what no time was
 left for; ``--continue`` goes on there. ``--device cpu`` tries it out on a few small cases. ``--draw`` measures nothing:
-it sums up what the ledger holds, also where a run was stopped, and draws it, which needs matplotlib. ``--tune`` measures
-no rival either: it times the ways in which the kernels may compute the table's shapes, and keeps the quickest for all
-later calls on this machine.
+it sums up what the ledger holds, also where a run was stopped, and draws it, which needs matplotlib. ``--tune``
+measures no rival either: it times the ways in which the kernels may compute the table's shapes, and keeps the quickest
+for all later calls on this machine.
 """
 
 from __future__ import annotations

@@ -87,6 +87,53 @@ def test_one_that_fails_when_it_runs(monkeypatch):
     assert set(found.timings[0].seconds) == {OURS, TORCH}
 
 
+def failing_after(calls):
+    left = iter(range(calls))
+    return lambda: failing() if next(left, None) is None else None
+
+
+def test_one_that_fails_while_it_is_timed_is_noted_and_the_others_timed_again():
+    class Freeing(Twin):
+        freed = 0
+
+        def free(self):
+            self.freed += 1
+
+    notes, place = {}, Freeing()
+    works = {"a": failing_after(100), "b": failing_after(3), "c": failing_after(0)}
+    found = measure.timed(works, place, BRIEF, notes)
+    assert {name: len(samples) for name, samples in found.items()} == {"a": 3}
+    assert notes == dict.fromkeys("bc", "cannot run: OutOfMemoryError: CUDA out of memory.")
+    assert place.freed == 2
+    assert measure.timed({"c": failing_after(0)}, place, BRIEF, notes) == {}
+
+
+def test_a_case_in_which_one_fails_while_it_is_timed(monkeypatch):
+    original, before = contenders.in_place, failing_after(3)  # the check, the peak and the warming up
+
+    def in_place(case, inputs):
+        entry = original(case, inputs)
+        return entry._replace(run=lambda: before() or entry.run())
+
+    monkeypatch.setattr(contenders, "in_place", in_place)
+    found = measure.measure(CASE, Twin(), BRIEF)
+    assert [set(timing.seconds) for timing in found.timings] == [{OURS, TORCH}] * 2
+    assert found.notes == {INPLACE: "cannot run: OutOfMemoryError: CUDA out of memory."}
+
+
+def test_one_that_fails_as_a_graph_keeps_its_time_as_called():
+    class Full(Twin):
+        captured = 0
+
+        def capture(self, works):
+            self.captured += 1
+            return failing if self.captured == 1 else super().capture(works)
+
+    found = measure.measure(CASE, Full(), BRIEF)
+    assert [list(timing.seconds) for timing in found.timings] == [[OURS, TORCH, INPLACE], [TORCH, INPLACE]]
+    assert found.notes == {OURS: "as a graph, cannot run: OutOfMemoryError: CUDA out of memory."}
+
+
 def test_what_is_wrong_gets_no_time_unless_it_is_torchs(monkeypatch):
     monkeypatch.setattr(contenders, "ours", spoilt(contenders.ours))
     monkeypatch.setattr(contenders, "torchs", spoilt(contenders.torchs))

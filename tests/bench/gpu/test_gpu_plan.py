@@ -1,5 +1,6 @@
 import pytest
 
+import normwise
 from gpu_measurements import Twin
 from normwise.bench.gpu import cases, ledger, plan, steps
 from normwise.bench.gpu.measure import Settings
@@ -159,6 +160,26 @@ def test_an_arm_that_fails_or_is_wrong_is_noted(monkeypatch):
     *_, found = steps.step(steps.TINY, Twin(), BRIEF)
     assert found.notes["ours"].startswith("wrong: the loss of the first step is")
     assert list(found.seconds) == ["torch"]
+
+
+def test_an_arm_that_fails_while_it_is_timed_leaves_the_others(monkeypatch):
+    original = steps.entries.training
+
+    def training(arm, x, target):
+        once, left = original(arm, x, target), iter(range(steps.WARM + 1))
+
+        def run():
+            if arm.context is normwise.recompute_activations and next(left, None) is None:
+                raise RuntimeError("no memory")
+            once()
+
+        return run
+
+    monkeypatch.setattr(steps.entries, "training", training)
+    monkeypatch.setattr(steps, "_arm", lambda network, name, device: steps.entries.arm(network, name))
+    *_, found = steps.step(steps.TINY, Twin(), BRIEF)
+    assert list(found.seconds) == ["torch", "ours"]
+    assert found.notes == {"ours recomputing": "cannot run: RuntimeError: no memory"}
 
 
 def doubled(network):

@@ -131,14 +131,15 @@ def _timings(
     }
     warm = tried(works, lambda runs: [run() for run in runs] and None, notes)
     works = {name: works[name] for name in warm}
-    timings = [_timing(CALLED, {name: in_turn(runs) for name, runs in works.items()}, device, settings)]
+    timings = [_timing(CALLED, {name: in_turn(runs) for name, runs in works.items()}, device, settings, notes)]
+    works = {name: works[name] for name in timings[0].seconds}
     if case.bytes <= SMALL:
         failed: dict[str, str] = {}
         captured = tried(works, device.capture, failed)
-        notes |= {name: f"as a graph, {note}" for name, note in failed.items() if name not in notes}
         graphs = {name: graph for name, graph in captured.items() if graph is not None}
         if graphs:
-            timings.append(_timing(GRAPH, graphs, device, settings, per=len(inputs)))
+            timings.append(_timing(GRAPH, graphs, device, settings, failed, per=len(inputs)))
+        notes |= {name: f"as a graph, {note}" for name, note in failed.items() if name not in notes}
     return timings
 
 
@@ -150,14 +151,54 @@ def in_turn(runs: Sequence[Work]) -> Work:
     return lambda: next(turns)()
 
 
-def _timing(launch: str, works: Mapping[str, Work], device: Device, settings: Settings, per: int = 1) -> Timing:
-    samples = interleave(works, settings.seconds, least=settings.least, sample=device.sample, length=device.length)
+def _timing(
+    launch: str,
+    works: Mapping[str, Work],
+    device: Device,
+    settings: Settings,
+    notes: dict[str, str],
+    per: int = 1,
+) -> Timing:
+    samples = timed(works, device, settings, notes)
     each = {name: [taken / per for taken in found] for name, found in samples.items()}
     return Timing(
         launch,
         {name: Spread.of(taken) for name, taken in each.items()},
         {name: speed(each, OURS, name) for name in each if name != OURS and OURS in each},
     )
+
+
+class _FailedError(Exception):
+    """Somebody's work raised while it was timed."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+
+def timed(
+    works: Mapping[str, Work], device: Device, settings: Settings, notes: dict[str, str]
+) -> dict[str, list[float]]:
+    """The samples of each, of the same rounds; those that fail are noted, and the others timed again without them."""
+    left = {name: _named(name, work) for name, work in works.items()}
+    while left:
+        try:
+            return interleave(left, settings.seconds, least=settings.least, sample=device.sample, length=device.length)
+        except _FailedError as failure:
+            notes[failure.name] = f"cannot run: {failure.reason}"
+            del left[failure.name]
+        device.free()
+    return {}
+
+
+def _named(name: str, work: Work) -> Work:
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # whatever a kernel or the allocator of this machine raises
+            raise _FailedError(name, reason(error)) from None
+
+    return run
 
 
 def size(inputs: Inputs) -> int:

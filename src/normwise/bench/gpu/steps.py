@@ -18,9 +18,9 @@ from normwise.bench import entries, memory, networks
 from normwise.bench.contenders import COMPILED, OURS, TORCH
 from normwise.bench.entries import RECOMPUTING, Arm, Network
 from normwise.bench.gpu.device import Device
-from normwise.bench.gpu.measure import Settings
+from normwise.bench.gpu.measure import Settings, timed
 from normwise.bench.measure import reason
-from normwise.bench.timing import Spread, Work, interleave, speed
+from normwise.bench.timing import Spread, Work, speed
 
 OURS_COMPILED = "ours compiled"
 AGREE = 0.02
@@ -82,7 +82,9 @@ def _steps(network: Network, device: Device, settings: Settings, compiled: bool)
         if name in works and TORCH in losses and not _agree(losses[name], losses[TORCH]):
             notes[name] = f"wrong: the loss of the first step is {losses[name]:.4g}, torch's {losses[TORCH]:.4g}"
             del works[name]
-        yield _timed(Step(network.name, {}, {}, dict(peaks), dict(notes), waiting), works, device, settings)
+        samples = timed(works, device, settings._replace(seconds=settings.seconds * STEPS), notes)
+        works = {name: works[name] for name in samples}
+        yield Step(network.name, *_times(samples), dict(peaks), dict(notes), waiting)
 
 
 def _ready(network: Network, name: str, device: Device, x: Tensor, target: Tensor) -> tuple[Work, float, int]:
@@ -97,15 +99,10 @@ def _ready(network: Network, name: str, device: Device, x: Tensor, target: Tenso
     return once, loss, device.peak(once) + there
 
 
-def _timed(found: Step, works: Mapping[str, Work], device: Device, settings: Settings) -> Step:
-    if not works:
-        return found
-    seconds = settings.seconds * STEPS
-    samples = interleave(works, seconds, least=settings.least, sample=device.sample, length=device.length)
-    return found._replace(
-        seconds={name: Spread.of(taken) for name, taken in samples.items()},
-        speed={name: speed(samples, OURS, name) for name in samples if name != OURS and OURS in samples},
-    )
+def _times(samples: Mapping[str, list[float]]) -> tuple[dict[str, Spread], dict[str, Spread]]:
+    """The seconds of each arm, and how many times as fast as each other one ours was."""
+    peers = [arm for arm in samples if arm != OURS and OURS in samples]
+    return {arm: Spread.of(taken) for arm, taken in samples.items()}, {arm: speed(samples, OURS, arm) for arm in peers}
 
 
 def _batch(network: Network, device: Device) -> tuple[Tensor, Tensor]:

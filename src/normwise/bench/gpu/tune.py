@@ -16,10 +16,10 @@ from torch import Tensor
 
 from normwise.bench.cases import TRAIN, Case
 from normwise.bench.gpu.device import Device
-from normwise.bench.gpu.measure import SMALL, in_turn, size, tried
+from normwise.bench.gpu.measure import SMALL, Settings, in_turn, size, timed, tried
 from normwise.bench.inputs import EPS, Inputs, draw, laid_out
 from normwise.bench.measure import reason
-from normwise.bench.timing import Work, interleave, speed
+from normwise.bench.timing import Work, speed
 from normwise.ops.batch_norm import triton
 from normwise.ops.batch_norm.function import prepared
 from normwise.ops.batch_norm.transform import Transform
@@ -172,7 +172,7 @@ def _timings(
     works: Mapping[str, Sequence[Work]], device: Device, seconds: float, small: bool, notes: dict[str, str]
 ) -> list[dict[str, list[float]]]:
     """Samples as called and, of small tensors, as graphs."""
-    clock = partial(interleave, seconds=seconds, sample=device.sample, length=device.length)
+    clock = partial(timed, device=device, settings=Settings(seconds=seconds), notes=notes)
     timings = [clock({name: in_turn(runs) for name, runs in works.items()})]
     captured = tried(works, device.capture, notes) if small else {}
     if graphs := {name: graph for name, graph in captured.items() if graph is not None}:
