@@ -68,6 +68,19 @@ def test_inputs_rotate(monkeypatch):
     assert [turns() for _ in range(4)] == [1, 2, 1, 2]
 
 
+@pytest.mark.parametrize(("epilogue", "reads"), [("bn", 1), ("bn+add+relu", 2)])
+@pytest.mark.parametrize("mode", MODES)
+def test_there_are_so_many_inputs_as_what_is_read_of_them_needs(epilogue, reads, mode):
+    class Cached(Twin):
+        def sets(self, size):
+            self.size = size
+            return 1
+
+    case, place = CASE._replace(epilogue=epilogue, mode=mode), Cached()
+    measure.measure(case, place, BRIEF)
+    assert place.size == case.bytes * (reads + (mode == TRAIN))
+
+
 @pytest.mark.parametrize("who", ["ours", "torchs"])
 def test_one_that_fails_is_noted_and_the_rest_goes_on(who, monkeypatch):
     monkeypatch.setattr(contenders, who, failing)

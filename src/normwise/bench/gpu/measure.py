@@ -19,7 +19,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from normwise.bench import contenders, oracle
-from normwise.bench.cases import Case
+from normwise.bench.cases import TRAIN, Case
 from normwise.bench.contenders import COMPILED, IN_PLACE, INPLACE, OURS, TORCH, Contender
 from normwise.bench.gpu.device import Device
 from normwise.bench.inputs import Inputs, draw
@@ -87,7 +87,7 @@ def measure(case: Case, device: Device, settings: Settings, *, compiled: bool = 
     notes |= {name: f"wrong: {errors[name]}" for name in wrong}
     timed = {name: competing[name] for name in errors if name not in wrong or name in KEEP_TIME}
     peaks = tried(timed, lambda contender: device.peak(contender.run), notes)
-    everyone = [inputs, *(draw(case, seed, device.name) for seed in range(1, device.sets(size(inputs))))]
+    everyone = [inputs, *(draw(case, seed, device.name) for seed in range(1, device.sets(size(inputs, case.mode))))]
     return Measurement(case, tuple(_timings(case, timed, everyone, device, settings, notes)), errors, peaks, notes)
 
 
@@ -201,7 +201,7 @@ def _named(name: str, work: Work) -> Work:
     return run
 
 
-def size(inputs: Inputs) -> int:
-    """The bytes that a call reads: x, the residual and the gradient."""
-    tensors = (inputs.x, inputs.residual, inputs.grad)
+def size(inputs: Inputs, mode: str) -> int:
+    """The bytes that a call reads: x, the residual and, where there is a backward, the gradient."""
+    tensors = (inputs.x, inputs.residual, inputs.grad if mode == TRAIN else None)
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)

@@ -119,7 +119,13 @@ def tune(
 def _tuned(asked: Asked, device: Device, seconds: float) -> Found:
     case = asked.case
     first = draw(case, device=device.name)
-    everyone = [first, *(draw(case, seed, device.name) for seed in range(1, device.sets(size(first))))]
+    everyone = [
+        first,
+        *(
+            draw(case, seed, device.name)
+            for seed in range(1, device.sets(size(first, TRAIN if asked.part == BACKWARD else FORWARD)))
+        ),
+    ]
     with torch.no_grad():
         calls = [_call(case, asked.part, inputs) for inputs in everyone]
         place = first.x.device
