@@ -92,6 +92,19 @@ def test_one_that_fails_is_noted_and_the_rest_goes_on(who, monkeypatch):
     assert bool(found.timings[0].speed) == (who != "ours")
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("impl", "by_layer"), [("torch", True), ("reference", False), ("auto", True)])
+def test_ours_is_the_layer_where_it_computes_by_that_itself(impl, by_layer, mode, monkeypatch):
+    called = []
+    original = measure.contenders.BatchNorm2d.__call__
+    layers = measure.contenders.BatchNorm2d
+    monkeypatch.setattr(layers, "__call__", lambda layer, *given: called.append(layer) or original(layer, *given))
+    case = CASE._replace(mode=mode)
+    found = measure.makers(case, impl, compiled=False)[OURS](case, measure.draw(case))
+    found.answers()
+    assert called == [found.layer] * by_layer
+
+
 def test_one_that_fails_when_it_runs(monkeypatch):
     original = contenders.in_place
     monkeypatch.setattr(contenders, "in_place", lambda case, inputs: original(case, inputs)._replace(run=failing))

@@ -22,10 +22,11 @@ from normwise.bench import contenders, oracle
 from normwise.bench.cases import TRAIN, Case
 from normwise.bench.contenders import COMPILED, IN_PLACE, INPLACE, OURS, TORCH, Contender
 from normwise.bench.gpu.device import Device
-from normwise.bench.inputs import Inputs, draw
+from normwise.bench.inputs import Inputs, draw, training
 from normwise.bench.measure import reason
 from normwise.bench.oracle import Error
 from normwise.bench.timing import LEAST, Spread, Work, interleave, speed
+from normwise.ops import explain
 
 CALLED, GRAPH = "called", "graph"
 TUNED = "torch.compile tuned"
@@ -38,7 +39,7 @@ class Settings(NamedTuple):
     """How cases are measured.
 
     Attributes:
-        impl: the implementation that ours is made to use, or ``auto``.
+        impl: the implementation that ours is made to use, or ``auto``; by the layer where it takes that by itself.
         seconds: how long rounds go on per case and launch; there are ``least`` or more in any case.
         least: rounds.
     """
@@ -98,12 +99,18 @@ B = TypeVar("B")
 
 def makers(case: Case, impl: str, compiled: bool) -> dict[str, Make]:
     """Who competes, ours first."""
-    found: dict[str, Make] = {OURS: partial(contenders.ours, impl=impl), TORCH: contenders.torchs}
+    found: dict[str, Make] = {OURS: partial(_ours, impl=impl), TORCH: contenders.torchs}
     if case.activation in IN_PLACE:
         found[INPLACE] = contenders.in_place
     for name, mode in MODES.items() if compiled else ():
         found[name] = partial(contenders.compiled, mode=mode)
     return found
+
+
+def _ours(case: Case, inputs: Inputs, impl: str) -> Contender:
+    """Our layer where it computes by ``impl`` of its own accord, as torch's layer is called; else our operator."""
+    by_itself = explain(inputs.x, training=training(case)).impl
+    return contenders.ours(case, inputs, "auto" if by_itself == impl else impl)
 
 
 def tried(given: Mapping[str, A], work: Callable[[A], B], notes: dict[str, str]) -> dict[str, B]:
