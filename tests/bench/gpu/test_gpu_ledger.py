@@ -103,10 +103,11 @@ def test_what_failed_or_was_broken_off_is_not_done():
     assert done(ledger.failed_row("net", "no memory"), *whole) == {"net"}
 
 
-def test_the_latest_rows_are_those_of_one_device():
-    row = {"benchmark": "a", "launch": CALLED, "contender": OURS}
-    rows = [row | {"device": "first"}, row | {"device": "second", "benchmark": "b"}]
-    assert ledger.latest(rows) == [rows[1]]
+@pytest.mark.parametrize("other", ["device", "code"])
+def test_the_latest_rows_are_those_of_one_device_and_one_code(other):
+    row = {"benchmark": "a", "launch": CALLED, "contender": OURS, "device": "first", "code": "1"}
+    rows = [row, row | {"benchmark": "b", other: "2"}, row | {"benchmark": "c", other: "2"}]
+    assert ledger.latest(rows) == rows[1:]
     assert ledger.latest([]) == []
 
 

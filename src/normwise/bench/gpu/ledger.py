@@ -164,8 +164,8 @@ def done(rows: Sequence[Row], device: Device) -> set[str]:
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
-    """Of each benchmark, launch and contender the row that was written last, on the device that was written of last."""
-    return newest([row for row in rows if row["device"] == rows[-1]["device"]])
+    """Of each benchmark, launch and contender the last row, of the device and the code that were written of last."""
+    return newest([row for row in rows if all(row[key] == rows[-1][key] for key in ("device", "code"))])
 
 
 def newest(rows: Sequence[Row]) -> list[Row]:
