@@ -11,7 +11,8 @@ NORMWISE = $(VENV)/bin/normwise
 TEST = OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 # No virtual environment: a machine with a GPU has its own PyTorch, and often no network.
-ON_GPU = PYTHONPATH=src NORMWISE_TRITON=1 PYTHONUNBUFFERED=1 $(PYTHON)
+HERE = PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH}
+ON_GPU = $(HERE) NORMWISE_TRITON=1 PYTHONUNBUFFERED=1 $(PYTHON)
 LEDGER ?= benchmarks/results/gpu.csv
 
 .PHONY: demo test check bench test-gpu bench-gpu
@@ -32,7 +33,7 @@ bench: $(VENV)/demo.done
 	$(VENV)/bin/python -m benchmarks.run
 
 test-gpu:
-	@$(PYTHON) -c 'import pytest' || { echo 'make test-gpu needs pytest, which $(PYTHON) lacks; install it (pip install pytest), or choose another: make test-gpu PYTHON=python3.12'; exit 2; }
+	@$(HERE) $(PYTHON) -c 'import pytest' || { echo 'make test-gpu needs pytest, which $(PYTHON) lacks; install it (pip install pytest), or choose another: make test-gpu PYTHON=python3.12'; exit 2; }
 	$(ON_GPU) -m pytest -p no:xdist -W default tests/gpu $(TESTS)
 
 bench-gpu:

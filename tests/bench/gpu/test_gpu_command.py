@@ -1,5 +1,7 @@
 """The command as it is given, with what a machine with a GPU may lack."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +61,20 @@ def test_where_there_is_no_time_nothing_is_measured_and_all_is_named(tmp_path):
     assert code == 0
     assert "no time was left for 5" in out
     assert "training step ResNet-50 of width 2" in out
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("target", ["test-gpu", "bench-gpu"])
+@pytest.mark.parametrize(("given", "path"), [("/there", "src:/there"), ("", "src"), (None, "src")])
+def test_make_keeps_the_path_that_it_is_given(target, given, path, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "path $PYTHONPATH"\n')
+    python.chmod(0o755)
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")}
+    env |= {} if given is None else {"PYTHONPATH": given}
+    command = ["make", "--silent", target, f"PYTHON={python}"]
+    out = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert out.split("\n")[:-1] == [f"path {path}"] * (2 if target == "test-gpu" else 1)
 
 
 @pytest.mark.parametrize(
