@@ -114,11 +114,11 @@ def test_a_converted_network_trains_as_torchs_does():
 
 def test_a_training_step_of_resnet_50_with_and_without_recomputing():
     torch.manual_seed(0)
-    ours = networks.ResNet50(networks.our_norm(2), 10, 8).to(DEVICE, memory_format=torch.channels_last)
+    ours = networks.ResNet50(networks.our_norm(2), 10, 16).to(DEVICE, memory_format=torch.channels_last)
     torch.manual_seed(0)
-    theirs = networks.ResNet50(networks.torch_norm(2), 10, 8).to(DEVICE, memory_format=torch.channels_last)
-    x = laid_out(torch.randn(16, 3, 64, 64, device=DEVICE), "channels_last")
-    target = torch.randint(10, (16,), device=DEVICE)
+    theirs = networks.ResNet50(networks.torch_norm(2), 10, 16).to(DEVICE, memory_format=torch.channels_last)
+    x = laid_out(torch.randn(64, 3, 128, 128, device=DEVICE), "channels_last")
+    target = torch.randint(10, (64,), device=DEVICE)
     losses, peaks = [], []
     for net, context in ((theirs, torch.enable_grad), (ours, torch.enable_grad), (ours, nw.recompute_activations)):
         torch.cuda.reset_peak_memory_stats()
@@ -131,7 +131,8 @@ def test_a_training_step_of_resnet_50_with_and_without_recomputing():
         losses.append(loss.item())
     assert losses[1] == pytest.approx(losses[0], rel=0.05)  # bfloat16 through fifty layers
     assert losses[2] == pytest.approx(losses[1], rel=1e-3)
-    assert peaks[2] < peaks[1] * 1.01
+    # Of some 270 MiB, nearly all activations, a fifth: the outputs of the first two normalizations of each block.
+    assert peaks[2] < 0.9 * peaks[1]
 
 
 def test_distributed_data_parallel_with_one_process():
