@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,10 +173,11 @@ def _of_amd(code: dict[str, Any], shared: int) -> Resources:
 
 
 def table(asked: Iterable[Request], targets: Iterable[str]) -> Iterator[tuple[Request, str, Resources]]:
-    """The resources of each kernel on each target."""
-    for request in asked:
-        for target in targets:
-            yield request, target, resources(request, target)
+    """The resources of each kernel on each target, compiled by a process per core."""
+    pairs = list(itertools.product(asked, targets))
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+        found = pool.map(resources, *zip(*pairs, strict=True), chunksize=3)
+        yield from ((*pair, each) for pair, each in zip(pairs, found, strict=True))
 
 
 def chosen(which: str) -> list[Request]:
