@@ -34,6 +34,7 @@ bench: $(VENV)/demo.done
 
 test-gpu:
 	@$(HERE) $(PYTHON) -c 'import pytest' || { echo 'make test-gpu needs pytest, which $(PYTHON) lacks; install it (pip install pytest), or choose another: make test-gpu PYTHON=python3.12'; exit 2; }
+	@$(HERE) $(PYTHON) -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu needs a GPU, and torch sees none, so that every test would be skipped; run it where torch.cuda.is_available()")'
 	$(ON_GPU) -m pytest -p no:xdist -W default tests/gpu $(TESTS)
 
 bench-gpu:

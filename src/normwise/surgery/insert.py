@@ -89,10 +89,10 @@ def batch_normalize(
         nothing could be placed is listed with the reason.
 
     Raises:
-        InvalidArgumentError: ``place`` does not exist, or the optimizer is none, or has no weight decay to leave out.
-        SurgeryError: ``model`` is no network, there is no place for a normalization, the network does not run on the
-            example, ``skip`` names nothing, the optimizer does not train the network, or something is compiled or
-            scripted.
+        InvalidArgumentError: ``model`` is no network, ``place`` does not exist, or the optimizer is none, or has no
+            weight decay to leave out.
+        SurgeryError: there is no place for a normalization, the network does not run on the example, ``skip`` names
+            nothing, the optimizer does not train the network, or something is compiled or scripted.
     """
     if place not in ("before", "after"):
         raise InvalidArgumentError(choice(place, ("before", "after"), "place"))

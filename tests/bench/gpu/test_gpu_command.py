@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from normwise.bench.gpu.ledger import read
 
@@ -74,7 +75,17 @@ def test_make_keeps_the_path_that_it_is_given(target, given, path, tmp_path):
     env |= {} if given is None else {"PYTHONPATH": given}
     command = ["make", "--silent", target, f"PYTHON={python}"]
     out = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert out.split("\n")[:-1] == [f"path {path}"] * (2 if target == "test-gpu" else 1)
+    assert out.split("\n")[:-1] == [f"path {path}"] * (3 if target == "test-gpu" else 1)
+
+
+@pytest.mark.skipif(shutil.which("make") is None or torch.cuda.is_available(), reason="needs make and no GPU")
+@pytest.mark.parametrize("target", ["test-gpu", "bench-gpu"])
+def test_make_without_a_gpu_is_an_error(target):
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    command = ["make", "--silent", target, f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode
+    assert "torch sees no" in done.stderr
 
 
 @pytest.mark.parametrize(

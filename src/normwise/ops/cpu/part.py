@@ -7,5 +7,5 @@ import functools
 from numba import njit
 
 part = functools.partial(njit, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""``numba.njit`` for a function that only compiled functions may call: without what Python would call it by, which
-takes a fifth of a kernel's compilation. Calling it from Python ends the process."""
+"""``numba.njit`` for a function that only compiled functions may call: without the code that Python would call it by,
+which takes its time to compile. Calling it from Python ends the process."""

@@ -1,4 +1,4 @@
-"""The kernel that moves running statistics by one batch: one launch instead of fifteen."""
+"""The kernel that moves running statistics by one batch, in one launch."""
 
 from __future__ import annotations
 
