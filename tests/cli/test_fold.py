@@ -10,28 +10,45 @@ import pytest
 import torch
 
 from normwise import cli, surgery
+from normwise.cli.fold import show
 from normwise.lab import deploy
 from normwise.lab.data import Scaling, load
+from normwise.lab.plan import plan
+from normwise.lab.train import train
+from normwise.surgery import Change
+from normwise.surgery.fold import FOLDED
 
 OWN = """
 from torch import nn
 
 def make_model():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+
+def make_data():
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    parts = [(draw.normal(middle, spread, (n, 3)), np.arange(n) % 2) for middle, spread, n in
+             [(2.0, 1.0, 170), (-3.0, 4.0, 40), (9.0, 0.2, 50)]]
+    return tuple(parts)
 """
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A folder with three small studies."""
-    from normwise.lab.compare import compare
-
+    """A folder with the runs of four small studies."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "own.py").write_text(OWN)
-    options = {"steps": 20, "seeds": 1, "eval_every": 10, "workers": 0}
-    compare(["plain", "bn"], "digits", out=folder / "mlp", **options)
-    compare(["bn, activation=relu"], "digits", model="cnn:4,4", out=folder / "cnn", **options)
-    compare(["bn"], "digits", model=f"{folder}/own.py:make_model", out=folder / "own", **options)
+
+    def run(name, arms, data="digits", **options):
+        planned = plan(arms, data, {"steps": 20, "seeds": 1, "eval_every": 10, "out": folder / name, **options})
+        for each in planned.runs:
+            train(each.job, planned.data)
+
+    run("mlp", ["plain", "bn"])
+    run("cnn", ["bn, activation=relu"], model="cnn:4,4")
+    run("own", ["bn"], model=f"{folder}/own.py:make_model")
+    run("table", ["bn, inputs=standard, batch_size=20"], f"{folder}/own.py:make_data", model="mlp:16,8")
     return folder
 
 
@@ -88,6 +105,31 @@ def test_the_file_is_as_good_as_the_network_that_was_trained(normwise, study, mo
         score = accuracy(lambda X: program(torch.from_numpy(X)).detach().numpy())
     if model != "own":
         assert score == pytest.approx(expected(run), abs=1e-9)
+
+
+def test_scaling_and_statistics_are_those_of_the_training_part(study, tmp_path):
+    """Of a table whose parts lie far apart, in batches as in training."""
+    run, data = run_of(study, "table"), load(f"{study}/own.py:make_data")
+    found = deploy.deploy(run, tmp_path / "model.pt2")
+    shift, scale = data.train.X.mean(0), data.train.X.std(0)
+    assert found.as_dict()["inputs"] == {
+        "how": "standard", "shift": pytest.approx(shift), "factor": pytest.approx(1 / scale)
+    }  # fmt: skip
+    network = deploy._network(run, found.settings, data)
+    surgery.estimate_population(network, torch.from_numpy((data.train.X - shift) / scale).float().split(20))
+    X = torch.from_numpy((data.test.X - shift) / scale).float()
+    # Folding rounds each weight once more; the inputs are tens of standard deviations away from those of training.
+    torch.testing.assert_close(
+        torch.export.load(found.path).module()(X), network.eval()(X).detach(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_what_is_left_is_not_counted_as_folded(capsys):
+    changes = [Change("norm1", "BatchNorm1d", "", f"{FOLDED} linear1"), Change("norm2", "a", "a", "its own reason")]
+    found = deploy.Deployed(Path("model.pt2"), {"inputs": "raw"}, changes, 0.0, None)
+    assert found.folded == 1
+    show(found)
+    assert "1 of 2 normalizations folded" in capsys.readouterr().out
 
 
 def test_it_says_what_it_did_and_how_inputs_are_scaled(normwise, study):

@@ -6,6 +6,7 @@ from torch import nn
 
 from normwise.lab.arms import resolve
 from normwise.lab.evaluate import evaluate
+from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.networks import build, initialise
 from normwise.nn import BatchNorm1d, BatchNorm2d
 
@@ -33,10 +34,10 @@ def test_normalization_stands_before_the_activation_and_takes_the_bias_s_place()
 
 
 def test_normalization_after_the_activation_leaves_the_bias():
-    net = network("bn, place=after, dropout=0.5, activation=leaky_relu:0.2")
+    net = network("bn, place=after, dropout=0.2, activation=leaky_relu:0.3")
     assert layers(net)[1:5] == ["linear1: Linear", "activation1: LeakyReLU", "norm1: BatchNorm1d", "dropout1: Dropout"]
     assert net.linear1.bias is not None
-    assert net.activation1.negative_slope == 0.2
+    assert (net.activation1.negative_slope, net.dropout1.p) == (0.3, 0.2)
 
 
 @pytest.mark.parametrize("arm", ["plain", "norm=layer", "norm=group:1"])
@@ -83,6 +84,18 @@ def test_convolutions_are_initialised_too_and_default_is_torch_s():
     assert torch.equal(net[0].weight, before)
     initialise(net, "he")
     assert net[0].weight.std().item() == pytest.approx(math.sqrt(2 / (16 * 25)), rel=0.01)  # 80,000 draws
+
+
+def test_a_user_s_network_is_drawn_from_the_run_s_seed_and_trains():
+    def made(seed):
+        own = resolve_factory(lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)).eval(), what="model")
+        (arm,) = resolve(["bn"], {}, own_model=True)
+        return build({**arm.settings, "model": own.name, "seed": seed}, (4,), 3, own)
+
+    first, again, other = made(5), made(5), made(6)
+    assert torch.equal(first[0].weight, again[0].weight)
+    assert not torch.equal(first[0].weight, other[0].weight)
+    assert all(module.training for module in first.modules())
 
 
 def test_evaluation_is_that_of_the_whole_part_and_leaves_the_modes():

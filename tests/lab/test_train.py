@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from lab.studies import small
+from lab.studies import of_parts, parts, small
+from normwise import probes
 from normwise.lab import checkpoint, networks
+from normwise.lab.batches import Batches
+from normwise.lab.evaluate import evaluate
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from normwise.records.run import METRICS
@@ -56,18 +59,108 @@ def test_a_run_is_recorded_from_the_start_to_the_last_step(tmp_path):
     assert all(entry["norm"] > 0 for entry in last["updates"])
 
 
-def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path):
-    run, data = job(tmp_path)
-    train(run, data)
-    network = networks.build(run.settings, data.example_shape, data.classes)
+DATA = parts([0] * 30 + [1] * 30, [0, 1, 1] * 10, [1, 0, 0, 0] * 5)  # sorted by class, as data often are
+
+
+def weights(run):
     tensors = checkpoint.load(run.directory)
-    network.load_state_dict(
-        {name.removeprefix("weights."): value for name, value in tensors.items() if "weights." in name}
-    )
+    return {name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")}
+
+
+def numbers(X):
+    """Which examples these are, as ``parts`` numbers them."""
+    return X[:, 0].int().tolist()
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """What every use of the data was given, in order: (X, y) by use."""
+    found = {"trained": [], "probed": [], "train": [], "validation": [], "test": []}
+    measure = probes.measure
+
+    class Watched(Batches):
+        def next(self):
+            found["trained"].append(super().next())
+            return found["trained"][-1]
+
+    def watched_measure(network, X, y, loss):
+        found["probed"].append((X, y))
+        return measure(network, X, y, loss)
+
+    def watched_evaluate(network, given):
+        for name, part in given.items():
+            found[name].append(part)
+        return evaluate(network, given)
+
+    monkeypatch.setattr("normwise.lab.train.Batches", Watched)
+    monkeypatch.setattr("normwise.lab.train.probes.measure", watched_measure)
+    monkeypatch.setattr("normwise.lab.train.evaluate", watched_evaluate)
+    return found
+
+
+def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, used):
+    """Training examples alone fit weights and are probed; each part's numbers are of its own examples."""
+    monkeypatch.setattr("normwise.lab.train.TRAIN_PART", 20)
+    monkeypatch.setattr("normwise.lab.train.PROBE_PART", 10)
+    planned = of_parts(tmp_path, "bn", DATA)
+    train(planned.runs[0].job, planned.data)
+    assert {number for X, _ in used["trained"] for number in numbers(X)} == set(range(60))
+    assert all(numbers(X) == list(range(60, 90)) for X, _ in used["validation"])
+    assert all(numbers(X) == list(range(90, 110)) for X, _ in used["test"])
+    for use, size in (("train", 20), ("probed", 10)):  # a sample of all classes, the same every time
+        X, y = used[use][0]
+        assert all(torch.equal(X, again) for again, _ in used[use])
+        assert len(set(numbers(X)) & set(range(60))) == len(y) == size
+        assert set(y.tolist()) == {0, 1}
+    labels = [*DATA.train.y, *DATA.validation.y, *DATA.test.y]
+    assert all(y.tolist() == [labels[number] for number in numbers(X)] for use in used.values() for X, y in use)
+
+
+@pytest.mark.parametrize("inputs", ["minmax", "standard"])
+def test_the_recorded_numbers_are_those_of_the_saved_weights_on_each_part(tmp_path, inputs):
+    """All parts are scaled as the training part asks, and the network is in evaluation mode."""
+    planned = of_parts(tmp_path, f"bn, dropout=0.3, inputs={inputs}", DATA)
+    run = planned.runs[0].job
+    train(run, planned.data)
+    network = networks.build(run.settings, DATA.example_shape, DATA.classes)
+    network.load_state_dict(weights(run))
     network.eval()
-    outputs = network(torch.from_numpy(data.test.X).float() / 16)
-    right = (outputs.argmax(1) == torch.from_numpy(data.test.y)).float().mean().item()
-    assert record(run).metrics[-1]["test"]["accuracy"] == pytest.approx(right, abs=1e-6)  # float32 division
+    X = DATA.train.X.astype(float)
+    shift, scale = (X.min(0), X.max(0) - X.min(0)) if inputs == "minmax" else (X.mean(0), X.std(0))
+    last = record(run).metrics[-1]
+    for name in ("train", "validation", "test"):
+        part = getattr(DATA, name)
+        outputs, y = network(torch.from_numpy((part.X - shift) / scale).float()), torch.from_numpy(part.y)
+        # float32 sums of at most 60 losses, in another order
+        assert last[name]["loss"] == pytest.approx(nn.functional.cross_entropy(outputs, y).item(), rel=1e-5)
+        assert last[name]["accuracy"] == pytest.approx((outputs.argmax(1) == y).double().mean().item())
+
+
+def test_a_run_is_a_plain_training_loop(tmp_path):
+    """Weights, order of the batches, learning rate and update norms are those of the loop that a reader would write."""
+    arm = "bn, optimizer=momentum, lr=0.05, schedule=step:3:0.5"
+    planned = of_parts(tmp_path, arm, DATA, seeds=2, steps=10, eval_every=5)
+    run = planned.runs[1].job
+    train(run, planned.data)
+    torch.manual_seed(1)
+    network = networks.build(run.settings, DATA.example_shape, DATA.classes)
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
+    batches = Batches(torch.from_numpy(DATA.train.X), torch.from_numpy(DATA.train.y), 20, seed=1)
+    losses = []
+    for step in range(10):
+        optimizer.param_groups[0]["lr"] = 0.05 * 0.5 ** (step // 3)
+        X, y = batches.next()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(X), y)
+        loss.backward()
+        before = network.output.weight.detach().clone()
+        optimizer.step()
+        losses.append(loss.item())
+    saved = weights(run)
+    assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
+    last = record(run).metrics[-1]
+    assert last["updates"][-1]["norm"] == pytest.approx((network.output.weight - before).norm().item())
+    assert last["batch_loss"] == pytest.approx(sum(losses[5:]) / 5)  # the mean since the measurement before
 
 
 @pytest.mark.parametrize("arm", ["plain", EVERY_KIND_OF_STATE, "bn, optimizer=adam, lr=0.01", "bn, optimizer=adagrad"])
@@ -113,12 +206,16 @@ def test_a_record_shorter_than_its_checkpoint_means_from_the_start(tmp_path):
     assert metrics(run) == whole
 
 
-def test_seeds_change_weights_and_batches(tmp_path):
-    one, data = job(tmp_path, seeds=2)
-    other = small(tmp_path, "bn", seeds=2).runs[1].job
-    train(one, data)
-    train(other, data)
-    assert metrics(one) != metrics(other)
+def test_a_seed_changes_the_first_weights_and_the_order_of_the_examples(tmp_path, used):
+    planned = of_parts(tmp_path, "plain", DATA, seeds=2, steps=10)
+    orders, starts = [], []
+    for run in planned.runs:
+        used["trained"].clear()
+        train(run.job, planned.data)
+        orders.append([numbers(X) for X, _ in used["trained"]])
+        starts.append(record(run.job).metrics[0]["train"]["loss"])  # before the first update: of the weights alone
+    assert orders[0] != orders[1]
+    assert starts[0] != starts[1]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_at_that_step(tmp_path):
@@ -128,6 +225,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_at_that_step(tmp_pat
     assert found.done["status"] == "diverged"
     assert 1 <= found.done["step"] <= 10
     assert "not finite" in found.done["reason"]
+    assert [line["step"] for line in found.metrics] == [0]
+
+
+def test_weights_that_are_not_finite_end_the_run_as_diverged(tmp_path):
+    planned = of_parts(tmp_path, "plain, activation=relu, lr=3e38", DATA, steps=1)  # the one loss is before the update
+    train(planned.runs[0].job, planned.data)
+    found = record(planned.runs[0].job)
+    assert (found.done["status"], found.done["step"]) == ("diverged", 1)
     assert [line["step"] for line in found.metrics] == [0]
 
 

@@ -83,7 +83,7 @@ def test_two_seeds_are_too_few_to_tell_and_nothing_is_concluded():
         "bn reached plain's best validation accuracy in 8.9 times fewer steps (median 95 against 850"
     )
     assert "two seeds are too few to tell this from seed noise" in said
-    slow = headline(fast, [bn([800, 900], [0.90, 0.91])])
+    slow = headline(arm("plain", [90, 100], [0.90, 0.91]), [bn([800, 900], [0.90, 0.91])])
     assert "did not" not in slow
 
 
@@ -138,8 +138,36 @@ def test_it_says_so_when_batch_normalization_never_got_there():
     )
 
 
-def test_quicker_but_clearly_less_accurate_is_no_help():
-    assert helped(PLAIN, bn([90, 100, 110], [0.70, 0.71, 0.72])) is False
+QUICKER, AS_QUICK, SLOWER = [90, 100, 110], [850, 900, 950], [2800, 2900, 3000]
+BETTER, AS_GOOD, WORSE = [0.95, 0.955, 0.96], [0.90, 0.91, 0.925], [0.70, 0.71, 0.72]
+
+
+@pytest.mark.parametrize(
+    ("steps", "tests", "expected"),
+    [
+        (QUICKER, BETTER, True),
+        (QUICKER, AS_GOOD, True),
+        (QUICKER, [0.89, 0.90, 0.91], True),  # less accurate within seed noise
+        (QUICKER, WORSE, False),
+        (AS_QUICK, BETTER, True),
+        ([890, 950, 1000], BETTER, True),  # slower within seed noise
+        (AS_QUICK, AS_GOOD, False),
+        ([400, 500, 950], AS_GOOD, False),  # quicker within seed noise
+        (AS_QUICK, [0.90, 0.92, 0.93], False),  # more accurate within seed noise
+        (AS_QUICK, WORSE, False),
+        (SLOWER, BETTER, False),
+        (SLOWER, AS_GOOD, False),
+        (SLOWER, WORSE, False),
+    ],
+)
+def test_help_is_clearly_fewer_steps_or_clearly_more_accuracy_and_nothing_clearly_lost(steps, tests, expected):
+    assert helped(PLAIN, bn(steps, tests, planned=3000)) is expected
+
+
+def test_too_few_seeds_of_either_arm_give_no_answer():
+    few = bn([90, 100], [0.95, 0.96])
+    assert helped(PLAIN, few) is None
+    assert helped(few, PLAIN) is None
 
 
 def test_two_arms_with_batch_normalization_give_no_verdict_on_it():

@@ -42,7 +42,7 @@ class Findings:
     def at_chance(self) -> bool:
         """Whether the target is within two standard errors of what naming the commonest class would get."""
         labels = self._plan.data.validation.y
-        share = np.bincount(labels).max() / len(labels)
+        share = float(np.bincount(labels).max() / len(labels))
         margin = 2 * math.sqrt(share * (1 - share) / len(labels))
         return self.target is not None and self.target <= share + margin
 
