@@ -1,5 +1,6 @@
 """The command as it is given, with what a machine with a GPU may lack."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -29,19 +30,33 @@ runpy.run_module("benchmarks.gpu", run_name="__main__", alter_sys=True)
 """
 
 
-def command(*arguments, bare=False):
-    start = ["-c", BARE] if bare else ["-m", "benchmarks.gpu"]
-    done = subprocess.run(
-        [sys.executable, *start, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command in this process: exit code, stdout, stderr."""
+    monkeypatch.syspath_prepend(ROOT)
+    main = importlib.import_module("benchmarks.gpu").main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
 
 
-def test_a_trial_needs_torch_and_numpy_alone_and_is_drawn_later(tmp_path):
+def test_a_trial_needs_torch_and_numpy_alone_and_is_drawn_later(command, tmp_path):
     path = tmp_path / "gpu.csv"
     trial = ("--device", "cpu", "--impl", "torch", "--seconds", "0", "--ledger", str(path), "--only", "6x5")
-    code, out, err = command(*trial, bare=True)
-    assert code == 0, err
+    apart = subprocess.run(
+        [sys.executable, "-c", BARE, *trial], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert apart.returncode == 0, apart.stderr
+    out = apart.stdout
     assert "6x5 contiguous bn+relu forward called:" in out
     assert f"no picture: this Python lacks matplotlib; where there is one: {DRAW} --ledger {path}" in out
     rows = read(path)
@@ -52,12 +67,12 @@ def test_a_trial_needs_torch_and_numpy_alone_and_is_drawn_later(tmp_path):
     assert "geometric means" in out
     assert {file.name for file in tmp_path.iterdir()} == {"gpu.csv", "gpu-float32.svg", "gpu-float32.png"}
     assert read(path) == rows
-    code, out, err = command(*trial, "--continue", bare=True)
+    code, out, err = command(*trial, "--continue")
     assert code == 0, err
     assert len(read(path)) == len(rows) + 1  # the copy
 
 
-def test_where_there_is_no_time_nothing_is_measured_and_all_is_named(tmp_path):
+def test_where_there_is_no_time_nothing_is_measured_and_all_is_named(command, tmp_path):
     code, out, _ = command("--device", "cpu", "--minutes", "0", "--ledger", str(tmp_path / "gpu.csv"))
     assert code == 0
     assert "no time was left for 5" in out
@@ -98,7 +113,7 @@ def test_make_without_a_gpu_is_an_error(target):
         (["--draw", "--ledger", "nowhere.csv"], "error: nowhere.csv has no rows to draw"),
     ],
 )
-def test_a_wrong_request_is_one_line(arguments, said):
+def test_a_wrong_request_is_one_line(command, arguments, said):
     code, out, err = command(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith(said)
