@@ -12,12 +12,18 @@ from normwise.lab import compare
 from normwise.nn import FrozenBatchNorm
 from normwise.records import RunRecord
 
-SMALL = {"steps": 40, "seeds": 2, "eval_every": 10}
+SMALL = {"steps": 40, "seeds": 2, "eval_every": 10, "workers": 0}
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return compare(out=tmp_path_factory.mktemp("study"), lr=(0.2, 0.5), activation="relu", **SMALL)
+    return compare(out=tmp_path_factory.mktemp("study"), lr=(0.2, 0.5), activation="relu", **SMALL | {"workers": 2})
+
+
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Without the report, which takes most of the time of a small comparison."""
+    monkeypatch.setattr("normwise.lab.page.write", lambda result, panels: None)
 
 
 def test_every_arm_rate_and_seed_is_a_run(result):
@@ -89,7 +95,7 @@ def times(directory):
     return {path.parent.name: path.stat().st_mtime_ns for path in Path(directory).glob("*/done.json")}
 
 
-def test_an_arm_and_a_seed_are_added_without_training_the_rest_again(tmp_path):
+def test_an_arm_and_a_seed_are_added_without_training_the_rest_again(tmp_path, unwritten):
     compare(["plain"], out=tmp_path, **SMALL | {"seeds": 1})
     first = times(tmp_path)
     more = compare(["same: norm=none", "bn"], out=tmp_path, **SMALL)
@@ -99,7 +105,7 @@ def test_an_arm_and_a_seed_are_added_without_training_the_rest_again(tmp_path):
     assert more.as_dict()["baseline"] == "same"
 
 
-def test_the_same_command_gives_the_same_bytes(tmp_path):
+def test_the_same_command_gives_the_same_bytes(tmp_path, unwritten):
     found = [compare(["bn, dropout=0.2"], out=tmp_path / name, **SMALL) for name in ("a", "b")]
     a, b = ([(record.directory / "metrics.jsonl").read_bytes() for record in one.records] for one in found)
     assert a == b
@@ -116,7 +122,7 @@ def make_model():
     return nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 2))
 
 
-def test_functions_may_be_given_instead_of_names(tmp_path):
+def test_functions_may_be_given_instead_of_names(tmp_path, unwritten):
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     found = compare(data=make_data, model=make_model, out=tmp_path, batch_size=20, **SMALL)
     assert [run.status for arm in found.arms for run in arm.runs] == ["finished"] * 4
@@ -127,7 +133,7 @@ def test_functions_may_be_given_instead_of_names(tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_two_functions_of_one_name_are_two_networks(tmp_path):
+def test_two_functions_of_one_name_are_two_networks(tmp_path, unwritten):
     def of_width(width):
         return lambda: nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Linear(width, 2))
 
@@ -143,7 +149,7 @@ def unseeded():
     return (X[:60], X[:60, 0] > 0), (X[60:], X[60:, 0] > 0)
 
 
-def test_a_function_that_draws_gives_the_same_data_every_time(tmp_path):
+def test_a_function_that_draws_gives_the_same_data_every_time(tmp_path, unwritten):
     options = {"data": unseeded, "model": make_model, "out": tmp_path, "batch_size": 20, **SMALL}
     first, second = (compare("plain", **options) for _ in range(2))
     assert [run.directory for run in first.records] == [run.directory for run in second.records]
@@ -154,12 +160,12 @@ def test_functions_do_not_leave_this_process():
         compare(data=make_data, model=make_model, workers=2)
 
 
-def test_one_arm_may_be_given_as_it_is(tmp_path):
+def test_one_arm_may_be_given_as_it_is(tmp_path, unwritten):
     assert [arm.name for arm in compare("bn", out=tmp_path, **SMALL).arms] == ["bn"]
 
 
-def test_epochs_are_counted_in_whole_batches(tmp_path):
-    found = compare(["bn", "big: bn, batch_size=100"], out=tmp_path, epochs=2, seeds=1)
+def test_epochs_are_counted_in_whole_batches(tmp_path, unwritten):
+    found = compare(["bn", "big: bn, batch_size=100"], out=tmp_path, epochs=2, seeds=1, eval_every=1000, workers=0)
     assert [run.steps for arm in found.arms for run in arm.runs] == [2 * (1198 // 60), 2 * (1198 // 100)]
 
 
@@ -186,14 +192,14 @@ def test_a_run_that_fails_is_tried_again_and_told(tmp_path, monkeypatch):
 
 
 def test_names_from_a_user_are_escaped(tmp_path):
-    found = compare(['<script>alert("x")</script>: bn'], out=tmp_path, steps=20, seeds=1, eval_every=10)
+    found = compare(['<script>alert("x")</script>: bn'], out=tmp_path, steps=20, seeds=1, eval_every=10, workers=0)
     page = found.report.read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.RMSNorm, lambda size: FrozenBatchNorm(nn.BatchNorm1d(size))])
-def test_a_network_that_is_not_plain_is_remarked_on(tmp_path, norm):
+def test_a_network_that_is_not_plain_is_remarked_on(tmp_path, unwritten, norm):
     def normalized():
         return nn.Sequential(nn.Linear(6, 8), norm(8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
 
@@ -226,7 +232,7 @@ def test_an_unknown_option_names_the_nearest():
 
 @pytest.mark.parametrize("arm", ["plain", "bn", "norm=layer", "norm=group:4", "bn, place=after", "bn, dropout=0.2"])
 @pytest.mark.parametrize("model", ["mlp:16,8", "cnn:8,8"])
-def test_every_kind_of_network_trains(tmp_path, arm, model, monkeypatch):
+def test_every_kind_of_network_trains(tmp_path, unwritten, arm, model):
     found = compare([arm], model=model, out=tmp_path, workers=0, steps=60, seeds=1, eval_every=60, lr=0.5)
     before, after = (line["train"]["loss"] for line in found.records[0].metrics)
     assert after < before
@@ -246,7 +252,7 @@ def test_networks_in_the_user_s_script_are_not_half_normalised_in_silence(tmp_pa
     assert "arm bn: twice left alone: it is called 2 times" in found.report.read_text(encoding="utf-8")
 
 
-def test_mnist_shows_batch_normalization_ahead(tmp_path, data_dir):
+def test_mnist_shows_batch_normalization_ahead(tmp_path, unwritten, data_dir):
     found = compare(data="mnist", data_dir=data_dir, out=tmp_path, steps=600, seeds=2, eval_every=200)
     plain, bn = found.arms
     assert bn.test_mean > plain.test_mean + 0.2  # plain is still on its plateau

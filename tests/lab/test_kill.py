@@ -8,33 +8,49 @@ import time
 
 import pytest
 
+from normwise.lab import compare
 from normwise.records import RunRecord
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sends SIGKILL")
 
+ARMS = ("plain", "noisy: bn, dropout=0.2, optimizer=momentum")
+OPTIONS = {"steps": 1000, "seeds": 1, "eval_every": 50}
 
-def command(out):
-    arms = ["--arm", "plain", "--arm", "noisy: bn, dropout=0.2, optimizer=momentum"]
-    return [sys.executable, "-m", "normwise", "compare", *arms, "--steps", "12000", "--seeds", "1", "--out", out]
+# Kills itself as soon as there is a checkpoint, which there is after each measurement. It has no main guard: a worker
+# that imported it again would write to the file, too.
+SCRIPT = f"""
+import os, pathlib, signal, sys
+from normwise.lab import compare, job
+
+out = pathlib.Path(sys.argv[1])
+with out.with_name("started").open("a") as started:
+    started.write("once ")
+job.Job.__new__.__defaults__ = (None, 0.0)
+
+def kill(status):
+    if list(out.glob("*/checkpoint.safetensors")):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+compare({ARMS!r}, out=out, on_progress=kill, **{OPTIONS!r})
+"""
 
 
 def metrics(out):
     return {path.parent.name: path.read_bytes() for path in out.glob("*/metrics.jsonl")}
 
 
-def test_killed_half_way_and_continued(tmp_path):
+def test_killed_half_way_and_continued(tmp_path, monkeypatch):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(whole), check=True, capture_output=True, timeout=300)
-    study = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(killed.glob("*/checkpoint.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    study.send_signal(signal.SIGKILL)
-    study.wait()
+    (tmp_path / "script.py").write_text(SCRIPT)
+    study = subprocess.run([sys.executable, tmp_path / "script.py", killed], capture_output=True, timeout=300)
+    assert study.returncode == -signal.SIGKILL, study.stderr
+    assert (tmp_path / "started").read_text() == "once "
     time.sleep(0.5)  # the workers notice
-    assert not all(RunRecord.read(path.parent, arm="").done for path in killed.glob("*/metrics.jsonl")), (
-        "killed too late"
-    )
+    records = [RunRecord.read(path.parent, arm="") for path in killed.glob("*/metrics.jsonl")]
+    assert not all(record.done for record in records), "killed too late"
+    monkeypatch.setattr("normwise.lab.page.write", lambda result, panels: None)
+    compare(ARMS, out=whole, workers=0, **OPTIONS)
     assert metrics(killed) != metrics(whole)
-    subprocess.run(command(killed), check=True, capture_output=True, timeout=300)
+    continued = compare(ARMS, out=killed, workers=0, **OPTIONS)
+    assert {record.done["status"] for record in continued.records} == {"finished"}
     assert metrics(killed) == metrics(whole)

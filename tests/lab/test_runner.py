@@ -24,24 +24,20 @@ def records(planned):
     return [RunRecord.read(run.job.directory, arm=run.arm) for run in planned.runs]
 
 
-def test_processes_end_with_the_same_bytes_as_this_process(tmp_path):
-    apart, here = small(tmp_path / "apart", seeds=2), small(tmp_path / "here", seeds=2)
-    runner.run_all([run.job for run in apart.runs], apart.data, workers=2, on_progress=ignore)
-    runner.run_all([run.job for run in here.runs], here.data, workers=0, on_progress=ignore)
+def test_processes_end_with_the_same_bytes_as_this_process_and_tell_their_steps(tmp_path):
+    apart, here = small(tmp_path / "apart"), small(tmp_path / "here")
+    for planned, workers in ((apart, 2), (here, 0)):
+        seen = []
+        jobs = [run.job for run in planned.runs]
+        runner.run_all(jobs, planned.data, workers=workers, on_progress=lambda *at, seen=seen: seen.append(at))
+        for number in (0, 1):
+            assert [step for index, step in seen if index == number] == [10, 20, 30, 40, None]
     for ours, theirs in zip(apart.runs, here.runs, strict=True):
         assert (ours.job.directory / METRICS).read_bytes() == (theirs.job.directory / METRICS).read_bytes()
 
 
-def test_progress_names_the_run_and_its_steps(tmp_path):
-    planned = small(tmp_path)
-    seen = []
-    runner.run_all([run.job for run in planned.runs], planned.data, workers=2, on_progress=lambda *at: seen.append(at))
-    assert [step for index, step in seen if index == 0] == [10, 20, 30, 40, None]
-    assert [step for index, step in seen if index == 1] == [10, 20, 30, 40, None]
-
-
 def test_a_worker_that_is_killed_fails_its_run_and_not_the_others(tmp_path):
-    planned = small(tmp_path, steps=4000, eval_every=100)
+    planned = small(tmp_path, steps=1500, eval_every=50)
     killed = []
 
     def kill_first(index, step):
@@ -55,7 +51,7 @@ def test_a_worker_that_is_killed_fails_its_run_and_not_the_others(tmp_path):
     assert first.done["status"] == "failed"
     assert "SIGKILL (out of memory?)" in first.done["reason"]
     assert second.done["status"] == "finished"
-    runner.run_all([planned.runs[0].job], planned.data, workers=1, on_progress=ignore)
+    runner.run_all([planned.runs[0].job], planned.data, workers=0, on_progress=ignore)
     assert records(planned)[0].done["status"] == "finished"
 
 
@@ -94,23 +90,17 @@ def test_a_user_s_own_missing_file_is_not_a_full_disk(tmp_path, monkeypatch):
     assert "FileNotFoundError" in done["reason"]
 
 
-def test_an_exception_in_a_run_is_its_result(tmp_path):
-    planned = small(tmp_path)
-    bad = planned.runs[0].job._replace(settings={**planned.runs[0].job.settings, "activation": "no such thing"})
-    runner.run_all([bad, planned.runs[1].job], planned.data, workers=2, on_progress=ignore)
-    first, second = records(planned)
+def test_a_run_that_raises_or_dies_before_it_wrote_anything_fails_and_not_the_others(tmp_path):
+    planned = small(tmp_path, "raises: bn", "dies: plain", "lives: norm=layer")
+    raises, dies, lives = (run.job for run in planned.runs)
+    raises = raises._replace(settings={**raises.settings, "activation": "no such thing"})
+    dies = dies._replace(settings=Unpicklable())
+    runner.run_all([raises, dies, lives], planned.data, workers=2, on_progress=ignore)
+    first, second, third = (run.record() for run in planned.runs)
     assert first.done["status"] == "failed"
     assert "no such thing" in first.done["reason"]
-    assert second.done["status"] == "finished"
-
-
-def test_a_worker_that_dies_before_it_wrote_anything_fails_its_run(tmp_path):
-    planned = small(tmp_path)
-    bad = planned.runs[0].job._replace(settings=Unpicklable())
-    runner.run_all([bad, planned.runs[1].job], planned.data, workers=2, on_progress=ignore)
-    first, second = (run.record() for run in planned.runs)
-    assert (first.done["status"], first.settings["lr"]) == ("failed", 0.2)
-    assert second.done["status"] == "finished"
+    assert (second.done["status"], second.settings["lr"]) == ("failed", 0.2)
+    assert third.done["status"] == "finished"
 
 
 class Unpicklable:
@@ -129,21 +119,6 @@ def test_a_disk_that_takes_no_more_ends_the_study_and_keeps_the_records(tmp_path
         runner.run_all([run], planned.data, workers=1, on_progress=ignore)
 
 
-SCRIPT = """
-import sys
-from normwise.lab import compare
-result = compare(steps=40, seeds=1, eval_every=10, out=sys.argv[1])
-print(len(result.records), "runs")
-"""
-
-
-def test_a_script_without_a_main_guard_runs_once(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    done = subprocess.run([sys.executable, script, tmp_path / "out"], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "2 runs\n", done.stderr
-
-
 def alive(pid):
     try:
         os.kill(pid, 0)
@@ -159,14 +134,33 @@ def gone(processes, seconds):
     return not any(map(alive, processes))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_no_worker_outlives_the_study(tmp_path, ending):
-    command = [sys.executable, "-m", "normwise", "compare", "--steps", "500000", "--out", tmp_path / "out"]
-    study = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+COMMAND = [sys.executable, "-m", "normwise", "compare", "--steps", "500000", "--out"]
+# The same without its start: of data and networks that are there at once, and no command line.
+SCRIPT = """
+import sys
+from pathlib import Path
+from lab.studies import of_parts, parts
+from normwise.lab import runner
+planned = of_parts(Path(sys.argv[1]), "bn", parts([0, 1] * 30, [0, 1], [0, 1]), steps=500000)
+runner.run_all([planned.runs[0].job], planned.data, workers=1, on_progress=lambda *at: None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "command"),
+    [
+        (signal.SIGKILL, [sys.executable, "-c", SCRIPT]),
+        (signal.SIGTERM, [sys.executable, "-c", SCRIPT]),
+        (signal.SIGINT, COMMAND),
+    ],
+)
+def test_no_worker_outlives_the_study(tmp_path, ending, command, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    study = subprocess.Popen([*command, tmp_path / "out"], stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         deadline = time.monotonic() + 90
         while not list(tmp_path.glob("out/*/metrics.jsonl")) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.02)
         below = workers(study.pid)
         training = [pid for pid in below if METRICS in open_files(pid)]
         assert training, "no worker started"
