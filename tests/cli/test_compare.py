@@ -88,7 +88,13 @@ def normwise(tmp_path, monkeypatch, capsys):
     return run
 
 
-SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10")
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Without the report, which takes most of the time of a small comparison."""
+    monkeypatch.setattr("normwise.lab.page.write", lambda result, panels: None)
+
+
+SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10", "--workers", "0")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_a_wrong_request_is_one_line_and_starts_nothing(normwise, tmp_path, argu
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_network_with_functional_nonlinearities_is_normalized(normwise, tmp_path):
+def test_a_network_with_functional_nonlinearities_is_normalized(normwise, unwritten, tmp_path):
     code, _, err = normwise("compare", *SMALL, "--model", "train.py:functional")
     assert code == 0, err
     keys = {}
@@ -163,7 +169,7 @@ def test_a_network_with_functional_nonlinearities_is_normalized(normwise, tmp_pa
 
 
 def test_the_result_is_a_table_a_sentence_and_a_report(normwise, tmp_path):
-    code, out, err = normwise("compare", *SMALL)
+    code, out, err = normwise("compare", *SMALL, "--workers", "2")
     assert code == 0, err
     assert "plain" in out
     assert "bn" in out
@@ -172,7 +178,7 @@ def test_the_result_is_a_table_a_sentence_and_a_report(normwise, tmp_path):
     assert {path.suffix for path in (tmp_path / "runs/compare-digits-mlp/figures").iterdir()} == {".png", ".svg"}
 
 
-def test_json_is_one_object_with_the_promised_keys(normwise):
+def test_json_is_one_object_with_the_promised_keys(normwise, unwritten):
     code, out, _ = normwise("compare", *SMALL, "--json")
     found = json.loads(out)
     assert code == 0
@@ -199,7 +205,7 @@ def test_json_is_one_object_with_the_promised_keys(normwise):
     )
 
 
-def test_the_user_s_own_model_and_data(normwise):
+def test_the_user_s_own_model_and_data(normwise, unwritten):
     code, out, err = normwise("compare", *SMALL, "--model", "train.py:make_model", "--json")
     assert code == 0, err
     assert json.loads(out)["study"] == "runs/compare-digits-train-py-make-model"
@@ -207,7 +213,7 @@ def test_the_user_s_own_model_and_data(normwise):
     assert code == 0, err
 
 
-def test_a_failed_study_exits_with_one(normwise, tmp_path):
+def test_a_failed_study_exits_with_one(normwise, unwritten, tmp_path):
     code, _, err = normwise("compare", *SMALL)
     assert code == 0, err
     for path in tmp_path.glob("runs/*/*/done.json"):

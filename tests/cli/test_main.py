@@ -4,43 +4,44 @@ import sys
 
 import pytest
 
-import normwise
+from normwise import __version__, cli
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "normwise", *arguments], capture_output=True, text=True, timeout=120, **options
-    )
+@pytest.fixture
+def normwise(monkeypatch, capsys):
+    """Runs a command in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["normwise", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
 
 
-def loaded(statement):
-    """The names of the modules that a statement loads in a fresh interpreter."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def loaded(code, *arguments):
+    """The names of the modules that code loads in a fresh interpreter."""
+    command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+HELPS = """
+import sys, io, contextlib
+from normwise.cli import main
+for command in (["--help"], ["compare", "--help"], ["bench", "--help"], ["fold", "--help"], ["--version"]):
+    sys.argv = ["normwise", *command]
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main()
+    assert said.getvalue(), command
+"""
 
 
 def test_help_and_version_load_neither_torch_nor_numpy():
-    for arguments in (["--help"], ["compare", "--help"], ["bench", "--help"], ["fold", "--help"], ["--version"]):
-        found = loaded_by_command(["normwise", *arguments])
-        assert not found & {"torch", "numpy", "matplotlib", "sklearn", "scipy", "jinja2"}
-
-
-def loaded_by_command(arguments):
-    code = f"""
-import sys, io, contextlib
-sys.argv = {arguments}
-from normwise.cli import main
-with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-    main()
-print(*sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded(HELPS) & {"torch", "numpy", "matplotlib", "sklearn", "scipy", "jinja2"}
 
 
 def test_importing_the_package_loads_nothing_heavy():
@@ -48,16 +49,16 @@ def test_importing_the_package_loads_nothing_heavy():
     assert not loaded("from normwise import BatchNorm2d") & {"matplotlib", "optuna", "numba", "sklearn"}
 
 
-def test_version():
-    done = run("--version")
-    assert (done.returncode, done.stdout) == (0, f"normwise {normwise.__version__}\n")
+def test_the_command_is_a_module_too():
+    done = subprocess.run([sys.executable, "-m", "normwise", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"normwise {__version__}\n")
 
 
-def test_every_help_has_a_runnable_example():
+def test_every_help_has_a_runnable_example(normwise):
     for command in ((), ("compare",), ("bench",), ("fold",)):
-        done = run(*command, "--help")
-        assert done.returncode == 0
-        assert f"Example: normwise {command[0] if command else 'compare'}" in done.stdout
+        code, out, _ = normwise(*command, "--help")
+        assert code == 0
+        assert f"Example: normwise {command[0] if command else 'compare'}" in out
 
 
 @pytest.mark.parametrize(
@@ -68,12 +69,11 @@ def test_every_help_has_a_runnable_example():
         (["compare", "--steps", "ten"], "'ten'"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(arguments, said):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert said in done.stderr
+def test_a_wrong_command_line_is_one_line(normwise, arguments, said):
+    code, out, err = normwise(*arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
 
 
 def test_json_is_alone_on_stdout_whatever_the_user_s_code_prints(tmp_path):
@@ -83,7 +83,10 @@ def test_json_is_alone_on_stdout_whatever_the_user_s_code_prints(tmp_path):
         "    print('building')\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))\n"
     )
-    done = run("compare", "--model", "loud.py:make_model", "--steps", "10", "--seeds", "1", "--json", cwd=tmp_path)
+    command = ["compare", "--model", "loud.py:make_model", "--arm", "bn", "--steps", "10", "--seeds", "1", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "normwise", *command], capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metric"] == "accuracy"
     assert "building" in done.stderr

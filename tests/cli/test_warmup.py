@@ -1,22 +1,31 @@
 """``normwise warmup``."""
 
-import subprocess
 import sys
 
 import pytest
 import torch
 
-
-def run(*arguments):
-    command = [sys.executable, "-m", "normwise", "warmup", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+from normwise import cli
 
 
-def test_an_unknown_type_or_activation_is_one_line():
-    done = run("relu", "--dtype", "float16")
-    assert done.returncode == 2
-    assert "the kernels take float32, float64, bfloat16" in done.stderr
-    assert run("rele").returncode == 2
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command in this process: exit code, stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["normwise", "warmup", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, capsys.readouterr().err
+
+    return run
+
+
+def test_an_unknown_type_or_activation_is_one_line(run):
+    code, err = run("relu", "--dtype", "float16")
+    assert code == 2
+    assert "the kernels take float32, float64, bfloat16" in err
+    assert run("rele")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -27,15 +36,15 @@ def test_an_unknown_type_or_activation_is_one_line():
         (["--shape", "8x3x4x4", "--dtype", "float64"], "the kernels take float32, bfloat16, float16"),
     ],
 )
-def test_a_wrong_request_for_a_gpu_is_one_line(arguments, said):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_wrong_request_for_a_gpu_is_one_line(run, arguments, said):
+    code, err = run(*arguments)
+    assert code == 2
+    assert said in err
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_shapes_without_a_gpu():
-    done = run("--shape", "8x3x4x4", "--tune")
-    assert done.returncode == 2
-    assert "torch sees none; leave it out" in done.stderr
+def test_shapes_without_a_gpu(run):
+    code, err = run("--shape", "8x3x4x4", "--tune")
+    assert code == 2
+    assert "torch sees none; leave it out" in err

@@ -1,16 +1,14 @@
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "adapt_to_domain.py"
 
 
-def test_statistics_of_the_other_domain_restore_the_accuracy(tmp_path):
-    done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, cwd=tmp_path, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_statistics_of_the_other_domain_restore_the_accuracy(capsys):
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
     clean, dim, inverted = (
-        [float(number) for number in re.findall(r"([\d.]+)%", line)] for line in done.stdout.splitlines()
+        [float(number) for number in re.findall(r"([\d.]+)%", line)] for line in capsys.readouterr().out.splitlines()
     )
     assert clean[0] > 95
     assert dim[0] < 80

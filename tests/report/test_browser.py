@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from normwise.report import write
+from normwise.lab import Comparison, compare
+from normwise.report import Page, write
 from synthetic_page import VERDICT, full_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'normwise[test]'")
@@ -42,9 +43,14 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def report() -> Page:
+    return full_page(LONG)
+
+
+@pytest.fixture(scope="module")
+def address(report, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write(full_page(LONG), path)
+    write(report, path)
     return path.as_uri()
 
 
@@ -85,17 +91,26 @@ def test_the_verdict_is_in_sight_without_scrolling(visit):
     assert verdict.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") > 1.25 * title
 
 
-def test_every_figure_is_visible_and_inside_the_page(visit):
+def test_every_figure_is_visible_and_inside_the_page(visit, report):
     width = visit.page.viewport_size["width"]
     plots = visit.page.locator("figure .plot svg")
-    assert plots.count() == len(full_page(LONG).figures)
-    for index in range(plots.count()):
-        box = plots.nth(index).bounding_box()
-        assert plots.nth(index).is_visible()
+    assert plots.count() == len(report.figures)
+    for box in boxes(plots):
+        assert box["visible"]
         assert box["width"] > 300
         assert box["height"] > 150
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
+
+
+def boxes(elements: Any) -> list[dict[str, Any]]:
+    """Where elements are, and whether they are seen; asked at once, because each question to the browser takes time."""
+    return elements.evaluate_all(
+        """all => all.map(e => {
+            const {x, width, height} = e.getBoundingClientRect();
+            return {x, width, height, visible: e.checkVisibility({visibilityProperty: true, opacityProperty: true})};
+        })"""
+    )
 
 
 def test_the_page_does_not_scroll_sideways(visit):
@@ -149,7 +164,7 @@ def test_print_keeps_every_figure(browser, address):
     page = Visit(browser, address, viewport={"width": 720, "height": 1000}).page
     page.emulate_media(media="print")
     plots = page.locator("figure")
-    assert all(plots.nth(index).is_visible() for index in range(plots.count()))
+    assert all(box["visible"] for box in boxes(plots))
     assert plots.first.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 720
     assert page.pdf(format="A4")[:5] == b"%PDF-"
@@ -176,20 +191,21 @@ def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_report_of_a_real_comparison(browser, tmp_path, width):
-    from normwise.lab import compare
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory) -> Comparison:
+    out = tmp_path_factory.mktemp("comparison")
+    return compare(out=out, steps=40, seeds=2, eval_every=10, lr=(0.2, 0.5), workers=0)
 
-    result = compare(out=tmp_path, steps=40, seeds=2, eval_every=10, lr=(0.2, 0.5))
-    visit = Visit(browser, result.report.resolve().as_uri(), viewport={"width": width, "height": 844})
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_of_a_real_comparison(browser, comparison, width):
+    visit = Visit(browser, comparison.report.resolve().as_uri(), viewport={"width": width, "height": 844})
     page = visit.page
     assert visit.console == []
     assert len(visit.requests) == 1
-    assert page.locator(".verdict").inner_text() == result.verdict
-    assert page.locator("figure svg").count() == len(result.figures)
-    for index in range(len(result.figures)):
-        box = page.locator("figure svg").nth(index).bounding_box()
-        assert box["width"] > 250
-        assert box["height"] > 150
+    assert page.locator(".verdict").inner_text() == comparison.verdict
+    plots = boxes(page.locator("figure svg"))
+    assert len(plots) == len(comparison.figures)
+    assert all(box["width"] > 250 and box["height"] > 150 for box in plots)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     page.close()

@@ -42,8 +42,13 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html():
-    return render(full_page())
+def page():
+    return full_page()
+
+
+@pytest.fixture(scope="module")
+def html(page):
+    return render(page)
 
 
 def test_the_order_is_verdict_table_figures_settings_command(html):
@@ -58,8 +63,7 @@ def test_headings_come_in_order(html):
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
-def test_every_figure_has_a_text_alternative_a_title_and_a_caption(html):
-    page = full_page()
+def test_every_figure_has_a_text_alternative_a_title_and_a_caption(page, html):
     reader = Reader(html)
     plots = [attrs for tag, attrs in reader.tags if attrs.get("role") == "img"]
     assert [attrs["aria-label"] for attrs in plots] == [figure.alt for figure in page.figures]
