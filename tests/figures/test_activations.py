@@ -64,6 +64,16 @@ def test_start_and_end_share_the_range_of_their_row():
     assert len(figure.axes) == 4
 
 
+def test_the_start_is_on_the_left_and_the_end_on_the_right():
+    info = activations.info([record(steps=500, layers=1)])
+    (row,) = info.rows
+    figure = activations.draw(info)
+    drawn = [axes.patches[0].get_data().values.tolist() for axes in figure.axes]
+    assert drawn == [[*row.start.shares], [*row.end.shares]]
+    assert row.start != row.end
+    assert [text.get_text() for text in figure.texts][-2:] == ["step 0", "step 500"]
+
+
 def test_describe_says_where_the_values_lie():
     run = record(steps=100, layers=1)
     run.metrics[0]["activations"][0].update(low=0.0, high=3.0, counts=[10] + [0] * 28 + [10])

@@ -86,6 +86,17 @@ def test_draw_has_a_solid_and_a_dashed_line_per_arm_and_a_log_axis_for_loss():
     assert len({line.get_marker() for line in axes.lines if not line.is_dashed()}) == 2
 
 
+def test_lines_are_the_means_and_bands_the_range_of_their_part():
+    info = curves.info(study(["plain"], seeds=3, steps=300))
+    (curve,) = info.curves
+    axes = curves.draw(info).axes[0]
+    train, test = axes.lines
+    assert [*train.get_ydata()] == [*curve.train.mean]
+    assert [*test.get_ydata()] == [*curve.test.mean]
+    for band, part in zip(axes.collections, (curve.train, curve.test), strict=True):
+        assert {*part.low, *part.high} <= set(band.get_paths()[0].vertices[:, 1])
+
+
 def test_each_cross_is_drawn():
     runs = [record("hot", seed, steps=500, diverged=250 + seed) for seed in range(2)]
     lines = curves.draw(curves.info(runs)).axes[0].lines

@@ -59,6 +59,12 @@ def test_no_layer_and_no_value():
     gradients.draw(gradients.info([run])).canvas.draw()
 
 
+def test_lines_are_the_means_over_seeds():
+    info = gradients.info(study(["plain"], seeds=3, layers=2, steps=300))
+    lines = gradients.draw(info).axes[0].lines
+    assert [[*line.get_ydata()] for line in lines] == [[*norm.mean] for norm in info.norms]
+
+
 def test_every_layer_is_drawn_and_few_are_in_the_key():
     figure = gradients.draw(gradients.info([record(layers=20)]))
     assert len(figure.axes[0].lines) == 21

@@ -33,6 +33,24 @@ def test_diverged_runs_are_marked_at_their_best():
     assert "1 of 2 runs diverged at 20" in learning_rate.describe(learning_rate.info(runs))
 
 
+def scored(lr, *accuracies, diverged=None):
+    runs = [record(seed=seed, lr=lr, steps=0, diverged=diverged, every=1) for seed in range(len(accuracies))]
+    for run, accuracy in zip(runs, accuracies, strict=True):
+        run.metrics[0]["validation"]["accuracy"] = accuracy
+    return runs
+
+
+def test_the_best_rate_has_the_highest_mean_and_not_the_luckiest_run():
+    (arm,) = learning_rate.info([*scored(0.02, 0.6, 0.7), *scored(0.2, 0.2, 0.9)]).arms
+    assert (arm.best.lr, arm.best.mean) == (0.02, pytest.approx(0.65))
+
+
+def test_a_run_that_diverged_counts_with_its_best():
+    (arm,) = learning_rate.info([*scored(0.2, 0.9), *scored(0.2, 0.3, diverged=1)]).arms
+    (point,) = arm.points
+    assert (point.mean, point.low, point.high) == (pytest.approx(0.6), 0.3, 0.9)
+
+
 def test_no_finite_value_at_all():
     run = record(lr=20, diverged=1, steps=0)
     run.metrics.clear()

@@ -67,6 +67,13 @@ def test_runs_without_values_are_drawn_empty():
     preactivations.draw(info).canvas.draw()
 
 
+def test_the_band_reaches_from_the_15th_to_the_85th_percentile_and_the_line_is_the_median():
+    info = preactivations.info(study(["plain"], seeds=3, steps=300))
+    axes = preactivations.draw(info).axes[0]
+    assert {*info.p15.mean, *info.p85.mean} <= set(axes.collections[0].get_paths()[0].vertices[:, 1])
+    assert [*axes.lines[-1].get_ydata()] == [*info.p50.mean]
+
+
 def test_the_arm_has_the_colour_of_its_place():
     first, second = (preactivations.draw(preactivations.info([record()], place=place)) for place in (0, 1))
     assert first.axes[0].lines[-1].get_color() != second.axes[0].lines[-1].get_color()
