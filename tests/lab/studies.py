@@ -43,12 +43,12 @@ def parts(*labels: Sequence[int], classes: int = 2) -> Data:
 def record(validation, *, arm="plain", seed=0, lr=0.2, status="finished", every=10):
     """A run with the given validation accuracies v, one every ``every`` steps.
 
-    Test accuracy is 1 − v and training accuracy (1 + v)/4, so that a part taken for another shows.
+    Test accuracy is 1 − v, and training accuracy rises by 0.1 each time, so that a part taken for another shows.
     """
     metrics = [
         {
             "step": index * every,
-            "train": {"accuracy": (1 + value) / 4},
+            "train": {"accuracy": (index + 1) / 10},
             "validation": {"accuracy": value},
             "test": {"accuracy": 1 - value},
             "gradients": [{"layer": "linear1", "norm": 0.5 + index}, {"layer": "output", "norm": 2.0}],
