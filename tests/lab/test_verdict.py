@@ -98,8 +98,8 @@ def test_a_baseline_that_did_not_learn_has_no_target():
 def test_welch_s_interval_against_scipy():
     from scipy.stats import ttest_ind
 
-    a, b = [0.90, 0.91, 0.92], [0.95, 0.955, 0.97]
-    found = gain(arm("plain", [1, 1, 1], a), arm("bn", [1, 1, 1], b))
+    a, b = [0.90, 0.91, 0.92], [0.95, 0.955, 0.96, 0.99]  # as many runs of each would hide which variance is whose
+    found = gain(arm("plain", [1] * 3, a), arm("bn", [1] * 4, b))
     interval = ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
     assert found.difference == pytest.approx((interval.low + interval.high) / 2)
     assert found.margin == pytest.approx((interval.high - interval.low) / 2)
@@ -187,6 +187,11 @@ def test_one_seed_has_no_uncertainty_and_says_so():
     )
 
 
+def test_the_arm_with_the_fewer_seeds_decides_what_can_be_said():
+    assert sentence(PLAIN, bn([100], [0.95])).endswith("; one seed tells nothing about seed noise.")
+    assert sentence(bn([100], [0.95]), PLAIN).endswith("; one seed tells nothing about seed noise.")
+
+
 def test_one_seed_is_not_enough_to_say_that_it_did_not_help():
     said = headline(arm("plain", [100], [0.9]), [bn([100], [0.9])])
     assert said.startswith("bn reached plain's best validation accuracy in as many steps")
@@ -204,7 +209,8 @@ def test_failed_runs_give_no_verdict():
 
 
 def test_the_headline_is_about_batch_normalization_and_names_a_quicker_arm():
-    said = headline(PLAIN, [arm("he", [10, 10, 10], [0.9] * 3), bn([100, 100, 100])])
+    layer = arm("layer", [100, 100, 100], [0.9] * 3, norm="layer")
+    said = headline(PLAIN, [arm("he", [10, 10, 10], [0.9] * 3), layer, bn([100, 100, 100])])
     assert said.startswith("bn reached")
     assert said.endswith("The fewest steps were those of he: median 10.")
 
