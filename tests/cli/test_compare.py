@@ -226,6 +226,16 @@ def test_a_failed_study_exits_with_one(normwise, unwritten, tmp_path):
     assert list(tmp_path.glob("runs/*/*/metrics.jsonl"))
 
 
+def test_a_study_without_one_result_exits_with_one(normwise, unwritten, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr("normwise.lab.train.evaluate", broken)
+    code, out, _ = normwise("compare", *SMALL)
+    assert code == 1
+    assert "No verdict on bn" in out
+
+
 def test_every_key_of_an_arm_is_an_option():
     import inspect
 

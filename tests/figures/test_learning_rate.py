@@ -45,6 +45,13 @@ def test_the_best_rate_has_the_highest_mean_and_not_the_luckiest_run():
     assert (arm.best.lr, arm.best.mean) == (0.02, pytest.approx(0.65))
 
 
+def test_a_run_counts_with_its_best_and_not_its_last_evaluation():
+    run = record(steps=200)
+    for line, accuracy in zip(run.metrics, (0.2, 0.8, 0.5), strict=True):
+        line["validation"]["accuracy"] = accuracy
+    assert learning_rate.info([run]).arms[0].points[0].mean == 0.8
+
+
 def test_a_run_that_diverged_counts_with_its_best():
     (arm,) = learning_rate.info([*scored(0.2, 0.9), *scored(0.2, 0.3, diverged=1)]).arms
     (point,) = arm.points

@@ -156,23 +156,25 @@ runner.run_all([planned.runs[0].job], planned.data, workers=1, on_progress=lambd
 )
 def test_no_worker_outlives_the_study(tmp_path, ending, command, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    study = subprocess.Popen([*command, tmp_path / "out"], stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 90
-        while not list(tmp_path.glob("out/*/metrics.jsonl")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        below = workers(study.pid)
-        training = [pid for pid in below if METRICS in open_files(pid)]
-        assert training, "no worker started"
-        if ending == signal.SIGINT:
-            os.killpg(study.pid, ending)  # what a terminal does on Ctrl-C
-        else:
-            study.send_signal(ending)
-        assert gone(training, seconds=2)
-        assert gone(below, seconds=20)  # the process that they were forked from takes its time to end
-        said = study.communicate(timeout=20)[1]
-    finally:
-        study.kill()
+    with subprocess.Popen(
+        [*command, tmp_path / "out"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as study:
+        try:
+            deadline = time.monotonic() + 90
+            while not list(tmp_path.glob("out/*/metrics.jsonl")) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            below = workers(study.pid)
+            training = [pid for pid in below if METRICS in open_files(pid)]
+            assert training, "no worker started"
+            if ending == signal.SIGINT:
+                os.killpg(study.pid, ending)  # what a terminal does on Ctrl-C
+            else:
+                study.send_signal(ending)
+            assert gone(training, seconds=2)
+            assert gone(below, seconds=20)  # the process that they were forked from takes its time to end
+            said = study.communicate(timeout=20)[1]
+        finally:
+            study.kill()
     if ending == signal.SIGINT:
         assert study.returncode == 130
         assert "give the same command again to continue" in said
