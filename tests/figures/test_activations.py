@@ -15,6 +15,12 @@ def test_info_has_the_first_and_the_last_histogram_of_the_first_run():
     assert (info.rows[1].end.low, info.rows[1].end.high) == (0.0, 1.0)
 
 
+def test_one_run_is_shown_and_the_others_do_not_matter():
+    first, other = record(steps=200), record(seed=1, steps=500, norm="batch")
+    assert activations.info([first, other]) == activations.info([first])
+    assert activations.info([other]).rows != activations.info([first]).rows
+
+
 def test_many_layers_show_five_with_both_ends():
     info = activations.info([record(layers=20, steps=100)])
     assert [row.layer for row in info.rows][:: len(info.rows) - 1] == ["activation1", "activation20"]
