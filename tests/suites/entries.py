@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 
 import hypothesis
-import pytest
 import torch
 
 import normwise as nw
@@ -33,31 +32,23 @@ def ours(info):
     return getattr(nw, info.module_cls.__name__)
 
 
-def module_inputs(info, training, dtype=torch.float32):
+def module_inputs(info, dtype=torch.float32, training=True):
     return info.module_inputs_func(info, device="cpu", dtype=dtype, requires_grad=True, training=training)
+
+
+def each_module_input(info, dtype):
+    """(ModuleInput, training) for both modes; of what is printed, the last line names the one that failed."""
+    for training in (True, False):
+        for given in module_inputs(info, dtype, training):
+            print(info.module_cls.__name__, "training" if training else "evaluation", given.desc)
+            yield given, training
 
 
 def module_errors(info):
     return info.module_error_inputs_func(info, device="cpu", dtype=torch.float32, requires_grad=True, training=True)
 
 
-def every_module_input():
-    """One parameter set (info, training, index) for each ModuleInput."""
-    return [
-        pytest.param(info, training, index, id=f"{info.module_cls.__name__}-{mode}-{given.desc or 'plain'}")
-        for info in MODULES
-        for training, mode in ((True, "training"), (False, "evaluation"))
-        for index, given in enumerate(module_inputs(info, training))
-    ]
-
-
 @functools.cache
 def samples(name, dtype=torch.float32, requires_grad=False):
     """The SampleInputs, not to be written to; making them inspects the whole stack, which takes long under pytest."""
     return list(OPERATORS[name].sample_inputs("cpu", dtype, requires_grad=requires_grad))
-
-
-def every_sample(name, wanted=lambda x: True):
-    """One parameter set (name, index) for each SampleInput whose input is ``wanted``."""
-    found = enumerate(samples(name))
-    return [pytest.param(name, i, id=f"{i}-{tuple(s.input.shape)}") for i, s in found if wanted(s.input)]
