@@ -30,12 +30,25 @@ def two_forwards(rank, broadcast, evaluating):
     }
 
 
-@pytest.mark.parametrize("broadcast", [True, False])
-@pytest.mark.parametrize("evaluating", [False, True], ids=["training", "evaluating"])
-def test_two_forwards_before_a_backward(broadcast, evaluating):
-    ranks = in_two_processes(two_forwards, broadcast, evaluating)
-    assert len(ranks) == 2
-    assert not any("error" in rank for rank in ranks), ranks
+CASES = [(broadcast, evaluating) for broadcast in (True, False) for evaluating in (True, False)]
+
+
+def every_case(rank):
+    return {case: two_forwards(rank, *case) for case in CASES}
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What both processes returned: starting them takes longer than all they do."""
+    found = in_two_processes(every_case)
+    assert len(found) == 2
+    assert not any("error" in rank for rank in found), found
+    return found
+
+
+@pytest.mark.parametrize(("broadcast", "evaluating"), CASES)
+def test_two_forwards_before_a_backward(results, broadcast, evaluating):
+    ranks = [rank[broadcast, evaluating] for rank in results]
     torch.testing.assert_close(ranks[0]["gradients"], ranks[1]["gradients"], rtol=0, atol=0)
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nw.BatchNorm1d(4), nn.Linear(4, 2))
