@@ -69,7 +69,7 @@ def test_with_every_other_option(reentrant):
             mask = x[..., 0] > 0
             return self.second(self.norm(self.first(x), residual=x, mask=mask))
 
-    net, x = Net(), torch.randn(4, 7, 6)
+    net, x = Net().double(), torch.randn(4, 7, 6).double()
     twin = copy.deepcopy(net)
     with nw.recompute_activations():
         got = plain_backward(net, x, lambda net, x: checkpoint(net, x, use_reentrant=reentrant))

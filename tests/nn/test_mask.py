@@ -36,10 +36,9 @@ def padded(x, mask, channel_dim, value):
 
 @pytest.mark.parametrize("padding", PADDING)
 @pytest.mark.parametrize("channel_dim", [1, -1])
-@pytest.mark.parametrize("activation", [None, "relu", "silu"])
 @pytest.mark.parametrize("training", [True, False])
-def test_equals_the_unpadded_computation_whatever_the_padding_holds(padding, channel_dim, activation, training):
-    make = {"activation": activation, "dtype": torch.float64}
+def test_equals_the_unpadded_computation_whatever_the_padding_holds(padding, channel_dim, training):
+    make = {"activation": "gelu", "dtype": torch.float64}
     layer = nw.BatchNorm1d(3, channel_dim=channel_dim, **make).train(training)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
@@ -94,7 +93,7 @@ def test_examples_can_be_left_out_in_any_number_of_axes(dims):
 
 def test_a_mask_that_hides_nothing_changes_nothing():
     x = torch.randn(8, 4, 70, 60)
-    layer, other = nw.BatchNorm2d(4, activation="relu"), nw.BatchNorm2d(4, activation="relu")
+    layer, other = nw.BatchNorm2d(4), nw.BatchNorm2d(4)
     # The same kernel but for one comparison per value; the order of the sums may differ.
     torch.testing.assert_close(layer(x, mask=torch.ones(8, 70, 60).bool()), other(x))
     torch.testing.assert_close(layer.state_dict(), other.state_dict())
@@ -121,10 +120,10 @@ def test_a_batch_of_which_too_little_counts_does_not_weigh_in_the_plain_average(
 @pytest.mark.parametrize("training", [True, False])
 def test_compiled_too(training):
     x, mask = sequences(3, 1)
-    layer = nw.BatchNorm1d(3, activation="silu").double().train(training)
+    layer, residual = nw.BatchNorm1d(3, activation="gelu").double().train(training), torch.randn_like(x)
     twin = copy.deepcopy(layer)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, mask=mask), twin(x, mask=mask), **FLOAT64)
+    torch.testing.assert_close(compiled(x, residual, mask), twin(x, residual, mask), **FLOAT64)
     torch.testing.assert_close(layer.state_dict(), twin.state_dict(), **FLOAT64)
 
 
