@@ -117,16 +117,6 @@ def test_onnx():
     close(run(model, x, residual), layer(x, residual).detach())
 
 
-@exports
-@NAMES
-def test_onnx_with_any_batch_size(name):
-    layer, x, residual = problem(name)
-    model = to_onnx(layer, x, residual, dynamic_shapes=DYNAMIC)
-    for size in (1, 7):
-        x, residual = (torch.randn(size, *x.shape[1:]) for _ in range(2))
-        close(run(model, x, residual), layer(x, residual).detach())
-
-
 class Parallel(nn.Module):
     """Several layers of one input, so that one export is enough for all of them."""
 
@@ -136,6 +126,25 @@ class Parallel(nn.Module):
 
     def forward(self, *inputs):
         return torch.stack([layer(*inputs) for layer in self.layers])
+
+
+class Classes(Parallel):
+    """A layer for each input."""
+
+    def forward(self, one, two, three):
+        outputs = [layer(x, residual=x) for layer, x in zip(self.layers, (one, two, three), strict=True)]
+        return torch.cat([y.flatten(1) for y in outputs], 1)
+
+
+@exports
+def test_onnx_with_any_batch_size():
+    network = Classes([problem(name)[0] for name in SHAPES]).eval()
+    inputs = [torch.randn(shape) for shape in SHAPES.values()]
+    model = to_onnx(network, *inputs, dynamic_shapes=({0: Dim.DYNAMIC},) * 3)
+    assert kinds(model).count("BatchNormalization") == 3
+    for size in (1, 7):
+        inputs = [torch.randn(size, *x.shape[1:]) for x in inputs]
+        close(run(model, *inputs), network(*inputs).detach())
 
 
 @exports
@@ -151,25 +160,29 @@ def test_onnx_of_every_activation():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_onnx_of_every_option(dtype):
     options = {"affine": False}, {"bias": False}, {"track_running_stats": False}, {}
-    theirs = [randomized(nn.BatchNorm1d(3, **each, dtype=dtype)) for each in options]
-    layers = [nw.BatchNorm1d(3, **each, dtype=dtype).eval() for each in options]
-    for layer, their in zip(layers, theirs, strict=True):
-        layer.load_state_dict(their.state_dict())
-    x = torch.randn(4, 3, 5, dtype=dtype)
-    for network in (Parallel(theirs).eval(), Parallel(layers).eval()):
-        model = to_onnx(network, x)
-        assert kinds(model).count("BatchNormalization") >= 3  # all but that of the batch's statistics
-        close(run(model, x), network(x).detach())
+    classes = nw.BatchNorm1d, nn.BatchNorm1d
+    layers = [randomized(cls(3, **each, dtype=dtype)) for cls in classes for each in options]
+    network, x = Parallel(layers).eval(), torch.randn(4, 3, 5, dtype=dtype)
+    model = to_onnx(network, x)
+    assert kinds(model).count("BatchNormalization") >= 6  # all but those with the batch's statistics
+    close(run(model, x), network(x).detach())
+
+
+class Axes(Parallel):
+    """The second layer has its channels on the last axis."""
+
+    def forward(self, x, residual, mask):
+        second, last = self.layers
+        return torch.stack([second(x, residual, mask), last(x.mT, residual.mT, mask).mT])
 
 
 @exports
-@pytest.mark.parametrize("options", [{"channel_dim": -1}, {}], ids=str)
-def test_onnx_with_a_mask_and_the_last_axis(options):
-    layer, mask = randomized(nw.BatchNorm1d(3, activation="silu", **options)), torch.rand(4, 5) > 0.3
-    x = torch.randn(4, 3, 5).movedim(1, layer.channel_dim)
-    close(run(to_onnx(layer, x), x), layer(x).detach())
-    inputs = x, torch.randn_like(x), mask
-    close(run(to_onnx(layer, *inputs), *inputs), layer(*inputs).detach())
+def test_onnx_with_a_mask_and_the_last_axis():
+    layers = [randomized(nw.BatchNorm1d(3, activation="silu", channel_dim=axis)) for axis in (1, -1)]
+    network, inputs = Axes(layers).eval(), (*torch.randn(2, 4, 3, 5), torch.rand(4, 5) > 0.3)
+    close(run(to_onnx(network, *inputs), *inputs), network(*inputs).detach())
+    x = torch.randn(4, 5, 3)
+    close(run(to_onnx(layers[1], x), x), layers[1](x).detach())
 
 
 @exports
