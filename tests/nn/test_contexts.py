@@ -120,8 +120,8 @@ def test_accumulating_with_torchs_layer():
 
 
 def test_pooled_masked_batches_count_what_counts():
-    layer, twin = nw.BatchNorm1d(3), nw.BatchNorm1d(3)
-    x, mask = torch.randn(8, 3, 5), torch.rand(8, 5) > 0.4
+    layer, twin = nw.BatchNorm1d(3).double(), nw.BatchNorm1d(3).double()
+    x, mask = torch.randn(8, 3, 5).double(), torch.rand(8, 5) > 0.4
     with nw.pooled_statistics(layer):
         for part, where in zip(x.split(2), mask.split(2), strict=True):
             layer(part, mask=where)

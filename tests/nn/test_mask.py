@@ -92,8 +92,8 @@ def test_examples_can_be_left_out_in_any_number_of_axes(dims):
 
 
 def test_a_mask_that_hides_nothing_changes_nothing():
-    x = torch.randn(8, 4, 70, 60)
-    layer, other = nw.BatchNorm2d(4), nw.BatchNorm2d(4)
+    x = torch.randn(8, 4, 70, 60).double()
+    layer, other = nw.BatchNorm2d(4).double(), nw.BatchNorm2d(4).double()
     # The same kernel but for one comparison per value; the order of the sums may differ.
     torch.testing.assert_close(layer(x, mask=torch.ones(8, 70, 60).bool()), other(x))
     torch.testing.assert_close(layer.state_dict(), other.state_dict())
@@ -101,18 +101,18 @@ def test_a_mask_that_hides_nothing_changes_nothing():
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_too_few_values_to_have_a_variance_leave_the_statistics(kept):
-    layer, x = nw.BatchNorm1d(3), torch.randn(5, 3, requires_grad=True)
+    layer, x = nw.BatchNorm1d(3).double(), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     y = layer(x, mask=torch.arange(5) < kept)
     assert not y.any()  # β where one value counts, and that is 0
-    (grad,) = torch.autograd.grad(y, x, torch.randn(5, 3))
+    (grad,) = torch.autograd.grad(y, x, torch.randn_like(x))
     assert not grad.any()
     assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0] * 3, [1] * 3)
     assert (layer.num_batches_tracked.item(), layer.skipped.tolist()) == (0, [0] * 3)
 
 
 def test_a_batch_of_which_too_little_counts_does_not_weigh_in_the_plain_average(way):
-    layer, other, x = nw.BatchNorm1d(3, momentum=None), nw.BatchNorm1d(3, momentum=None), torch.randn(5, 3) + 9
-    layer(torch.randn(5, 3), mask=torch.arange(5) < 1)
+    layer, other, x = nw.BatchNorm1d(3, momentum=None), nw.BatchNorm1d(3, momentum=None), torch.randn(5, 3, 2) + 9
+    layer(torch.randn(5, 3, 2), mask=torch.arange(10).reshape(5, 2) < 1)
     layer(x), other(x)
     torch.testing.assert_close(layer.state_dict(), other.state_dict())
 

@@ -19,8 +19,9 @@ NORMALIZED = [entry for entry in ZOO.values() if entry.norms + entry.functional]
 
 
 @pytest.mark.parametrize("entry", NORMALIZED, ids=str)
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize(
+    ("dtype", "training"), [(torch.float32, True), (torch.float64, False)], ids=["training", "evaluation"]
+)
 def test_every_network_computes_the_same_with_fewer_normalizations(entry, dtype, training):
     network, x = randomize(entry.make()).to(dtype).train(training), entry.example().to(dtype)
     state, modes = copy.deepcopy(network.state_dict()), [module.training for module in network.modules()]
