@@ -102,7 +102,7 @@ def test_torch_export_in_training_mode_with_any_batch_size(name, strict):
     layer, x, residual = problem(name)
     twin, sizes = copy.deepcopy(layer).train(), {0: Dim("batch", min=2)}
     program = torch.export.export(layer.train(), (x, residual), dynamic_shapes=(sizes, sizes), strict=strict).module()
-    for size in (2, 30, 3000):
+    for size in (2, 30, 300):
         x, residual = (torch.randn(size, *x.shape[1:]) for _ in range(2))
         close(program(x, residual), twin(x, residual))
     state = program.state_dict()
@@ -178,10 +178,10 @@ class Axes(Parallel):
 
 @exports
 def test_onnx_with_a_mask_and_the_last_axis():
-    layers = [randomized(nw.BatchNorm1d(3, activation="silu", channel_dim=axis)) for axis in (1, -1)]
-    network, inputs = Axes(layers).eval(), (*torch.randn(2, 4, 3, 5), torch.rand(4, 5) > 0.3)
+    layers = [randomized(nw.BatchNorm1d(3, activation="gelu", channel_dim=axis).double()) for axis in (1, -1)]
+    network, inputs = Axes(layers).eval(), (*torch.randn(2, 4, 3, 5).double(), torch.rand(4, 5) > 0.3)
     close(run(to_onnx(network, *inputs), *inputs), network(*inputs).detach())
-    x = torch.randn(4, 5, 3)
+    x = torch.randn(4, 5, 3).double()
     close(run(to_onnx(layers[1], x), x), layers[1](x).detach())
 
 

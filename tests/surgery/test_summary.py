@@ -42,11 +42,10 @@ def test_every_normalization_has_its_rows_and_the_network_stays(entry):
         )
         assert row.frozen == ()
     assert (UNKNOWN in {row.before for row in rows}) == (not entry.traceable)
+    foldable_is_what_fold_does(entry, net, x, rows)
 
 
-def test_foldable_is_what_fold_does(entry):
-    net, x = randomize(entry.make()), entry.example()
-    rows = summary(net, example=x).rows
+def foldable_is_what_fold_does(entry, net, x, rows):
     foldable = {(row.name, row.kind) for row in rows if row.foldable}
     assert len(foldable) == entry.foldable
     if entry.norms + entry.functional:
