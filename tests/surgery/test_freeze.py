@@ -104,6 +104,17 @@ def test_fine_tuning_trains_weight_and_bias_where_they_are_not_frozen(case):
     assert moved == {name for name, _ in model.named_parameters(remove_duplicate=False)}
 
 
+def test_an_optimizer_does_not_move_what_was_frozen_after_a_backward():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(batch()).square().mean().backward()
+    before = state(net)
+    freeze(net, inplace=True)
+    optimizer.step()
+    same_bits(net.state_dict()["1.weight"], before["1.weight"])
+    assert not torch.equal(net[0].weight, before["0.weight"])
+
+
 def test_a_layer_that_the_network_also_keeps_elsewhere_is_frozen_there_too():
     class ByHand(nn.Module):
         def __init__(self):
