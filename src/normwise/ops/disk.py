@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: processes do not wait for each other there
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "lock"  # the name of the file of which each name locks a byte
+PATIENCE = 60.0  # seconds to wait for another process, which may have been suspended
+_POLL = 0.02  # seconds
 
 DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where
 
@@ -81,3 +92,49 @@ def write(file: str, content: bytes) -> Path | None:
         finally:
             unfinished.unlink(missing_ok=True)
     return None
+
+
+@contextlib.contextmanager
+def alone(file: str) -> Iterator[None]:
+    """While one process is in here, every other waits that wants to make the file of the same name.
+
+    A process that ends, however it ends, lets the next one in. Nobody waits longer than ``PATIENCE``, nor at all where
+    there is no lock: without a folder to write to, and on systems without ``fcntl``. To be entered by one thread of a
+    process at a time.
+    """
+    descriptor = _open_lock()
+    try:
+        if descriptor is not None:
+            _wait_for(descriptor, file)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)  # which unlocks
+
+
+def _open_lock() -> int | None:
+    """One file for all names; whoever may write to the folder may not write to another user's."""
+    folder = directory()
+    if fcntl is None or folder is None:
+        return None
+    with contextlib.suppress(OSError):
+        return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    return None
+
+
+def _wait_for(descriptor: int, file: str) -> None:
+    byte = int.from_bytes(hashlib.sha256(file.encode()).digest()[:7])
+    deadline = time.monotonic() + PATIENCE
+    while not _has_locked(descriptor, byte) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+
+
+def _has_locked(descriptor: int, byte: int) -> bool:
+    """Whether there is nothing to wait for: this process has the lock, or the file system has none."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except (BlockingIOError, PermissionError):  # another process has it
+        return False
+    except OSError:
+        return True
+    return True

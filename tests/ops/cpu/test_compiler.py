@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +46,11 @@ def result(address: int) -> int:
     return int(word)
 
 
+def kept(folder) -> list[Path]:
+    """What is in a cache directory besides the file that processes lock."""
+    return [path for path in folder.iterdir() if path.name != disk.LOCK]
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache directory."""
@@ -53,15 +60,24 @@ def cache(tmp_path, monkeypatch):
 
 def test_a_file_is_read_instead_of_compiling(cache):
     assert result(compiler.compiled(NAME, build)) == 7
-    assert len(list(cache.iterdir())) == 1
+    assert len(kept(cache)) == 1
     assert result(compiler.compiled(NAME, unwanted)) == 7
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x", lambda b: b[:10]])
+DAMAGE = {
+    "half": lambda b: b[: len(b) // 2],
+    "another end": lambda b: b[:-1] + b"x",
+    "too short": lambda b: b[:10],
+    "empty": lambda _: b"",
+    "zeros": lambda _: b"\0" * 4000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_truncated_or_corrupt_file_is_replaced(cache, damage):
     compiler.compiled(NAME, build)
-    (file,) = cache.iterdir()
-    file.write_bytes(damage(file.read_bytes()))
+    (file,) = kept(cache)
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
     assert compiler._whole(file.read_bytes()) is None
     assert result(compiler.compiled(NAME, build)) == 7
     assert result(compiler.compiled(NAME, unwanted)) == 7
@@ -81,7 +97,7 @@ def test_a_directory_that_may_not_be_written(cache):
     cache.mkdir(mode=0o500)
     assert disk.directory() is None
     assert result(compiler.compiled(NAME, build)) == 7
-    assert not list(cache.iterdir())
+    assert not kept(cache)
 
 
 def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
@@ -90,7 +106,7 @@ def test_a_directory_that_turns_out_unwritable(cache, monkeypatch):
 
     monkeypatch.setattr(disk.tempfile, "mkstemp", refuse)
     assert result(compiler.compiled(NAME, build)) == 7
-    assert not list(cache.iterdir())
+    assert not kept(cache)
 
 
 def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
@@ -101,23 +117,23 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
 
     monkeypatch.setattr(disk.Path, "write_bytes", fail)
     assert result(compiler.compiled(NAME, build)) == 7
-    assert not list(cache.iterdir())
+    assert not kept(cache)
 
 
 def test_what_lies_in_a_directory_that_may_only_be_read_is_found(cache, monkeypatch):
     compiler.compiled(NAME, build)
-    files = list(cache.iterdir())
+    files = kept(cache)
     monkeypatch.setattr(disk.os, "access", lambda folder, mode: mode != os.W_OK)
     assert disk.directory() is None
     assert result(compiler.compiled(NAME, unwanted)) == 7
     assert result(compiler.compiled("another kernel", build)) == 7
-    assert list(cache.iterdir()) == files
+    assert kept(cache) == files
 
 
 @needs_owners
 def test_a_file_can_be_read_by_all(cache):
     compiler.compiled(NAME, build)
-    (file,) = cache.iterdir()
+    (file,) = kept(cache)
     assert file.stat().st_mode & 0o444 == 0o444
     assert file.stat().st_mode & 0o022 == 0
 
@@ -142,7 +158,7 @@ def test_who_is_trusted(monkeypatch, mode, owner, trusted):
 @needs_owners
 def test_a_directory_that_all_may_write_is_neither_read_nor_written(cache):
     compiler.compiled(NAME, build)
-    (file,) = cache.iterdir()
+    (file,) = kept(cache)
     cache.chmod(0o777)
     assert disk.directory() is None
     assert compiler._find(file.name) is None
@@ -156,13 +172,12 @@ def test_an_empty_variable_is_none(monkeypatch, tmp_path):
     assert disk.directory() == tmp_path / "normwise"
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"\0" * 4000])
-def test_a_damaged_file_is_compiled_again(tmp_path, monkeypatch, content):
+def test_a_damaged_file_is_compiled_again(tmp_path, monkeypatch):
     monkeypatch.setenv("NORMWISE_CACHE", str(tmp_path))
     x = torch.randn(50, 3)
     good = ops.batch_norm(x, None, None, eps=1e-5, impl="cpu").y
-    for file in tmp_path.iterdir():
-        file.write_bytes(content)
+    for file in kept(tmp_path):
+        file.write_bytes(b"junk")
     cpu.compile_kernel.cache_clear()
     torch.testing.assert_close(ops.batch_norm(x, None, None, eps=1e-5, impl="cpu").y, good, rtol=0, atol=0)
     cpu.compile_kernel.cache_clear()
@@ -181,7 +196,7 @@ def run():
 
 def start(script, **environment) -> subprocess.Popen:
     code = SCRIPT + textwrap.dedent(script)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **environment}, **pipes)
 
 
@@ -245,10 +260,125 @@ def test_a_fork_while_another_thread_compiles(cache):
     succeed(start(script + WAIT, NORMWISE_CACHE=str(cache)))
 
 
-def test_two_processes_at_once_leave_one_good_file_each(cache):
-    processes = [start("run()", NORMWISE_CACHE=str(cache)) for _ in range(2)]
+needs_locks = pytest.mark.skipif(disk.fcntl is None, reason="this system has no fcntl")
+
+
+@needs_locks
+def test_two_processes_at_once_compile_once(cache):
+    """Both find nothing before either compiles, which here takes long enough to be seen."""
+    script = """
+    from numba import cfunc, types
+
+    @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
+    def kernel(job):
+        job[0] = 7
+
+    slow = compiler._object_code
+    compiler._object_code = lambda kernel: print("compiles") or time.sleep(0.5) or slow(kernel)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    compiler.compiled("a kernel", lambda: kernel)
+    print("done")
+    """
+    processes = [start(script, NORMWISE_CACHE=str(cache)) for _ in range(2)]
+    try:
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=120)[0].split() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert sorted(outputs, key=len) == [["done"], ["compiles", "done"]]
+    assert [file.suffix for file in kept(cache)] == [".o"]
+    assert compiler._whole(kept(cache)[0].read_bytes())
+
+
+HOLDER = f"""
+import importlib.util, sys, time
+spec = importlib.util.spec_from_file_location("disk", {disk.__file__!r})
+disk = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(disk)
+with disk.alone(sys.argv[1]):
+    print("in", flush=True)
+    sys.stdin.readline()
+    if sys.argv[2:]:
+        disk.write(sys.argv[1], open(sys.argv[2], "rb").read())
+"""
+
+
+@pytest.fixture
+def other(cache):
+    """Starts a process that is alone with a file until it is killed, or told to write it."""
+    processes = []
+
+    def hold(*arguments) -> subprocess.Popen:
+        code, pipe = [sys.executable, "-c", HOLDER, *arguments], subprocess.PIPE
+        process = subprocess.Popen(code, stdin=pipe, stdout=pipe, text=True)
+        processes.append(process)
+        assert process.stdout.readline() == "in\n"
+        return process
+
+    yield hold
     for process in processes:
-        succeed(process)
-    files = list(cache.iterdir())
-    assert files
-    assert all(file.suffix == ".o" and compiler._whole(file.read_bytes()) for file in files)
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def later(do) -> list[bool]:
+    """Call a function in a moment; the list is true from then on."""
+    begun = []
+    threading.Timer(0.3, lambda: begun.append(True) or do()).start()
+    return begun
+
+
+@needs_locks
+def test_a_process_that_is_killed_while_compiling_lets_the_next_one_compile(other):
+    process = other(compiler._file(NAME))
+    killed = later(process.kill)
+    assert result(compiler.compiled(NAME, lambda: build() if killed else unwanted())) == 7
+
+
+@needs_locks
+def test_what_another_process_compiles_is_not_compiled_again(cache, other, tmp_path):
+    compiler.compiled(NAME, build)
+    (file,) = kept(cache)
+    file.rename(tmp_path / "made")
+    process = other(file.name, str(tmp_path / "made"))
+    later(lambda: print("write", file=process.stdin, flush=True))
+    assert result(compiler.compiled(NAME, unwanted)) == 7
+
+
+@needs_locks
+def test_processes_that_compile_different_kernels_do_not_wait(other, monkeypatch):
+    monkeypatch.setattr(disk.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    other(compiler._file("another kernel"))
+    assert result(compiler.compiled(NAME, build)) == 7
+
+
+@needs_locks
+@pytest.mark.parametrize("missing", ["patience", "fcntl", "locks"])
+def test_nobody_waits_for_ever(other, monkeypatch, missing):
+    """Not for a process that was suspended, nor where nothing can be locked."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    other(compiler._file(NAME))
+    if missing == "patience":
+        monkeypatch.setattr(disk, "PATIENCE", 0.1)
+    elif missing == "fcntl":
+        monkeypatch.setattr(disk, "fcntl", None)
+    else:
+        monkeypatch.setattr(disk.fcntl, "lockf", refuse)
+    assert result(compiler.compiled(NAME, build)) == 7
+
+
+@needs_locks
+def test_one_file_is_locked_for_all_kernels(cache):
+    for name in ("first", "second"):
+        compiler.compiled(name, build)
+    assert sorted(path.suffix for path in cache.iterdir()) == ["", ".o", ".o"]
