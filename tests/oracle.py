@@ -108,7 +108,7 @@ class Gradients:
 def columns(x) -> Array:
     """(N, C, ...) to (values, C)."""
     x = np.asarray(x, dtype=np.float64)
-    return np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+    return np.moveaxis(x, 1, -1).reshape(math.prod((len(x), *x.shape[2:])), x.shape[1])
 
 
 def restore(values: Array, shape) -> Array:
