@@ -25,10 +25,12 @@ from tensors import EPS, outcome
 
 LIMIT = 16
 IMPLS = ["reference", "cpu"]
+# The kernels read the four layouts in two forms; the reference is the same code for all.
+FORMS = [("cpu", "contiguous"), ("cpu", "channels_last"), ("reference", "channels_last")]
 SINGLE, DOUBLE = 2.0**-23, 2.0**-52
 ACTIVATIONS = sorted(oracle.ACTIVATIONS)
-# A cheap one, one with a kink, one with erf, one of three pieces and one with exp and tanh.
-SOME = ["identity", "relu", "gelu", "hardswish", "mish"]
+# None, one with a kink, and one whose derivative is so expensive that some kernels keep it between two passes.
+SOME = ["identity", "relu", "silu"]
 
 
 @dataclass
@@ -162,39 +164,47 @@ LARGE = (8, 250, 400, 2)
 SMALL = (5, 29, 31, 3)
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu", "gelu"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
-def test_800_000_values_per_channel(impl, layout, activation):
-    check(problem(3, 1, LARGE, activation), layout, impl)
+def impls(layouts) -> list[tuple[str, str]]:
+    """The kernels in all layouts, the reference in one."""
+    return [("cpu", layout) for layout in layouts] + [("reference", next(iter(layouts)))]
+
+
+@pytest.mark.parametrize(("activation", "with_residual"), [("identity", False), ("silu", True)])
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
+def test_800_000_values_per_channel(impl, layout, activation, with_residual):
+    check(problem(3, 1, LARGE, activation, with_residual), layout, impl)
 
 
 @pytest.mark.parametrize("with_residual", [False, True], ids=["plain", "residual"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
-def test_every_activation(impl, layout, activation, with_residual):
+@pytest.mark.parametrize("activation", SOME)
+@pytest.mark.parametrize(("impl", "layout"), impls(LAYOUTS))
+def test_some_activations_in_every_layout(impl, layout, activation, with_residual):
     check(problem(3, 1, SMALL, activation, with_residual), layout, impl)
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu", "hardswish", "silu", "mish"])
-@pytest.mark.parametrize(("mean", "std"), [(1e4, 1), (-1e3, 1e-2)])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("impl", IMPLS)
+def test_every_activation(impl, activation):
+    """The forms by turns: an activation is one function, which tests/ops/cpu/test_activations.py looks at closely."""
+    layout = ["contiguous", "channels_last"][ACTIVATIONS.index(activation) % 2]
+    check(problem(3, 1, SMALL, activation), layout, impl)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+@pytest.mark.parametrize(("mean", "std"), [(1e4, 1), (-1e3, 1e-2)])
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_means_far_above_the_deviation(impl, layout, mean, std, activation):
     check(problem(mean, std, (5, 41, 101, 3), activation, True), layout, impl)
 
 
 @pytest.mark.parametrize("channels", [1, 8, 17, 67])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize(("impl", "layout"), impls(LAYOUTS))
 def test_numbers_of_channels(impl, layout, channels):
     check(problem(3, 1, (7, 9, 11, channels), "silu", True), layout, impl)
 
 
-@pytest.mark.parametrize("activation", ["identity", "leaky_relu:0.1", "tanh"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("activation", ["identity", "silu"])
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_scales_side_by_side(impl, layout, activation):
     scales = tuple(10.0**k for k in range(-6, 7))
     base = problem(0, 1, (6, 31, 29, len(scales)), activation)
@@ -214,8 +224,7 @@ JUMPS = {
 
 @pytest.mark.parametrize("shape", [(40, 50, 50, 2), (60, 7, 7, 3)], ids=str)
 @pytest.mark.parametrize("jump", JUMPS)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_values_that_jump(impl, layout, jump, shape):
     base = problem(0, 1, shape)
     x = base.x.copy()
@@ -236,27 +245,24 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("shape", [(40, 9, 50, 2), (40, 4, 4, 3)], ids=str)
 @pytest.mark.parametrize("kept", MASKS)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
-def test_masks(impl, layout, kept, shape, groups):
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
+def test_masks(impl, layout, kept, shape):
     x = torch.from_numpy(sample(1e4, 1, shape, 1))
     counts = torch.zeros(shape[:-1], dtype=torch.bool)
     MASKS[kept](counts)[:] = True
     place, channel_dim = LAYOUTS[layout]
     mask = place(counts.unsqueeze(-1)).select(channel_dim, 0)
-    got = ops.batch_norm(
-        place(x), None, None, eps=EPS, mask=mask, groups=groups, channel_dim=channel_dim, impl=impl
-    ).var.reshape(groups, -1)
-    for found, some, counted in zip(got, x.double().chunk(groups), counts.chunk(groups), strict=True):
-        want = some[counted].var(0, correction=0) if counted.any() else torch.zeros(shape[-1])
-        np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-4)
+    options = {"eps": EPS, "mask": mask, "channel_dim": channel_dim, "impl": impl}
+    for groups in (1, 2):
+        got = ops.batch_norm(place(x), None, None, **options, groups=groups).var.reshape(groups, -1)
+        for found, some, counted in zip(got, x.double().chunk(groups), counts.chunk(groups), strict=True):
+            want = some[counted].var(0, correction=0) if counted.any() else torch.zeros(shape[-1])
+            np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_denormals(impl, layout):
     """σ² underflows, √ε remains, and the output is x/√ε to the last digit: nothing flushes denormals to zero."""
     base = problem(0, 1, SMALL)
@@ -271,8 +277,7 @@ def test_denormals(impl, layout):
     np.testing.assert_allclose(got["var"], 0, rtol=0, atol=2.0**-149)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_constant_channels(impl, layout):
     """The mean of equal numbers is that number, to a rounding; √ε turns that rounding into max|x|·2⁻²³/√ε of output.
 
@@ -302,8 +307,8 @@ def test_a_single_value_is_the_bias(impl):
     assert not out.var.any()
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu", "mish"])
-@pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1), (4, 5, 7, 3)], ids=str)
+@pytest.mark.parametrize("activation", ["identity", "silu"])
+@pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1), (4, 5, 7, 3), (4, 5, 7, 13)], ids=str)
 @pytest.mark.parametrize("impl", IMPLS)
 def test_given_moments(impl, shape, activation):
     """Evaluation, one value per channel included: the same count of roundings, with the given σ."""
@@ -316,7 +321,7 @@ def test_given_moments(impl, shape, activation):
     np.testing.assert_allclose(got.double().numpy(), want, rtol=0, atol=within)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["identity", "silu", "leaky_relu:0.1"])
 @pytest.mark.parametrize("impl", IMPLS)
 def test_gradients_with_given_moments(impl, activation):
     shape = (4, 5, 7, 3)
@@ -339,9 +344,8 @@ def test_a_layer_evaluates_a_single_value():
     np.testing.assert_allclose(layer(x).detach().numpy(), want, rtol=0, atol=LIMIT * SINGLE * np.abs(want).max())
 
 
-@pytest.mark.parametrize("activation", SOME)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("activation", ["identity", "silu"])
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_float64(impl, layout, activation):
     """The same with float64's unit; the oracle's own roundings count too, about as many again."""
     task = problem(3, 1, SMALL, activation, True)
@@ -349,9 +353,8 @@ def test_float64(impl, layout, activation):
     assert max(found.values()) <= 2 * LIMIT, found
 
 
-@pytest.mark.parametrize("activation", SOME)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+@pytest.mark.parametrize(("impl", "layout"), FORMS)
 def test_bfloat16(impl, layout, activation):
     """Everything between reading and writing is float32, so that an answer is off by the rounding of writing it, 2⁻⁸.
 

@@ -46,12 +46,12 @@ def expected(inputs, upstream, activation="identity") -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("activation", sorted(oracle.ACTIVATIONS))
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("impl", IMPLS)
-def test_matches_the_oracle(impl, shape, activation):
-    inputs, upstream = problem(shape)
-    got = outcome(inputs, upstream, activation=activation, impl=impl)
-    torch.testing.assert_close(got, expected(inputs, upstream, activation), **FLOAT64)
+def test_matches_the_oracle(impl, activation):
+    for shape in SHAPES:
+        inputs, upstream = problem(shape)
+        got = outcome(inputs, upstream, activation=activation, impl=impl)
+        torch.testing.assert_close(got, expected(inputs, upstream, activation), **FLOAT64)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,13 @@ TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("others", TYPES)
 @pytest.mark.parametrize("impl", ["auto", "torch"])
-def test_the_types_of_vectors_may_differ_from_that_of_x(impl, others, dtype):
+def test_the_types_of_vectors_may_differ_from_that_of_x(impl, dtype):
+    for others in TYPES:
+        assert_types_may_differ(impl, others, dtype)
+
+
+def assert_types_may_differ(impl, others, dtype):
     inputs, upstream = problem((6, 4, 3), dtype)
     inputs[1] = inputs[1].detach().to(others).requires_grad_()
     mean, var = torch.randn(4).to(others), torch.rand(4).to(torch.float32) + 1
@@ -165,14 +169,14 @@ def test_derivatives_with_mask_and_groups():
 def test_a_mask_is_the_same_as_leaving_the_padding_out(mask_axes):
     inputs, upstream = problem((5, 3, 8))
     mask = torch.rand(5, 8) > 0.4
-    got = outcome(inputs, upstream, activation="tanh", mask=mask if mask_axes == "NL" else mask.unsqueeze(1))
+    got = outcome(inputs, upstream, activation="silu", mask=mask if mask_axes == "NL" else mask.unsqueeze(1))
 
     def kept(t):
         return t.detach().movedim(1, -1)[mask]
 
     x, weight, bias, residual = inputs
     flat = [kept(x), weight.detach(), bias.detach(), kept(residual)]
-    want = expected(flat, kept(upstream), "tanh")
+    want = expected(flat, kept(upstream), "silu")
     for index in (0, 4, 7):  # y and the gradients of x and the residual: zero in the padding, as unpadded elsewhere
         torch.testing.assert_close(kept(got[index]), want[index], **FLOAT64)
         assert not got[index].movedim(1, -1)[~mask].any()
@@ -198,10 +202,10 @@ def test_a_mask_that_hides_everything_gives_zeros():
 @pytest.mark.parametrize("groups", [2, 3])
 def test_groups_are_separate_calls(groups):
     inputs, upstream = problem((6, 4, 3))
-    got = outcome(inputs, upstream, activation="tanh", groups=groups)
+    got = outcome(inputs, upstream, activation="silu", groups=groups)
     x, weight, bias, residual = inputs
     parts = zip(x.chunk(groups), residual.chunk(groups), strict=True)
-    outs = [batch_norm(a, weight, bias, residual=r, eps=EPS, activation="tanh", impl="torch") for a, r in parts]
+    outs = [batch_norm(a, weight, bias, residual=r, eps=EPS, activation="silu", impl="torch") for a, r in parts]
     y = torch.cat([o.y for o in outs])
     moments = [torch.stack([o[i] for o in outs]) for i in (1, 2, 3)]
     torch.testing.assert_close(got, [y, *moments, *torch.autograd.grad(y, inputs, upstream)], **FLOAT64)
@@ -210,10 +214,10 @@ def test_groups_are_separate_calls(groups):
 @pytest.mark.parametrize("dim", [-1, 2, 0])
 def test_channel_dim_is_a_transposition(dim):
     inputs, upstream = problem((6, 4, 3))
-    want = outcome(inputs, upstream, activation="tanh", impl="torch")
+    want = outcome(inputs, upstream, activation="silu", impl="torch")
     x, weight, bias, residual = inputs
     moved = [t.detach().movedim(1, dim).requires_grad_() if t.ndim == 3 else t for t in (x, weight, bias, residual)]
-    got = outcome(moved, upstream.movedim(1, dim), activation="tanh", channel_dim=dim)
+    got = outcome(moved, upstream.movedim(1, dim), activation="silu", channel_dim=dim)
     got = [t.movedim(dim, 1) if t.ndim == 3 else t for t in got]
     torch.testing.assert_close(got, want, **FLOAT64)
 
@@ -394,27 +398,16 @@ def elsewhere(name):
 
 
 @pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
-@pytest.mark.parametrize(
-    ("name", "tensor"),
-    [
-        ("weight", torch.ones(3)),
-        ("bias", torch.ones(3)),
-        ("residual", torch.ones(4, 3, 5)),
-        ("mask", torch.ones(4, 1, 5, dtype=torch.bool)),
-    ],
-)
-def test_a_tensor_on_another_device_is_refused(name, tensor, impl):
-    given = {"weight": None, "bias": None, name: tensor.to("meta")}
-    with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
-        batch_norm(torch.zeros(4, 3, 5), **given, eps=EPS, impl=impl)
-
-
-@pytest.mark.parametrize("impl", ["auto", "cpu", "torch", "reference"])
-@pytest.mark.parametrize("name", ["mean", "var"])
-def test_moments_on_another_device_are_refused(name, impl):
-    given = {"mean": torch.ones(3), "var": torch.ones(3), name: torch.ones(3, device="meta")}
-    with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
-        normalize(torch.zeros(4, 3, 5), **given, weight=None, bias=None, eps=EPS, impl=impl)
+def test_a_tensor_on_another_device_is_refused(impl):
+    x, vector, mask = torch.zeros(4, 3, 5), torch.ones(3, device="meta"), torch.ones(4, 1, 5, dtype=torch.bool)
+    for name, tensor in {"weight": vector, "bias": vector, "residual": x, "mask": mask}.items():
+        given = {"weight": None, "bias": None, name: tensor.to("meta")}
+        with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
+            batch_norm(x, **given, eps=EPS, impl=impl)
+    for name in ("mean", "var"):
+        given = {"mean": torch.ones(3), "var": torch.ones(3), name: vector}
+        with pytest.raises(InvalidArgumentError, match=elsewhere(name)):
+            normalize(x, **given, weight=None, bias=None, eps=EPS, impl=impl)
 
 
 def test_torch_refuses_to_run_under_a_transform():
