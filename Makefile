@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 NORMWISE = $(VENV)/bin/normwise
 # One compute thread per test process: the tests train small networks, two at a time.
-TEST = OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+TEST = OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 # No virtual environment: a machine with a GPU has its own PyTorch, and often no network.
 HERE = PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH}
