@@ -134,11 +134,11 @@ def test_compiled_in_channels_last(impl):
 
     @compiled
     def y(x, weight, bias, residual):
-        return ops.batch_norm(x, weight, bias, residual=residual, eps=EPS, activation="relu", impl=impl).y
+        return ops.batch_norm(x, weight, bias, residual=residual, eps=EPS, activation="silu", impl=impl).y
 
     got = y(*inputs.values())
     assert got.is_contiguous(memory_format=torch.channels_last)
-    want = outcome(inputs, upstream, activation="relu", impl="reference")
+    want = outcome(inputs, upstream, activation="silu", impl="reference")
     torch.testing.assert_close(got, want["y"], **FLOAT64)
     gradients = torch.autograd.grad(got, list(inputs.values()), upstream)
     torch.testing.assert_close(list(gradients), [want[f"d_{n}"] for n in inputs], **FLOAT64)
@@ -243,7 +243,7 @@ def test_a_compiled_network_learns_what_an_eager_one_does():
     def network():
         torch.manual_seed(0)
         conv = [torch.nn.Conv2d(a, b, 3, bias=False) for a, b in ((1, 4), (4, 4))]
-        norms = [nw.BatchNorm2d(4, activation="relu"), nw.BatchNorm2d(4, activation="silu")]
+        norms = [nw.BatchNorm2d(4, activation="silu"), nw.BatchNorm2d(4, activation="silu")]
         pieces = [conv[0], norms[0], conv[1], norms[1], torch.nn.Flatten(), torch.nn.LazyLinear(3)]
         net = torch.nn.Sequential(*pieces).double()
         net(torch.randn(2, 1, 8, 8).double())
