@@ -8,7 +8,8 @@ import stat
 import subprocess
 import sys
 import textwrap
-import threading
+import time
+import types
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ not_root = pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() == 0, reason="r
 
 def build():
     """A kernel that writes 7 into its job."""
-    from numba import cfunc, types
+    from numba import cfunc
+    from numba.types import CPointer, int64, void
 
-    @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
+    @cfunc(void(CPointer(int64)), error_model="numpy")
     def kernel(job):
         job[0] = 7
 
@@ -328,35 +330,47 @@ def other(cache):
         process.stdout.close()
 
 
-def later(do) -> list[bool]:
-    """Call a function in a moment; the list is true from then on."""
-    begun = []
-    threading.Timer(0.3, lambda: begun.append(True) or do()).start()
-    return begun
+@pytest.fixture
+def while_waiting(monkeypatch):
+    """Sets what happens whenever this process waits for another; a list of how often it did."""
+    waits = []
+
+    def wait(do) -> list[float]:
+        def sleep(seconds):
+            waits.append(seconds)
+            do()
+            time.sleep(seconds)
+
+        monkeypatch.setattr(disk, "time", types.SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        return waits
+
+    return wait
 
 
 @needs_locks
-def test_a_process_that_is_killed_while_compiling_lets_the_next_one_compile(other):
-    process = other(compiler._file(NAME))
-    killed = later(process.kill)
-    assert result(compiler.compiled(NAME, lambda: build() if killed else unwanted())) == 7
+def test_a_process_that_is_killed_while_compiling_lets_the_next_one_compile(other, while_waiting):
+    waits = while_waiting(other(compiler._file(NAME)).kill)
+    assert result(compiler.compiled(NAME, build)) == 7
+    assert waits
 
 
 @needs_locks
-def test_what_another_process_compiles_is_not_compiled_again(cache, other, tmp_path):
+def test_what_another_process_compiles_is_not_compiled_again(cache, other, while_waiting, tmp_path):
     compiler.compiled(NAME, build)
     (file,) = kept(cache)
     file.rename(tmp_path / "made")
     process = other(file.name, str(tmp_path / "made"))
-    later(lambda: print("write", file=process.stdin, flush=True))
+    waits = while_waiting(lambda: waits[1:] or print("write", file=process.stdin, flush=True))
     assert result(compiler.compiled(NAME, unwanted)) == 7
+    assert waits
 
 
 @needs_locks
-def test_processes_that_compile_different_kernels_do_not_wait(other, monkeypatch):
-    monkeypatch.setattr(disk.time, "sleep", lambda seconds: pytest.fail("it waits"))
+def test_processes_that_compile_different_kernels_do_not_wait(other, while_waiting):
+    waits = while_waiting(lambda: pytest.fail("it waits"))
     other(compiler._file("another kernel"))
     assert result(compiler.compiled(NAME, build)) == 7
+    assert not waits
 
 
 @needs_locks
