@@ -14,6 +14,11 @@ class Pair(NamedTuple):
     ours: float
 
     @property
+    def figure(self) -> float:
+        """What is reported."""
+        return self.ratio
+
+    @property
     def ratio(self) -> float:
         """How many times faster ours was."""
         return self.peer / self.ours

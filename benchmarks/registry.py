@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import folding, layers
+from benchmarks import folding, layers, overhead
+from benchmarks.overhead import Microseconds
 from benchmarks.pair import Pair, seconds
 from normwise.lab import networks, runner
 from normwise.lab.data import Data, Scaling, load
@@ -26,11 +27,12 @@ ARMS = ("plain", "bn")
 
 
 class Benchmark(NamedTuple):
-    """What is compared with what, a function of ``n`` that measures pairs, and which ledger the ratios go to."""
+    """What is measured, a function of ``n`` that measures it some times, which ledger and column the figures go to."""
 
     question: str
-    measure: Callable[[int], Iterator[Pair]]
+    measure: Callable[[int], Iterator[Pair | Microseconds]]
     ledger: str = "lab"
+    column: str = "ratio"
 
 
 def job(arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS) -> tuple[Job, Data]:
@@ -124,6 +126,17 @@ BENCHMARKS = {
             "layer",
         )
         for name, (question, shape, peer, ours) in layers.CASES.items()
+    },
+    **{
+        f"{name}-{part}": Benchmark(
+            f"microseconds of a {part} of BN + ReLU in training {what}, "
+            f"{'x'.join(map(str, overhead.SHAPE))}, one thread",
+            overhead.calls(part, name == "around"),
+            "overhead",
+            "microseconds",
+        )
+        for name, what in (("around", "outside of its kernels"), ("python", "whose kernels do nothing"))
+        for part in ("forward", "backward")
     },
     **{
         f"fold-{name}": Benchmark(f"{question}, one thread", folding.pairs(make, size), "layer")

@@ -1,6 +1,6 @@
-"""Run benchmarks and print ratios: ``python -m benchmarks.run [NAME …] [-n PAIRS] [--ledger]``.
+"""Run benchmarks and print ratios or microseconds: ``python -m benchmarks.run [NAME …] [-n PAIRS] [--ledger]``.
 
-``--ledger`` appends a row per benchmark to ``results/lab.csv`` or ``results/layer.csv``.
+``--ledger`` appends a row per benchmark to ``results/lab.csv``, ``layer.csv`` or ``overhead.csv``.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ def main() -> None:
     if warning := busy():
         print(f"warning: {warning}")
     for name in asked.names or [name for name in BENCHMARKS if "mnist" not in name or "NORMWISE_DATA" in os.environ]:
-        ratios = [pair.ratio for pair in BENCHMARKS[name].measure(asked.n)]
+        benchmark = BENCHMARKS[name]
+        figures = [found.figure for found in benchmark.measure(asked.n)]
         row = {
-            "ratio": f"{median(ratios):.3f}",
-            "min": f"{min(ratios):.3f}",
-            "max": f"{max(ratios):.3f}",
-            "n": len(ratios),
+            benchmark.column: f"{median(figures):.3f}",
+            "min": f"{min(figures):.3f}",
+            "max": f"{max(figures):.3f}",
+            "n": len(figures),
         }
         print(
-            f"{name:24} {row['ratio']} ({row['min']} to {row['max']}, n={row['n']})  {BENCHMARKS[name].question}",
+            f"{name:24} {row[benchmark.column]} ({row['min']} to {row['max']}, n={row['n']})  {benchmark.question}",
             flush=True,
         )
         if asked.ledger:
             ledger.append(
-                RESULTS / f"{BENCHMARKS[name].ledger}.csv",
-                [{"benchmark": name, **row, "question": BENCHMARKS[name].question}],
+                RESULTS / f"{benchmark.ledger}.csv",
+                [{"benchmark": name, **row, "question": benchmark.question}],
             )
 
 
