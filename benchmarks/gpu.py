@@ -28,7 +28,7 @@ from normwise.bench.gpu.cases import FULL, HALF
 from normwise.bench.gpu.measure import Settings
 from normwise.errors import RequestError
 from normwise.ops import disk
-from normwise.ops.registry import IMPLS
+from normwise.ops.batch_norm.choice import IMPLS
 
 LEDGER = Path(__file__).parent / "results" / "gpu.csv"
 COPIED = 2**30

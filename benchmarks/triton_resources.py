@@ -89,8 +89,9 @@ def _launched(
     shape: Shape, dtype: torch.dtype, last: bool, activation: str, residual: bool, masked: bool
 ) -> Iterator[Request]:
     """The launches of forward and backward, with tensors that have no values."""
+    from normwise.ops.activations import activation as parse
     from normwise.ops.batch_norm import triton
-    from normwise.ops.batch_norm.function import prepared
+    from normwise.ops.batch_norm.transform import Transform
     from normwise.ops.batch_norm.triton import launch
 
     x, r, g = (torch.empty(shape, dtype=dtype, device="meta") for _ in range(3))
@@ -98,16 +99,15 @@ def _launched(
         x, r, g = (t.to(memory_format=torch.channels_last) for t in (x, r, g))
     vector = torch.empty(shape[1], device="meta")
     mask = torch.empty((shape[0], 1, *shape[2:]), dtype=torch.bool, device="meta") if masked else None
-    transform = prepared(x, vector, vector, mask, 1e-5, activation, 1, 1)
+    transform = Transform(vector, vector, mask, 1e-5, parse(activation))
     calls: list[Request] = []
     before = launch.launch
     launch.launch = lambda kernel, programs, warps, given: calls.append(_request(kernel, warps, given))
     try:
         _, stats = triton.forward(x, r if residual else None, transform)
         triton.backward(g, x, r if residual else None, transform, stats)
-        mean, var, _, count = stats
         counts = torch.empty((1 + len(vector),), dtype=torch.int64, device="meta")
-        triton.update(vector, vector, counts[0], counts[1:], mean, var, count, None)
+        triton.Updater(vector, vector, counts[0], counts[1:]).update(stats, None)
     finally:
         launch.launch = before
     yield from calls

@@ -1,6 +1,7 @@
 """Imports run one way."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import normwise
@@ -31,19 +32,22 @@ def reachable(part):
     return found
 
 
-def imported(path):
-    """The parts of normwise that a file imports, type-checking and local imports included."""
+def imports(path):
+    """The dotted names that a file imports, type-checking and local imports included."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "normwise" and rest.partition(".")[0] in BELOW:
-                yield rest.partition(".")[0]
+            yield from (alias.name for alias in node.names)
+
+
+def imported(path):
+    """The parts of normwise that a file imports."""
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "normwise" and rest.partition(".")[0] in BELOW:
+            yield rest.partition(".")[0]
 
 
 def part(path):
@@ -65,3 +69,20 @@ def test_no_import_runs_back():
         if name not in reachable(part(path))
     ]
     assert backwards == []
+
+
+def test_no_modules_import_each_other():
+    modules = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {
+        module: {
+            found
+            for name in imports(path)
+            if (found := name if name in modules else name.rpartition(".")[0]) in modules and found != module
+        }
+        for module, path in modules.items()
+    }
+    assert sum(map(len, graph.values())) > len(graph)
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle

@@ -9,13 +9,13 @@ from normwise.bench.inputs import draw
 @pytest.mark.parametrize("impl", ["torch", "reference"])
 def test_ours_uses_the_implementation_that_is_asked_for(impl, monkeypatch):
     asked = []
-    original = contenders.ops.batch_norm
+    original = contenders.transformed
 
     def spy(*arguments, **options):
         asked.append(options["impl"])
         return original(*arguments, **options)
 
-    monkeypatch.setattr(contenders.ops, "batch_norm", spy)
+    monkeypatch.setattr(contenders, "transformed", spy)
     case = Case((9, 4, 5), "contiguous", "bn+relu", "forward+backward")
     inputs = draw(case)
     oracle.clear_kinks(case, inputs)

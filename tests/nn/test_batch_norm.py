@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 
 import pytest
 import torch
@@ -213,7 +214,8 @@ def test_two_forwards_before_one_backward():
 
 
 def test_repr_shows_the_activation_only_where_there_is_one():
-    assert repr(nw.BatchNorm2d(3)) == repr(nn.BatchNorm2d(3))
+    for options in ({}, {"affine": False}, {"track_running_stats": False}):
+        assert repr(nw.BatchNorm2d(3, **options)) == repr(nn.BatchNorm2d(3, **options))
     assert repr(nw.BatchNorm2d(3, activation="leaky_relu:.10")).endswith(", activation='leaky_relu:0.1')")
 
 
@@ -291,3 +293,14 @@ def test_bias_works_where_torch_does_not_know_it(monkeypatch):
     assert nw.BatchNorm1d(3, bias=False).bias is None
     assert nw.BatchNorm1d(3, affine=False).bias is None
     assert nw.BatchNorm1d(3).bias.tolist() == [0, 0, 0]
+
+
+def test_the_three_classes_document_the_same_but_for_their_shapes():
+    def lines(cls):
+        text = re.sub(r"\(N[^)]*\)(, or \(N, C\) as before)?( or \(N, C, L\))?", "(N …)", inspect.getdoc(cls))
+        text = re.sub(r"over N[^.]*\.\s", "over N… ", text).replace(cls.__name__, "BatchNorm")
+        return re.sub(", section 3.2 for feature maps", "", " ".join(text.split()))
+
+    assert lines(nw.BatchNorm1d) == lines(nw.BatchNorm2d) == lines(nw.BatchNorm3d)
+    for name in inspect.signature(nw.BatchNorm1d).parameters:
+        assert f"    {name}: " in nw.BatchNorm1d.__doc__

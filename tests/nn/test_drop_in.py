@@ -289,3 +289,17 @@ def test_convert_makes_a_layer_that_shares_its_parameters():
         converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
         assert converted.weight is layer.weight
         assert converted.running_mean is layer.running_mean
+
+
+def test_a_traced_call_is_that_of_torchs_layer_where_nothing_more_is_given():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nw.BatchNorm2d(3)
+
+        def forward(self, x, residual):
+            return self.norm(self.norm(x, residual=None), residual)
+
+    first, second = [n for n in torch.fx.symbolic_trace(Network()).graph.nodes if n.op == "call_module"]
+    assert (len(first.args), first.kwargs) == (1, {})
+    assert list(second.kwargs) == ["residual"]

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 import normwise as nw
-from normwise.moments import Moments
 from normwise.nn import statistics
 
 
 def batch(mean, var, count):
-    return Moments(*(torch.tensor([float(v)]) for v in (count, mean, var)))
+    """As operators return them: mean, variance, what rounding took from the mean, and count."""
+    return torch.tensor([[float(value)] for value in (mean, var, 0, count)])
 
 
 def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased(way):
@@ -117,3 +117,12 @@ def test_a_layer_without_statistics_has_nothing_to_update():
     statistics.update(layer, batch(1, 1, 4))
     assert not list(layer.buffers())
     assert layer.skipped is None
+
+
+def test_statistics_of_few_digits_are_rounded_once():
+    layer = nw.BatchNorm1d(1, momentum=0.5).bfloat16()
+    layer.running_mean.fill_(1)
+    step = 2.0**-7  # of bfloat16 from 1 on
+    statistics.update(layer, batch(mean=1 + 1.4 * step, var=1, count=4))
+    # 1 + 0.7·step; of a batch's mean that was rounded before, 1 + 0.5·step, which rounds to 1.
+    assert layer.running_mean.item() == 1 + step

@@ -12,11 +12,9 @@ from torch import nn
 from torch.testing._internal.common_modules import ModuleErrorEnum
 from torch.testing._internal.common_utils import noncontiguous_like
 
-from forced import taken  # noqa: F401 - a fixture: by torch's kernel, which "auto" takes for small inputs, and by ours
 from suites.entries import MODULES, each_module_input, module_errors, module_inputs, ours
 
 close = torch.testing.assert_close  # with the tolerances that it has by itself, as in torch's suites
-BOTH_WAYS = pytest.mark.usefixtures("taken")
 EACH = pytest.mark.parametrize("info", MODULES, ids=lambda info: info.module_cls.__name__)
 
 
@@ -49,7 +47,6 @@ def test_torch_ships_entries_for_each_class():
     assert all(len(module_errors(info)) >= 2 for info in MODULES)
 
 
-@BOTH_WAYS
 @EACH
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_forward_backward_and_statistics(info, dtype):
@@ -60,7 +57,6 @@ def test_forward_backward_and_statistics(info, dtype):
             close(layer.state_dict(), theirs.state_dict())
 
 
-@BOTH_WAYS
 @EACH
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_torchs_in_float64_rounded_once(info, dtype):
@@ -104,7 +100,6 @@ def test_factory_kwargs_and_repr(info, device):
             assert repr(layers[0]) == repr(layers[1])
 
 
-@BOTH_WAYS
 @EACH
 def test_pickle_and_deepcopy(info):
     for layer, theirs, x in pairs(info):
@@ -119,7 +114,6 @@ def test_pickle_and_deepcopy(info):
             close(other.state_dict(), theirs.state_dict())
 
 
-@BOTH_WAYS
 @EACH
 def test_non_contiguous_tensors(info):
     for layer, theirs, x in pairs(info):
@@ -133,7 +127,6 @@ def test_non_contiguous_tensors(info):
                 close(layer.state_dict(), theirs.state_dict())
 
 
-@BOTH_WAYS
 @EACH
 def test_memory_format(info):
     for layer, theirs, x in pairs(info):
@@ -149,7 +142,6 @@ def test_memory_format(info):
                 assert got[0].is_contiguous(memory_format=of_x)
 
 
-@BOTH_WAYS
 @EACH
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
 def test_gradients(check, info):

@@ -7,18 +7,18 @@ running statistics are updated in training, gradients are returned and not accum
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from normwise import ops
 from normwise.bench.cases import INFERENCE, TRAIN, Case
 from normwise.bench.inputs import EPS, MOMENTUM, Inputs
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, statistics
 from normwise.nn.layer import Layer
+from normwise.ops.batch_norm.op import evaluated, transformed
 
 OURS, TORCH, INPLACE, COMPILED, FLOOR = "ours", "torch", "torch in place", "torch.compile", "floor"
 
@@ -68,12 +68,16 @@ def ours(case: Case, inputs: Inputs, impl: str = "auto") -> Contender:
 
 def _with_impl(layer: Layer, case: Case, impl: str) -> Forward:
     def forward(x: Tensor, residual: Tensor | None) -> Tensor:
-        common: Any = {"eps": EPS, "residual": residual, "activation": case.activation, "impl": impl}
         if not layer.training and layer.running_mean is not None and layer.running_var is not None:
-            return ops.normalize(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, **common)
-        batch = ops.batch_norm(x, layer.weight, layer.bias, **common)
-        statistics.update(layer, batch.moments)
-        return batch.y
+            mean, var = layer.running_mean, layer.running_var
+            return evaluated(
+                x, mean, var, layer.weight, layer.bias, residual, None, EPS, case.activation, channel_dim=1, impl=impl
+            )
+        y, stats, ordinary = transformed(
+            x, layer.weight, layer.bias, residual, None, EPS, case.activation, channel_dim=1, impl=impl
+        )
+        statistics.update(layer, stats, ordinary)
+        return y
 
     return forward
 

@@ -11,7 +11,7 @@ from normwise.bench.entries import Network
 from normwise.bench.measure import Settings
 from normwise.errors import RequestError
 from normwise.lab.values import count, one_of
-from normwise.ops.registry import IMPLS
+from normwise.ops.batch_norm.choice import IMPLS
 
 TABLE_SECONDS, QUICK_SECONDS, OWN_SECONDS = 0.4, 0.3, 2.0
 

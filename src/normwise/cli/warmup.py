@@ -49,7 +49,7 @@ def _on_the_cpu(activations: Sequence[str] | None, dtypes: Sequence[str]) -> Non
 
     from normwise.ops import disk
     from normwise.ops.batch_norm.cpu import DTYPES
-    from normwise.ops.warmup import COMMON, kernels, warmup
+    from normwise.ops.batch_norm.warmup import COMMON, kernels, warmup
 
     _check(dtypes, DTYPES.values())
     asked = kernels(activations or COMMON, [getattr(torch, name) for name in dtypes])
@@ -67,9 +67,9 @@ def _on_the_gpu(shapes: Sequence[str], activations: Sequence[str] | None, dtypes
     import torch
 
     from normwise.bench.cases import read_shape
-    from normwise.ops import registry
+    from normwise.ops.batch_norm.choice import TRITON, wants_triton
     from normwise.ops.batch_norm.triton import DTYPES, obstacle
-    from normwise.ops.warmup import COMMON, launch, layers
+    from normwise.ops.batch_norm.warmup import COMMON, launch, layers
 
     _check(dtypes, [str(dtype).removeprefix("torch.") for dtype in DTYPES])
     asked = layers(map(read_shape, shapes), activations or COMMON, [getattr(torch, name) for name in dtypes])
@@ -79,8 +79,8 @@ def _on_the_gpu(shapes: Sequence[str], activations: Sequence[str] | None, dtypes
         )
     if reason := obstacle(torch.empty(0, device="cuda")):
         raise RequestError(f"--shape compiles kernels for a GPU, which cannot run: {reason}")
-    if not registry.wants_triton():
-        raise RequestError(f"--shape compiles kernels that no layer takes unless {registry.TRITON}=1 is set; set it")
+    if not wants_triton():
+        raise RequestError(f"--shape compiles kernels that no layer takes unless {TRITON}=1 is set; set it")
     if tune:
         _tune(shapes, dtypes)
     with console.bar() as update:

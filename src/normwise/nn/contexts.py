@@ -7,15 +7,15 @@ import threading
 import weakref
 from collections.abc import Iterator
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise.errors import InvalidArgumentError
-from normwise.moments import Moments, moments_dtype
+from normwise.moments import moments_dtype
 from normwise.nn import statistics
 from normwise.nn.kinds import is_batch_norm
 from normwise.nn.layer import Layer
+from normwise.ops import tracing
 
 
 @contextlib.contextmanager
@@ -102,7 +102,7 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
             layer._pool = None
     for layer, pool in pools.items():
         if pool is not None and pool is not empty[layer]:
-            statistics.update(layer, pool)
+            statistics.update(layer, pool, tracing.is_ordinary(pool))
 
 
 def _layers(model: nn.Module) -> list[_BatchNorm]:
@@ -133,8 +133,6 @@ def _check_pool(model: nn.Module, layers: list[Layer]) -> None:
         raise InvalidArgumentError("the statistics of this network are being pooled already; leave the inner one out")
 
 
-def _empty(layer: Layer) -> Moments | None:
+def _empty(layer: Layer) -> Tensor | None:
     mean = layer.running_mean
-    if mean is None:
-        return None
-    return Moments(*(torch.zeros_like(mean, dtype=moments_dtype(mean.dtype)) for _ in range(3)))
+    return None if mean is None else mean.new_zeros((4, *mean.shape), dtype=moments_dtype(mean.dtype))

@@ -74,7 +74,7 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """What the layer's ``forward`` gives in evaluation, for the same arguments."""
-        call = fx.recorded(self, args, kwargs)
+        call = fx.recorded(self, *args, **kwargs)
         return self._layer.forward(*args, **kwargs) if call is None else call
 
     def reset_running_stats(self) -> NoReturn:

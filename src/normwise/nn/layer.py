@@ -10,9 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normwise import ops
 from normwise.errors import InvalidArgumentError, ShapeError
-from normwise.moments import Moments
-from normwise.nn import direct, fx, options, statistics
-from normwise.ops import registry
+from normwise.nn import fx, options, statistics
+from normwise.ops.batch_norm.implementations import Updater
+from normwise.ops.batch_norm.op import evaluated, transformed
+from normwise.ops.tracing import is_jit_traced, is_traced
 
 
 class Layer(_BatchNorm):
@@ -20,8 +21,9 @@ class Layer(_BatchNorm):
 
     activation: str | None
     skipped: Tensor | None
-    _pool: Moments | None
+    _pool: Tensor | None
     _momentum_tensor: Tensor | None
+    _updater: Updater | None
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class Layer(_BatchNorm):
         if not bias:
             self.register_parameter("bias", None)
         self.activation = None if activation is None else str(ops.activation(activation))
-        self.channel_dim, self.small_batch, self._pool = channel_dim, small_batch, None
+        self.channel_dim, self.small_batch, self._pool, self._updater = channel_dim, small_batch, None, None
         self.register_buffer("skipped", None, persistent=False)
         self._forget_skipped()
 
@@ -84,8 +86,8 @@ class Layer(_BatchNorm):
             self._forget_skipped()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the pool, which is that of a context that a copy is not in."""
-        return self.__dict__ | {"_pool": None}
+        """Without the pool, which is that of a context that a copy is not in, and what is known of these buffers."""
+        return self.__dict__ | {"_pool": None, "_updater": None}
 
     def forward(
         self,
@@ -95,33 +97,30 @@ class Layer(_BatchNorm):
     ) -> Tensor:
         """Normalize ``input``, add ``residual`` of its shape, and activate, where ``mask`` is True; see the class."""
         x = input
-        call = fx.recorded(self, (x,), {"residual": residual, "mask": mask})
+        call = fx.recorded(self, x, residual=residual, mask=mask)
         if call is not None:
             return call
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        y = direct.forward(self, x, residual) if mask is None else None
-        if y is not None:
-            return y
-        if not registry.is_jit_traced():  # where sizes are tensors
-            self._check(x)
-        if self._uses_running_statistics(x):
-            return self._normalize(x, residual, mask)
-        batch = ops.batch_norm(x, self.weight, self.bias, residual=residual, mask=mask, **self._options())
+        weight, bias, mean, var = _own(self)
+        if not is_jit_traced():  # where sizes are tensors
+            self._check(x, mean, var)
+        eps, activation, channel_dim = self.eps, self.activation, self.channel_dim
+        if self._uses_running_statistics(x, mean):
+            mean, var = _both(mean, var)
+            return evaluated(x, mean, var, weight, bias, residual, mask, eps, activation, channel_dim)
+        y, stats, ordinary = transformed(x, weight, bias, residual, mask, eps, activation, channel_dim)
         if statistics.should_update(self):
-            statistics.update(self, batch.moments if x.numel() else None)
-        return batch.y
+            statistics.update(self, stats if x.numel() else None, ordinary)
+        return y
 
-    def _options(self) -> dict[str, Any]:
-        return {"eps": self.eps, "activation": self.activation, "channel_dim": self.channel_dim}
-
-    def _uses_running_statistics(self, x: Tensor) -> bool:
-        if self.running_mean is None or not self.training:
-            return self.running_mean is not None
+    def _uses_running_statistics(self, x: Tensor, mean: Tensor | None) -> bool:
+        if mean is None or not self.training:
+            return mean is not None
         return self.small_batch == "running" and x.numel() == x.shape[self.channel_dim]
 
-    def _check(self, x: Tensor) -> None:
+    def _check(self, x: Tensor, mean: Tensor | None, var: Tensor | None) -> None:
         """Refuse what cannot be normalized, before anything has changed."""
-        mean, var, channels = self.running_mean, self.running_var, x.shape[self.channel_dim]
+        channels = x.shape[self.channel_dim]
         expected = self.num_features if mean is None else mean.shape[0]
         if expected != channels:
             raise ShapeError(
@@ -137,7 +136,7 @@ class Layer(_BatchNorm):
             raise InvalidArgumentError(
                 f"eps must be positive when training, got {self.eps}; it is added to the variance, try 1e-5"
             )
-        if x.numel() == channels and not self._uses_running_statistics(x):
+        if x.numel() == channels and not self._uses_running_statistics(x, mean):
             raise ShapeError(self._single_value(x))
 
     def _single_value(self, x: Tensor) -> str:
@@ -153,15 +152,6 @@ class Layer(_BatchNorm):
             "eval() first, or make the layer with small_batch='running', which then takes the running statistics"
         )
 
-    def _normalize(self, x: Tensor, residual: Tensor | None, mask: Tensor | None) -> Tensor:
-        mean, var = self.running_mean, self.running_var
-        if mean is None or var is None:
-            raise InvalidArgumentError(
-                "running_mean and running_var must both be tensors or both be None, got running_var=None; set both, or "
-                "make the layer with track_running_stats=False"
-            )
-        return ops.normalize(x, mean, var, self.weight, self.bias, residual=residual, mask=mask, **self._options())
-
     def extra_repr(self) -> str:
         """The options, those of torch's layer first."""
         text = str(super().extra_repr())  # type: ignore[no-untyped-call]
@@ -170,3 +160,23 @@ class Layer(_BatchNorm):
         defaults = {"activation": None, "channel_dim": 1, "small_batch": "error"}
         given = {name: getattr(self, name) for name in defaults}
         return text + "".join(f", {name}={value!r}" for name, value in given.items() if value != defaults[name])
+
+
+def _own(layer: Layer) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """Weight, bias, running mean and running variance; from the dictionaries, as attributes of modules are slow."""
+    parameters, buffers = layer._parameters, layer._buffers
+    try:
+        if not is_traced():  # which has to see attributes
+            return parameters["weight"], parameters["bias"], buffers["running_mean"], buffers["running_var"]
+    except KeyError:  # one is computed from others (torch.nn.utils.parametrize)
+        pass
+    return layer.weight, layer.bias, layer.running_mean, layer.running_var
+
+
+def _both(mean: Tensor | None, var: Tensor | None) -> tuple[Tensor, Tensor]:
+    if mean is None or var is None:
+        raise InvalidArgumentError(
+            "running_mean and running_var must both be tensors or both be None, got running_var=None; set both, or "
+            "make the layer with track_running_stats=False"
+        )
+    return mean, var

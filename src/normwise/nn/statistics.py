@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from normwise import moments
 from normwise.moments import Moments
-from normwise.ops import registry
-from normwise.ops.batch_norm import cpu, triton
-
-if TYPE_CHECKING:
-    from normwise.nn.layer import Layer
+from normwise.ops import tracing
+from normwise.ops.batch_norm import choice
+from normwise.ops.batch_norm.implementations import KERNELS, Updater
 
 
-def should_update(layer: Layer) -> bool:
+class Tracking(Protocol):
+    """A layer with running statistics."""
+
+    training: bool
+    track_running_stats: bool
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    skipped: Tensor | None
+    _buffers: dict[str, Tensor | None]
+    _pool: Tensor | None
+    _momentum_tensor: Tensor | None
+    _updater: Updater | None
+
+    @property
+    def momentum(self) -> float | None:
+        """The weight of the newest batch, or None for 1/(num_batches_tracked − skipped)."""
+
+    def _forget_skipped(self) -> None:
+        """Count anew which batches were skipped."""
+
+
+def should_update(layer: Tracking) -> bool:
     """Whether this forward of ``layer`` is one that its running statistics should see.
 
     That is a forward in training, unless it runs within a ``torch.func`` transform or a backward: what runs there is a
@@ -27,12 +47,12 @@ def should_update(layer: Layer) -> bool:
     return (
         layer.training
         and layer.track_running_stats
-        and not torch._C._are_functorch_transforms_active()
-        and (torch.compiler.is_compiling() or torch._C._current_graph_task_id() == -1)
+        and not tracing.is_transformed()
+        and (torch.compiler.is_compiling() or not tracing.is_in_backward())
     )
 
 
-def update(layer: Layer, batch: Moments | None) -> None:
+def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> None:
     """Let the running statistics of ``layer`` see one more batch, or its pool, where it has one.
 
     First ``num_batches_tracked ← num_batches_tracked + 1``, then, for the mean and the unbiased variance m/(m − 1)·σ²,
@@ -44,39 +64,76 @@ def update(layer: Layer, batch: Moments | None) -> None:
     finite keeps its statistics, and ``skipped`` counts it. Where fewer than two values count, which have no unbiased
     variance, nothing changes. A batch of None, without any values, only moves ``num_batches_tracked``, as in torch.
     Buffers change in place; nothing waits for a value on another device.
+
+    Args:
+        layer: whose statistics.
+        stats: mean, variance, what rounding took from the mean, and count of the batch, (4, C).
+        ordinary: whether it came from ordinary tensors (``normwise.ops.tracing.is_ordinary``), for a kernel to take.
     """
-    batches, mean, var = layer.num_batches_tracked, layer.running_mean, layer.running_var
-    if batch is None or mean is None or var is None:
+    mean, var, batches, skipped = _own(layer)
+    if stats is None or mean is None or var is None:
         if batches is not None and layer._pool is None:
             batches.add_(1)
         return
     if layer._pool is not None:
-        layer._pool = moments.merge(layer._pool, batch)
+        layer._pool = _merged(layer._pool, stats)
         return
-    if layer.skipped is not None and layer.skipped.shape != mean.shape:  # of a layer that was made smaller
+    if skipped is not None and skipped.shape != mean.shape:  # of a layer that was made smaller
         layer._forget_skipped()
-    kernels = triton if batch.mean.is_cuda and registry.wants_triton() else cpu
-    if registry.is_plain(*batch) and kernels.can_update(mean, var, batches, layer.skipped, batch.mean):
-        kernels.update(mean, var, batches, layer.skipped, batch.mean, batch.var, batch.count, layer.momentum)
-    else:
-        _update(layer, mean, var, batch)
+        skipped = layer.skipped
+    if ordinary:
+        known = layer._updater
+        if known is None or not known.fits(mean, var, batches, skipped, stats):
+            known = layer._updater = _updater(mean, var, batches, skipped, stats)
+        if known is not None:
+            known.update(stats, layer.momentum)
+            return
+    _update(layer, mean, var, stats)
 
 
-def _update(layer: Layer, running_mean: Tensor, running_var: Tensor, batch: Moments) -> None:
+def _own(layer: Tracking) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """Running mean and variance, and the counters; from the dictionary, as attributes of modules are slow."""
+    buffers = layer._buffers
+    try:
+        if not tracing.is_traced():  # which has to see attributes
+            return buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"], buffers["skipped"]
+    except KeyError:  # one is computed from others (torch.nn.utils.parametrize)
+        pass
+    return layer.running_mean, layer.running_var, layer.num_batches_tracked, layer.skipped
+
+
+def _updater(
+    mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, stats: Tensor
+) -> Updater | None:
+    if not tracing.is_ordinary(mean, var, batches, skipped):
+        return None
+    kernels = KERNELS["triton" if stats.is_cuda and choice.wants_triton() else "cpu"]
+    return kernels.updater(mean, var, batches, skipped, stats)
+
+
+def _merged(pool: Tensor, stats: Tensor) -> Tensor:
+    """The statistics of two batches as those of one."""
+    a, b = (Moments(count, mean, var) for mean, var, _, count in (pool.unbind(), stats.unbind()))
+    count, mean, var = moments.merge(a, b)
+    return torch.stack([mean, var, torch.zeros_like(mean), count])
+
+
+def _update(layer: Tracking, running_mean: Tensor, running_var: Tensor, stats: Tensor) -> None:
     """The same in plain torch."""
-    pairs = ((running_mean, batch.mean), (running_var, moments.unbiased(batch.var, batch.count)))
-    enough, finite = batch.count > 1, moments.are_finite(*(value.to(running.dtype) for running, value in pairs))
+    mean, var, _, count = stats.unbind()
+    pairs = ((running_mean, mean), (running_var, moments.unbiased(var, count)))
+    enough, finite = count > 1, moments.are_finite(*(value.to(running.dtype) for running, value in pairs))
     if layer.num_batches_tracked is not None:
         layer.num_batches_tracked.add_(enough.any())
     if layer.skipped is not None:
         layer.skipped.add_(enough & ~finite)
-    momentum = _weight(layer, batch.mean)
+    momentum = _weight(layer, mean.dtype)
     for running, value in pairs:
         new = moments.running(running.to(value.dtype), value, momentum)
         running.copy_(torch.where(enough & finite, new, running))
 
 
-def _weight(layer: Layer, like: Tensor) -> float | Tensor:
+def _weight(layer: Tracking, dtype: torch.dtype) -> float | Tensor:
     """The weight of this batch: a tensor where it may differ between calls of what is compiled."""
     batches, skipped = layer.num_batches_tracked, layer.skipped
     if torch.compiler.is_compiling() and layer._momentum_tensor is not None:
@@ -85,4 +142,4 @@ def _weight(layer: Layer, like: Tensor) -> float | Tensor:
         return layer.momentum
     if batches is None:
         return 0.0
-    return moments.cumulative_momentum(batches if skipped is None else batches - skipped, like.dtype)
+    return moments.cumulative_momentum(batches if skipped is None else batches - skipped, dtype)

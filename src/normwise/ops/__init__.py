@@ -3,8 +3,8 @@
 from normwise.ops.activations import NAMES as ACTIVATIONS
 from normwise.ops.activations import Activation, activation, activation_of
 from normwise.ops.batch_norm import BatchNormOutput, batch_norm, normalize
-from normwise.ops.recompute import recompute_activations
-from normwise.ops.registry import Explanation, explain
+from normwise.ops.batch_norm.choice import Explanation, explain
+from normwise.ops.batch_norm.recompute import recompute_activations
 
 __all__ = [
     "ACTIVATIONS",

@@ -93,7 +93,7 @@ def test_one_that_fails_is_noted_and_the_rest_goes_on(who, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("impl", "by_layer"), [("torch", True), ("reference", False), ("auto", True)])
+@pytest.mark.parametrize(("impl", "by_layer"), [("cpu", True), ("torch", False), ("auto", True)])
 def test_ours_is_the_layer_where_it_computes_by_that_itself(impl, by_layer, mode, monkeypatch):
     called = []
     original = measure.contenders.BatchNorm2d.__call__

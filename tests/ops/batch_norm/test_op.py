@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 import oracle
 from normwise.errors import InvalidArgumentError, ShapeError
@@ -281,10 +280,11 @@ def test_a_single_value_per_channel_is_the_bias():
     assert count.tolist() == [1, 1, 1]
 
 
-def test_auto_takes_torchs_kernel_where_it_can():
-    x = torch.randn(50, 3)
-    auto, kernel = batch_norm(x, None, None, eps=EPS).y, F.batch_norm(x, None, None, training=True, eps=EPS)
-    torch.testing.assert_close(auto, kernel, rtol=0, atol=0)
+@pytest.mark.parametrize(("dtype", "impl"), [(torch.float32, "cpu"), (torch.float16, "torch")])
+def test_auto_takes_our_kernels_where_they_can_run_however_small_the_input(dtype, impl):
+    x = torch.randn(50, 3).to(dtype)
+    auto, chosen = (batch_norm(x, None, None, eps=EPS, impl=name).y for name in ("auto", impl))
+    torch.testing.assert_close(auto, chosen, rtol=0, atol=0)
 
 
 # The paper's equations (Ioffe & Szegedy 2015, section 3.3), with eps far below the variance where they hold up to eps.

@@ -5,7 +5,9 @@ import torch
 
 from normwise import ops
 from normwise.moments import merge
+from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import cpu, parts
+from normwise.ops.batch_norm.transform import Transform
 
 EPS = 1e-5
 # A handful of float64 operations on sums of some hundred terms of about 1.
@@ -15,7 +17,7 @@ FLOAT64 = {"rtol": 1e-9, "atol": 1e-11}
 @pytest.fixture(params=["kernels", "plain torch"])
 def way(request, monkeypatch):
     if request.param == "plain torch":
-        monkeypatch.setattr(cpu, "obstacle", lambda x: "not wanted")
+        monkeypatch.setattr(cpu, "obstacle", lambda *given: "not wanted")
     return request.param
 
 
@@ -44,14 +46,15 @@ def assert_parts_are_the_whole(shape, activation, with_residual, processes):
     for share in shares[0][1:]:
         over = merge(over, parts.moments(share))
     torch.testing.assert_close([over.mean, over.var, over.count], [whole.mean, whole.var, whole.count], **FLOAT64)
-    common = (over, weight.detach(), bias.detach())
+    function = None if activation is None else parse(activation)
+    common = (over, Transform(weight.detach(), bias.detach(), None, EPS, function))
     each = [(a, r if with_residual else None, g) for a, r, g in zip(*shares, strict=True)]
-    y = torch.cat([parts.normalize(a, *common, residual=r, **options) for a, r, _ in each])
+    y = torch.cat([parts.normalize(a, *common, residual=r) for a, r, _ in each])
     torch.testing.assert_close(y, whole.y.detach(), **FLOAT64)
-    reduced = [parts.backward_reduce(g, a, *common, residual=r, **options) for a, r, g in each]
+    reduced = [parts.backward_reduce(g, a, *common, residual=r) for a, r, g in each]
     sums = tuple(sum(values) for values in zip(*reduced, strict=True))
     torch.testing.assert_close(sums, expected[1:3], **FLOAT64)
-    grads = [parts.backward_elementwise(g, a, *common, sums, residual=r, **options) for a, r, g in each]
+    grads = [parts.backward_elementwise(g, a, *common, sums, residual=r) for a, r, g in each]
     torch.testing.assert_close(torch.cat([g[0] for g in grads]), expected[0], **FLOAT64)
     if with_residual:
         torch.testing.assert_close(torch.cat([g[1] for g in grads]), expected[3], **FLOAT64)

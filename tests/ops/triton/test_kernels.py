@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import oracle
+from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import triton
-from normwise.ops.batch_norm.function import prepared
-from normwise.ops.batch_norm.transform import Statistics
+from normwise.ops.batch_norm.transform import PLAIN, Statistics, Transform
 from tensors import EPS, draw, expected, permuted_strides, poisoned, same_bits
 
 pytest.importorskip("triton")
@@ -67,7 +67,7 @@ def answers(inputs, upstream, *, activation="identity", mask=None, channel_dim=1
     vectors = [given(inputs.get(name), torch.float32) for name in ("weight", "bias")]
     if mask is not None:
         mask = mask.unsqueeze(channel_dim).to(DEVICE)
-    transform = prepared(x, *vectors, mask, EPS, activation, channel_dim % x.ndim, groups)
+    transform = Transform(*vectors, mask, EPS, parse(activation), channel_dim % x.ndim, groups)
     y, stats = triton.forward(x, residual, transform)
     found = triton.backward(upstream, x, residual, transform, stats)
     by_parameter = {n: s if groups == 1 else s.sum(0) for n, s in (("weight", found.weight), ("bias", found.bias))}
@@ -208,7 +208,7 @@ def test_without_weight_bias_and_residual(algorithm):
 def _call(shape=(4, 5, 9), activation="silu", mask=None):
     inputs, upstream = draw(shape, shape[1], torch.float32)
     x, weight, bias, residual = (t.detach().to(DEVICE) for t in inputs.values())
-    transform = prepared(x, weight, bias, mask, EPS, activation, 1, 1)
+    transform = Transform(weight, bias, mask, EPS, parse(activation))
     return x, residual, upstream.to(DEVICE), transform
 
 
@@ -351,7 +351,7 @@ def test_a_constant_channel_has_no_variance(algorithm):
 def test_what_is_not_finite_shows_in_the_moments_of_its_channel_alone(value, algorithm):
     x = torch.randn(SHAPE, device=DEVICE)
     x[2, 1, 3, 0] = value
-    transform = prepared(x, None, None, None, EPS, None, 1, 1)
+    transform = PLAIN._replace(eps=EPS)
     _, (mean, var, _, _) = triton.forward(x, None, transform)
     finite = torch.tensor([channel != 1 for channel in range(SHAPE[1])], device=DEVICE)
     assert torch.equal(mean.isfinite(), finite)

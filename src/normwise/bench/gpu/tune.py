@@ -20,9 +20,9 @@ from normwise.bench.gpu.measure import SMALL, Settings, in_turn, size, timed, tr
 from normwise.bench.inputs import EPS, Inputs, draw, laid_out
 from normwise.bench.measure import reason
 from normwise.bench.timing import Work, speed
+from normwise.ops.activations import activation
 from normwise.ops.batch_norm import triton
-from normwise.ops.batch_norm.function import prepared
-from normwise.ops.batch_norm.transform import Transform
+from normwise.ops.batch_norm.transform import PLAIN, Transform
 from normwise.ops.batch_norm.triton import tuned
 from normwise.ops.batch_norm.triton.choice import Choice, Problem, candidates
 
@@ -82,7 +82,7 @@ def asked(cases: Iterable[Case], device: Device, *, known: bool = True) -> list[
     for case in cases:
         x = laid_out(torch.empty(case.shape, dtype=getattr(torch, case.dtype), device="meta"), case.layout)
         for part in (FORWARD, BACKWARD) if case.mode == TRAIN else (FORWARD,):
-            work = Work(x, None, prepared(x, None, None, None, EPS, None, 1, 1), x if part == BACKWARD else None)
+            work = Work(x, None, PLAIN, x if part == BACKWARD else None)
             problem = work.problem._replace(sms=multiprocessors(place))
             if known or tuned.known(place, problem) is None:
                 found.setdefault(problem, Asked(case, part, problem))
@@ -148,7 +148,8 @@ Call = Callable[[], tuple[Tensor, ...]]
 def _call(case: Case, part: str, inputs: Inputs) -> Call:
     """Forward or backward of a case; what it computes that has the size of x, and gradients of weight and bias."""
     x, residual, grad, weight, bias, _, _ = inputs
-    transform: Transform = prepared(x, weight, bias, None, EPS, case.activation, 1, 1)
+    function = None if case.activation is None else activation(case.activation)
+    transform = Transform(weight, bias, None, EPS, function)
     if part == FORWARD:
         return lambda: triton.forward(x, residual, transform)[:1]
     _, stats = triton.forward(x, residual, transform)

@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from normwise.moments import moments_dtype
-from normwise.ops import registry
+from normwise.ops import tracing
 from normwise.ops.activations import Activation
-from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import reference
-from normwise.ops.batch_norm.kernels import Kernels
+from normwise.ops.batch_norm.implementations import Kernels
+from normwise.ops.batch_norm.inputs import dense
 from normwise.ops.batch_norm.transform import Statistics, Transform
 
-Compute = Callable[[list[Any], tuple[Any, ...]], Tensor]
-"""The output of a call again, bit for bit, from the tensors that it saved and its options."""
+
+class Plan(NamedTuple):
+    """How calls are computed that look alike: of the same options, shapes, strides, types and devices.
+
+    Attributes:
+        impl: the name of the implementation.
+        implementation: it.
+        eps: ε.
+        activation: what follows, or None.
+        channel_dim: the axis of the channels, counted from the front.
+        groups: how many groups of examples have moments of their own.
+        jobs: what the implementation keeps from call to call; None where nothing is kept.
+    """
+
+    impl: str
+    implementation: Any
+    eps: float
+    activation: Activation | None
+    channel_dim: int
+    groups: int
+    jobs: dict[Any, Any] | None
+
+    def transform(self, weight: Tensor | None, bias: Tensor | None, mask: Tensor | None) -> Transform:
+        """The transform with these tensors."""
+        _, _, eps, activation, channel_dim, groups, jobs = self
+        return Transform(weight, bias, mask, eps, activation, channel_dim, groups, jobs)
+
+
+Compute = Callable[[list[Any], Plan], Tensor]
+"""The output of a call again, bit for bit, from the tensors that it saved and its plan."""
 
 
 class _Listener(threading.local):
-    """Who wants to hear of each call in this thread, with its context, x, residual and how its output is made again."""
+    """Callback run after each forward of this thread: its context, x, residual and how its output is made again."""
 
     hear: Callable[[Any, Tensor, Tensor | None, Compute], None] | None = None
 
@@ -41,17 +68,11 @@ class BatchNormFunction(torch.autograd.Function):
         bias: Tensor | None,
         residual: Tensor | None,
         mask: Tensor | None,
-        kernels: Kernels,
-        eps: float,
-        activation: str | None,
-        channel_dim: int,
-        groups: int,
+        plan: Plan,
     ) -> tuple[Tensor, Tensor]:
-        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-        y, stats = kernels.forward(x, residual, transform)
-        ctx.options = (kernels, eps, transform.activation, channel_dim, groups)
-        ctx.has_residual = residual is not None
-        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, stats)
+        y, stats = plan.implementation.forward(x, residual, plan.transform(weight, bias, mask))
+        ctx.plan, ctx.has_residual = plan, residual is not None
+        ctx.save_for_backward(x, weight, bias, _kept(residual, plan), mask, stats)
         ctx.set_materialize_grads(False)
         if LISTENER.hear is not None:
             LISTENER.hear(ctx, x, residual, _batch_norm)
@@ -61,18 +82,16 @@ class BatchNormFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_y is None:
-            return (None,) * 10
+            return (None,) * 6
         x, weight, bias, residual, mask, stats = ctx.saved_tensors
-        kernels, eps, function, channel_dim, groups = ctx.options
-        if not _can_take(kernels, grad_y):
-            options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim, "groups": groups}
+        transform = ctx.plan.transform(weight, bias, mask)
+        if not _can_take(ctx.plan.implementation, grad_y, transform):
 
-            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
-                return reference.batch_norm(x, weight, bias, residual=residual, **options).y
+            def again(x: Tensor, residual: Tensor | None, transform: Transform) -> Tensor:
+                return reference.forward(x, residual, transform)[0]
 
-            return *_again(ctx, grad_y, again), *(None,) * 6
-        transform = prepared(x, weight, bias, mask, eps, function, channel_dim, groups)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, stats), *(None,) * 6
+            return *_again(ctx, grad_y, transform, again), None, None
+        return *_gradients(ctx, grad_y, x, residual, transform, stats), None, None
 
 
 class NormalizeFunction(torch.autograd.Function):
@@ -88,42 +107,40 @@ class NormalizeFunction(torch.autograd.Function):
         mask: Tensor | None,
         mean: Tensor,
         var: Tensor,
-        kernels: Kernels,
-        eps: float,
-        activation: str | None,
-        channel_dim: int,
+        plan: Plan,
     ) -> Tensor:
-        transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
-        ctx.options = (kernels, eps, transform.activation, channel_dim)
-        ctx.has_residual = residual is not None
-        ctx.save_for_backward(x, weight, bias, _kept(residual, activation), mask, mean, var)
+        ctx.plan, ctx.has_residual = plan, residual is not None
+        ctx.save_for_backward(x, weight, bias, _kept(residual, plan), mask, mean, var)
         if LISTENER.hear is not None:
             LISTENER.hear(ctx, x, residual, _normalize)
-        return kernels.normalize(x, residual, transform, given(x, mean, var))
+        return normalized(x, weight, bias, residual, mask, mean, var, plan)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, residual, mask, mean, var = ctx.saved_tensors
-        kernels, eps, function, channel_dim = ctx.options
-        if not _can_take(kernels, grad_y):
-            options = {"eps": eps, "activation": function, "mask": mask, "channel_dim": channel_dim}
+        transform, stats = ctx.plan.transform(weight, bias, mask), Statistics(mean, var)
+        if not _can_take(ctx.plan.implementation, grad_y, transform):
 
-            def again(x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> Tensor:
-                return reference.normalize(x, mean, var, weight, bias, residual=residual, **options)
+            def again(x: Tensor, residual: Tensor | None, transform: Transform) -> Tensor:
+                return reference.normalize(x, residual, transform, stats)
 
-            return *_again(ctx, grad_y, again), *(None,) * 7
-        transform = prepared(x, weight, bias, mask, eps, function, channel_dim, 1)
-        return *gradients(ctx, grad_y, x, weight, bias, residual, transform, given(x, mean, var)), *(None,) * 7
+            return *_again(ctx, grad_y, transform, again), *(None,) * 4
+        return *_gradients(ctx, grad_y, x, residual, transform, stats), *(None,) * 4
 
 
-def _batch_norm(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
+# ``Function.apply`` first looks for tensors of ``torch.func``, of which ordinary tensors are none.
+batch_norm_of_ordinary = super(torch.autograd.Function, BatchNormFunction).apply
+normalize_of_ordinary = super(torch.autograd.Function, NormalizeFunction).apply
+
+
+def _batch_norm(saved: list[Any], plan: Plan) -> Tensor:
     x, weight, bias, residual, mask, stats = saved
-    kernels, *rest = options
-    return kernels.normalize(x, residual, prepared(x, weight, bias, mask, *rest), stats)  # type: ignore[no-any-return]
+    return plan.implementation.normalize(x, residual, plan.transform(weight, bias, mask), stats)  # type: ignore[no-any-return]
 
 
-def _normalize(saved: list[Any], options: tuple[Any, ...]) -> Tensor:
-    return normalized(*saved, *options)
+def _normalize(saved: list[Any], plan: Plan) -> Tensor:
+    x, weight, bias, residual, mask, mean, var = saved
+    return normalized(x, weight, bias, residual, mask, mean, var, plan)
 
 
 def normalized(
@@ -134,109 +151,67 @@ def normalized(
     mask: Tensor | None,
     mean: Tensor,
     var: Tensor,
-    kernels: Kernels,
-    eps: float,
-    activation: str | Activation | None,
-    channel_dim: int,
+    plan: Plan,
 ) -> Tensor:
-    """The output of ``NormalizeFunction``, for nobody who differentiates."""
-    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, 1)
-    return kernels.normalize(x, residual, transform, given(x, mean, var))
+    """The output of ``NormalizeFunction``, without autograd."""
+    transform = plan.transform(weight, bias, mask)
+    return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))  # type: ignore[no-any-return]
 
 
-def prepared(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    eps: float,
-    activation: str | Activation | None,
-    channel_dim: int,
-    groups: int,
-) -> Transform:
-    """The transform as the kernels want it."""
-    dtype = moments_dtype(x.dtype)
-    function = parse(activation) if isinstance(activation, str) else activation
-    mask = None if mask is None else mask.contiguous()
-    return Transform(_vector(weight, dtype), _vector(bias, dtype), eps, function, mask, channel_dim, groups)
-
-
-def in_memory(tensor: Tensor | None) -> Tensor | None:
-    """The tensor, or a copy where its values are not what lies at its address: negated, zero or sparse."""
-    return None if tensor is None else _dense(tensor)
-
-
-def given(x: Tensor, mean: Tensor, var: Tensor) -> Statistics:
-    """Statistics that are not the batch's own, as the kernels want them."""
-    dtype = moments_dtype(x.dtype)
-    return Statistics(mean.to(dtype).reshape(1, -1).contiguous(), var.to(dtype).reshape(1, -1).contiguous())
-
-
-def gradients(
-    ctx: Any,
-    grad_y: Tensor,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    transform: Transform,
-    stats: Statistics | Tensor,
+def _gradients(
+    ctx: Any, grad_y: Tensor, x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of x, weight, bias and residual that are asked for."""
-    needs, grad_y = ctx.needs_input_grad, _dense(grad_y)
-    if needs[0] or residual is not None:
-        grad_x, grad_weight, grad_bias, grad_residual = ctx.options[0].backward(grad_y, x, residual, transform, stats)
+    """The gradients of x, weight, bias, residual that are asked for, and None for the mask."""
+    (of_x, of_weight, of_bias, of_residual, *_), kernels = ctx.needs_input_grad, ctx.plan.implementation
+    grad_y = dense(grad_y)
+    if of_x or residual is not None:
+        grad_x, grad_weight, grad_bias, grad_residual = kernels.backward(grad_y, x, residual, transform, stats)
     else:
         grad_x, grad_residual = None, None
-        grad_weight, grad_bias = ctx.options[0].backward_reduce(grad_y, x, None, transform, stats)
-    if needs[3] and residual is None:
+        grad_weight, grad_bias = kernels.backward_reduce(grad_y, x, None, transform, stats)
+    if of_residual and residual is None:
         grad_residual = grad_y if transform.mask is None else torch.where(transform.mask, grad_y, 0)
     return (
-        grad_x if needs[0] else None,
-        _summed(grad_weight, weight, needs[1]),
-        _summed(grad_bias, bias, needs[2]),
+        grad_x if of_x else None,
+        _summed(grad_weight, transform.weight) if of_weight else None,
+        _summed(grad_bias, transform.bias) if of_bias else None,
         grad_residual,
+        None,
     )
 
 
-def _can_take(kernels: Kernels, grad_y: Tensor) -> bool:
-    """Whether the kernels take this gradient, and nobody wants to differentiate what becomes of it."""
-    return not torch.is_grad_enabled() and registry.is_plain(grad_y) and kernels.obstacle(grad_y) is None
+def _can_take(kernels: Kernels, grad_y: Tensor, transform: Transform) -> bool:
+    """Whether the kernels take this gradient, and what becomes of it need not be differentiable."""
+    if torch.is_grad_enabled():
+        return False
+    return tracing.is_ordinary(grad_y) or (
+        tracing.is_eager(grad_y) and kernels.obstacle(grad_y, transform, True) is None
+    )
 
 
-def _again(ctx: Any, grad_y: Tensor, function: Callable[..., Tensor]) -> tuple[Tensor | None, ...]:
-    """The gradients by the reference, as differentiable functions themselves where that is wanted."""
+def _again(
+    ctx: Any, grad_y: Tensor, transform: Transform, function: Callable[[Tensor, Tensor | None, Transform], Tensor]
+) -> tuple[Tensor | None, ...]:
+    """The gradients by the reference, differentiable themselves where that is wanted; None for the mask."""
     x, weight, bias, residual = ctx.saved_tensors[:4]
     with torch.enable_grad():
         if ctx.has_residual and residual is None:
             residual = torch.zeros_like(x, requires_grad=True)
-        y = function(x, weight, bias, residual)
+        y = function(x, residual, transform)
     inputs = (x, weight, bias, residual)
     wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad[:4], strict=True) if needed]
     graph = torch.is_grad_enabled()
     found = iter(torch.autograd.grad(y, wanted, grad_y, create_graph=graph, materialize_grads=True))
-    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:4])
+    return *(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None
 
 
-def _dense(tensor: Tensor) -> Tensor:
-    if tensor.layout is torch.strided and not tensor.is_neg() and not tensor._is_zerotensor():
-        return tensor
-    return tensor.to_dense().clone()
-
-
-def _kept(residual: Tensor | None, activation: str | None) -> Tensor | None:
+def _kept(residual: Tensor | None, plan: Plan) -> Tensor | None:
     """The residual, where the activation's derivative depends on it."""
-    return None if activation is None or activation == "identity" else residual
+    return None if plan.activation is None or plan.activation.name == "identity" else residual
 
 
-def _vector(parameter: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    if parameter is None or (parameter.dtype is dtype and parameter.is_contiguous()):
-        return parameter
-    return parameter.detach().to(dtype).contiguous()
-
-
-def _summed(gradient: Tensor, parameter: Tensor | None, needed: bool) -> Tensor | None:
+def _summed(gradient: Tensor, parameter: Tensor | None) -> Tensor:
     """Over the groups, in the parameter's type."""
-    if parameter is None or not needed:
-        return None
-    return (gradient if gradient.ndim == 1 else gradient.sum(0)).to(parameter.dtype)
+    assert parameter is not None
+    total = gradient if gradient.ndim == 1 else gradient.sum(0)
+    return total if total.dtype is parameter.dtype else total.to(parameter.dtype)

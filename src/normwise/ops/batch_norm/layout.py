@@ -35,7 +35,11 @@ class Strides(NamedTuple):
     channel: int
 
 
-class Plan(NamedTuple):
+NOWHERE = Strides(0, 0, 0)
+"""Those of a tensor that is not there."""
+
+
+class Reading(NamedTuple):
     """How the kernels read an input, and the memory format of what has its shape: that of torch's own layers."""
 
     layout: Layout
@@ -43,9 +47,9 @@ class Plan(NamedTuple):
     format: torch.memory_format
 
 
-def plan(x: Tensor, channel_dim: int, groups: int, masked: bool) -> Plan | None:
+def reading(x: Tensor, channel_dim: int, groups: int, masked: bool) -> Reading | None:
     """How the kernels read a tensor, or None where it must be copied first, to ``memory_format(x, channel_dim)``."""
-    return _plan(x.shape, x.stride(), channel_dim, groups, masked)
+    return reading_of(x.shape, x.stride(), channel_dim, groups, masked)
 
 
 def memory_format(x: Tensor, channel_dim: int) -> torch.memory_format:
@@ -54,22 +58,25 @@ def memory_format(x: Tensor, channel_dim: int) -> torch.memory_format:
 
 
 @functools.lru_cache(maxsize=4096)
-def _plan(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool) -> Plan | None:
+def reading_of(
+    shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int, groups: int, masked: bool
+) -> Reading | None:
+    """``reading`` of a tensor of this shape and these strides."""
     kept = _format(shape, stride, channel_dim)
     if 0 in shape:
-        return Plan(Layout("planes", groups, shape[channel_dim], 0, 0), Strides(0, 0, 0), kept)
-    new = _dense(shape, kept)
+        return Reading(Layout("planes", groups, shape[channel_dim], 0, 0), Strides(0, 0, 0), kept)
+    new = dense_strides(shape, kept)
     stride = tuple(
         t if n > 1 else d for n, t, d in zip(shape, stride, new, strict=True)
     )  # along one element, any will do
     found = _lie(shape, stride, channel_dim, groups, masked)
     dense = _lie(shape, new, channel_dim, groups, masked)
-    return Plan(*found, kept) if found is not None and dense is not None and found[0] == dense[0] else None
+    return Reading(*found, kept) if found is not None and dense is not None and found[0] == dense[0] else None
 
 
 def _format(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int) -> torch.memory_format:
     """Channels last where the channel's stride is the least and the others fall as in that format."""
-    if channel_dim != 1 or len(shape) not in (4, 5) or stride == _dense(shape, torch.contiguous_format):
+    if channel_dim != 1 or len(shape) not in (4, 5) or stride == dense_strides(shape, torch.contiguous_format):
         return torch.contiguous_format
     outer_first = [stride[0], *stride[2:], stride[1]]
     sizes = [shape[0], *shape[2:], shape[1]]
@@ -78,8 +85,8 @@ def _format(shape: tuple[int, ...], stride: tuple[int, ...], channel_dim: int) -
     return last if falling and stride[1] == 1 else torch.contiguous_format
 
 
-def _dense(shape: tuple[int, ...], kept: torch.memory_format) -> tuple[int, ...]:
-    """The strides of a new tensor."""
+def dense_strides(shape: tuple[int, ...], kept: torch.memory_format) -> tuple[int, ...]:
+    """The strides of a new tensor in this memory format."""
     order = [*range(len(shape))]
     if kept is not torch.contiguous_format:
         order = [0, *order[2:], 1]
@@ -136,9 +143,3 @@ def _form(
     if not merged:  # a single value per group and channel
         return "planes", (1, 1), 1
     return None
-
-
-def has_rows(x: Tensor, channel_dim: int) -> bool:
-    """Whether the channels lie side by side, as in (N, C), (N, L, C) and channels_last."""
-    found = plan(x, channel_dim, 1, False)
-    return found is not None and found.layout.form == "rows" and found.layout.inner == 1

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from normwise.moments import moments_dtype
-from normwise.ops.batch_norm import kernels
-from normwise.ops.batch_norm.function import prepared
+from normwise.ops.activations import activation as parse
+from normwise.ops.batch_norm.implementations import KERNELS, Kernels
 from normwise.ops.batch_norm.layout import memory_format
+from normwise.ops.batch_norm.transform import Transform
 
 
 @torch.library.custom_op("normwise::batch_norm", mutates_args=(), device_types=("cpu", "cuda"))
@@ -31,10 +32,7 @@ def batch_norm(
     groups: int,
 ) -> tuple[Tensor, Tensor]:
     """The transform of ``normwise.ops.batch_norm``, and the statistics, stacked."""
-    channel_dim %= x.ndim
-    mask = _full(mask, x, channel_dim)
-    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-    return kernels.on(x.device).forward(x, residual, transform)
+    return _kernels(x).forward(x, residual, _transform(x, weight, bias, mask, eps, activation, channel_dim, groups))
 
 
 @batch_norm.register_fake
@@ -70,11 +68,9 @@ def batch_norm_backward(
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, weight, bias and residual; the last is empty where there is no residual."""
-    channel_dim %= x.ndim
-    mask = _full(mask, x, channel_dim)
     dtype = moments_dtype(x.dtype)
-    transform = prepared(x, weight, bias, mask, eps, activation, channel_dim, groups)
-    found = kernels.on(x.device).backward(grad_y.to(x.dtype), x, residual, transform, stats.contiguous())
+    transform = _transform(x, weight, bias, mask, eps, activation, channel_dim, groups)
+    found = _kernels(x).backward(grad_y.to(x.dtype), x, residual, transform, stats.contiguous())
     sums = (s if groups == 1 else s.sum(0) for s in (found.weight, found.bias))
     like = (weight.dtype if weight is not None else dtype, bias.dtype if bias is not None else dtype)
     grad_residual = x.new_empty(0) if found.residual is None else found.residual
@@ -131,9 +127,24 @@ def _backward(ctx: Any, grad_y: Tensor | None, *_: Tensor | None) -> tuple[Tenso
 batch_norm.register_autograd(_backward, setup_context=_setup)
 
 
-def _full(mask: Tensor | None, x: Tensor, channel_dim: int) -> Tensor | None:
-    """The mask with the axes of ``x``, where a caller of the bare operator left out the channel's."""
-    if mask is None or mask.ndim == x.ndim:
-        return mask
-    sizes = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
-    return mask.expand(sizes).unsqueeze(channel_dim)
+def _kernels(x: Tensor) -> Kernels:
+    return KERNELS["triton" if x.is_cuda else "cpu"]
+
+
+def _transform(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int,
+) -> Transform:
+    """The transform of the bare operator, whose mask may lack the channel's axis."""
+    channel_dim %= x.ndim
+    if mask is not None and mask.ndim != x.ndim:
+        sizes = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
+        mask = mask.expand(sizes).unsqueeze(channel_dim)
+    function = None if activation is None else parse(activation)
+    return Transform(weight, bias, mask, eps, function, channel_dim, groups)

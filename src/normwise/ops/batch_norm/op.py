@@ -1,4 +1,8 @@
-"""The operator ``batch_norm``: checks what it is given and hands it to an implementation."""
+"""The operators ``batch_norm`` and ``normalize``: from what a caller gives to the implementation that computes it.
+
+What was decided for one call is remembered for all that look alike: a ``Plan`` by options, shapes, strides, types and
+devices.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.errors import InvalidArgumentError, ShapeError, TensorError
-from normwise.ops import registry
+from normwise.ops import tracing
 from normwise.ops.activations import activation as parse
-from normwise.ops.batch_norm import library, reference
-from normwise.ops.batch_norm import torch as kernel
-from normwise.ops.batch_norm.epilogue import check_residual
-from normwise.ops.batch_norm.function import BatchNormFunction, NormalizeFunction, in_memory, normalized
-from normwise.ops.batch_norm.kernels import BY_IMPL
+from normwise.ops.batch_norm import arguments, library
+from normwise.ops.batch_norm.choice import choose, wants_triton
+from normwise.ops.batch_norm.function import (
+    BatchNormFunction,
+    NormalizeFunction,
+    Plan,
+    batch_norm_of_ordinary,
+    normalize_of_ordinary,
+    normalized,
+)
+from normwise.ops.batch_norm.implementations import IMPLEMENTATIONS, KERNELS
+from normwise.ops.batch_norm.inputs import dense
 from normwise.ops.batch_norm.output import BatchNormOutput
+from normwise.ops.batch_norm.transform import Statistics, Transform
 
 
 def batch_norm(
@@ -71,36 +82,40 @@ def batch_norm(
     Covariate Shift", arXiv:1502.03167, Algorithm 1 and section 3.2; groups: Hoffer, Hubara & Soudry 2017,
     arXiv:1705.08741.
     """
-    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps)
-    _check_groups(x, channel_dim, groups)
-    mask = None if mask is None else full_mask(mask, x, channel_dim)
-    plain = registry.is_plain(x, weight, bias, residual, mask)
-    chosen = registry.choose(x, mask, channel_dim, groups, impl, True, plain)
-    if chosen in BY_IMPL and not plain:
-        y, stats = library.batch_norm(x, weight, bias, eps, residual, activation, mask, channel_dim, groups)
-    elif chosen in BY_IMPL:
-        y, stats = BatchNormFunction.apply(  # type: ignore[no-untyped-call]
-            *map(in_memory, (x, weight, bias, residual, mask)), BY_IMPL[chosen], eps, activation, channel_dim, groups
-        )
-    if chosen in BY_IMPL:
-        mean, var, _, count = stats.unbind()
-        return BatchNormOutput(y, mean, var, count)
-    function = None if activation is None else parse(activation)
-    if chosen == "torch":
-        return kernel.batch_norm(
-            x, weight, bias, eps=eps, residual=residual, activation=function, channel_dim=channel_dim, plain=plain
-        )
-    return reference.batch_norm(
-        x,
-        weight,
-        bias,
-        eps=eps,
-        residual=residual,
-        activation=function,
-        mask=mask,
-        channel_dim=channel_dim,
-        groups=groups,
-    )
+    y, stats, _ = transformed(x, weight, bias, residual, mask, eps, activation, channel_dim, groups, impl)
+    mean, var, _, count = stats.unbind()
+    return BatchNormOutput(y, mean, var, count)
+
+
+def transformed(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int = 1,
+    impl: str = "auto",
+) -> tuple[Tensor, Tensor, bool]:
+    """The output of ``batch_norm``; the statistics, stacked; and whether all tensors are ordinary ones.
+
+    Arguments and errors are those of ``batch_norm``. The statistics are mean, variance, what rounding took from the
+    mean, and count, (4, C) or (4, groups, C).
+    """
+    ordinary = tracing.is_ordinary(x, weight, bias, residual, mask)
+    plan = _plan(ordinary, (True, impl, eps, activation, channel_dim, groups), x, residual, mask, weight, bias)
+    if mask is not None:
+        mask = arguments.full_mask(mask, x, plan.channel_dim)
+    if plan.impl not in KERNELS:
+        return *plan.implementation.forward(x, residual, plan.transform(weight, bias, mask)), ordinary
+    if ordinary:
+        return *batch_norm_of_ordinary(x, weight, bias, residual, mask, plan), True  # type: ignore[no-untyped-call]
+    if tracing.is_eager(x, weight, bias, residual, mask):
+        tensors = map(_in_memory, (x, weight, bias, residual, mask))
+        return *BatchNormFunction.apply(*tensors, plan), False  # type: ignore[no-untyped-call]
+    return *library.batch_norm(x, weight, bias, eps, residual, activation, mask, plan.channel_dim, groups), False
 
 
 def normalize(
@@ -145,97 +160,102 @@ def normalize(
 
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2, line 11.
     """
-    channel_dim = _check(x, weight, bias, residual, mask, channel_dim, eps, mean=mean, var=var)
-    mask = None if mask is None else full_mask(mask, x, channel_dim)
-    plain = registry.is_plain(x, mean, var, weight, bias, residual, mask)
-    chosen = registry.choose(x, mask, channel_dim, 1, impl, False, plain)
-    mean, var = mean.detach(), var.detach()
-    if torch.is_grad_enabled() and not registry.is_exported():  # autograd keeps them, and a layer's buffers may change
-        mean, var = mean.clone(), var.clone()
-    if chosen in BY_IMPL:
-        function: Any = NormalizeFunction.apply if torch.is_grad_enabled() else normalized
-        tensors = map(in_memory, (x, weight, bias, residual, mask, mean, var))
-        return function(*tensors, BY_IMPL[chosen], eps, activation, channel_dim)  # type: ignore[no-any-return]
-    options: dict[str, Any] = {
-        "eps": eps,
-        "residual": residual,
-        "activation": None if activation is None else parse(activation),
-        "channel_dim": channel_dim,
-    }
-    if chosen == "torch":
-        return kernel.normalize(x, mean, var, weight, bias, **options)
-    return reference.normalize(x, mean, var, weight, bias, mask=mask, **options)
+    return evaluated(x, mean, var, weight, bias, residual, mask, eps, activation, channel_dim, impl)
 
 
-def _check(
+def evaluated(
     x: Tensor,
+    mean: Tensor,
+    var: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     residual: Tensor | None,
     mask: Tensor | None,
-    channel_dim: int,
     eps: float,
-    **moments: Tensor,
-) -> int:
-    """Refuse what does not fit ``x``; the channel's axis, counted from the front."""
-    channel_dim = registry.channel_axis(x, channel_dim)
-    if registry.is_jit_traced():
-        return channel_dim
-    if not eps >= 0:
-        raise InvalidArgumentError(f"eps must be positive, got {eps}; it is added to the variance, try 1e-5")
-    shape, device = (x.shape[channel_dim],), x.device
-    for name, vector in (("weight", weight), ("bias", bias), *moments.items()):
-        if vector is not None:
-            if vector.shape != shape:
-                raise ShapeError(
-                    f"{name} must have shape {shape}, one value per channel of x, which has shape {tuple(x.shape)} "
-                    f"with its channels on axis {channel_dim}; got {name} of shape {tuple(vector.shape)}"
-                )
-            _check_type(name, vector)
-            _check_device(name, vector, device)
-    if residual is not None:
-        check_residual(x, residual)
-        _check_type("residual", residual)
-        _check_device("residual", residual, device)
+    activation: str | None,
+    channel_dim: int,
+    impl: str = "auto",
+) -> Tensor:
+    """The output of ``normalize``, whose arguments and errors these are."""
+    ordinary = tracing.is_ordinary(x, mean, var, weight, bias, residual, mask)
+    plan = _plan(ordinary, (False, impl, eps, activation, channel_dim, 1), x, residual, mask, weight, bias, mean, var)
     if mask is not None:
-        if not isinstance(mask, Tensor):
-            raise TensorError(f"mask must be a boolean tensor, got {type(mask).__name__}; make one: torch.tensor(mask)")
-        _check_device("mask", mask, device)
-    return channel_dim
+        mask = arguments.full_mask(mask, x, plan.channel_dim)
+    differentiable = torch.is_grad_enabled()
+    if differentiable or not ordinary:
+        mean, var = mean.detach(), var.detach()
+    if differentiable and not tracing.is_exported():  # autograd keeps them, and a layer's buffers may change
+        mean, var = mean.clone(), var.clone()
+    if plan.impl not in KERNELS:
+        transform = plan.transform(weight, bias, mask)
+        return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))  # type: ignore[no-any-return]
+    if not ordinary:
+        tensors = map(_in_memory, (x, weight, bias, residual, mask, mean, var))
+        return NormalizeFunction.apply(*tensors, plan)  # type: ignore[no-any-return,no-untyped-call]
+    compute: Any = normalize_of_ordinary if differentiable else normalized
+    return compute(x, weight, bias, residual, mask, mean, var, plan)  # type: ignore[no-any-return]
 
 
-def _check_type(name: str, tensor: Tensor) -> None:
-    if not tensor.is_floating_point():
-        raise TensorError(
-            f"{name} must be of a floating-point type, got {tensor.dtype}; convert it, for example {name}.float()"
-        )
+_PLANS: dict[tuple[Any, ...], Plan] = {}
+_MOST_PLANS = 4096
+
+Options = tuple[bool, str, float, str | None, int, int]
+"""Whether the moments are the batch's own; impl, eps, activation, channel_dim and groups as they are given."""
 
 
-def _check_device(name: str, tensor: Tensor, device: torch.device) -> None:
-    if tensor.device != device:
-        raise TensorError(
-            f"{name} must be on the device of x, {device}, got one on {tensor.device}; move it: {name}.to(x.device)"
-        )
+def _plan(ordinary: bool, options: Options, *tensors: Tensor | None) -> Plan:
+    """What is decided for a call, which is checked first: remembered where it is ``ordinary``.
 
-
-def _check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
-    examples = x.shape[1 if channel_dim == 0 else 0]
-    if groups < 1 or examples % groups:
-        raise ShapeError(
-            f"groups must be at least 1 and divide the {examples} examples of the batch, got groups={groups}"
-        )
-
-
-def full_mask(mask: Tensor, x: Tensor, channel_dim: int) -> Tensor:
-    """The mask with the axes of ``x``: of its size everywhere but on the channel's, where it is 1."""
-    if mask.dtype is not torch.bool:
-        raise TensorError(f"mask must be boolean, got {mask.dtype}; make one, for example mask != 0")
-    positions = [n for dim, n in enumerate(x.shape) if dim != channel_dim]
-    flat = mask.squeeze(channel_dim) if mask.ndim == x.ndim and mask.shape[channel_dim] == 1 else mask
+    ``tensors`` are x, residual, mask, weight, bias and, where they are given, mean and var.
+    """
+    if not ordinary:
+        return _decide(*options, *tensors)  # type: ignore[arg-type]
+    key = (options, tensors[0].is_cuda and wants_triton(), *map(_look, tensors))  # type: ignore[union-attr]
     try:
-        return flat.expand(positions).unsqueeze(channel_dim)
-    except RuntimeError:
-        raise ShapeError(
-            f"mask must broadcast to {tuple(positions)}, the shape of x without its channel axis {channel_dim}, "
-            f"or have size 1 on that axis; got shape {tuple(mask.shape)}"
-        ) from None
+        plan = _PLANS.get(key)
+    except TypeError:  # an option that cannot be hashed, which is none of those allowed
+        return _decide(*options, *tensors)  # type: ignore[arg-type]
+    if plan is None:
+        plan = _decide(*options, *tensors)  # type: ignore[arg-type]
+        if len(_PLANS) >= _MOST_PLANS:
+            _PLANS.clear()
+        plan = _PLANS[key] = plan._replace(jobs={})
+    return plan
+
+
+def _look(tensor: Tensor | None) -> tuple[Any, ...] | None:
+    """What decides about a tensor."""
+    return None if tensor is None else (tensor.shape, tensor.stride(), tensor.dtype, tensor.get_device())
+
+
+def _decide(
+    training: bool,
+    impl: str,
+    eps: float,
+    activation: str | None,
+    channel_dim: int,
+    groups: int,
+    x: Tensor,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None = None,
+    var: Tensor | None = None,
+) -> Plan:
+    """Refuse what cannot be computed, and choose how the rest is."""
+    channel_dim = arguments.channel_axis(x, channel_dim)
+    arguments.check(x, residual, mask, eps, channel_dim, weight=weight, bias=bias, mean=mean, var=var)
+    if training:
+        arguments.check_groups(x, channel_dim, groups)
+    if mask is not None:
+        mask = arguments.full_mask(mask, x, channel_dim)
+    function = None if activation is None else parse(activation)
+    transform = Transform(mask=mask, channel_dim=channel_dim, groups=groups)
+    eager = tracing.is_eager(x, residual, mask, weight, bias, mean, var)
+    chosen = choose(x, transform, training, eager, impl)
+    return Plan(chosen, IMPLEMENTATIONS[chosen], eps, function, channel_dim, groups, None)
+
+
+def _in_memory(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else dense(tensor)

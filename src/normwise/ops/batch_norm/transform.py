@@ -1,8 +1,8 @@
-"""What the kernels are given besides tensors of the size of x, and what they return."""
+"""What every implementation of the transform is given besides tensors of the size of x, and what it returns."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from normwise.ops.activations import Activation
 
 
 class Statistics(NamedTuple):
-    """What the transform normalizes with: contiguous arrays of a value for each group and channel.
+    """What the transform normalizes with: a value for each channel, or for each group and channel.
 
     They are of the type that is accumulated in. The four of a batch come as one tensor, ``Statistics(*tensor)``.
 
@@ -30,17 +30,36 @@ class Statistics(NamedTuple):
 class Transform(NamedTuple):
     """Everything but the tensors of the size of x.
 
-    ``weight`` and ``bias`` are contiguous and of the type of the statistics; ``mask`` is contiguous, of the shape of x
-    with size 1 on the channel's axis.
+    Attributes:
+        weight: γ of shape (C,), or None for 1.
+        bias: β of shape (C,), or None for 0.
+        mask: with the axes of x, of size 1 on the channel's; or None.
+        eps: ε.
+        activation: what follows, or None.
+        channel_dim: the axis of the channels, counted from the front.
+        groups: how many groups of examples have moments of their own.
+        jobs: what an implementation keeps for calls that look like this one, by what still differs; None where nothing
+            is kept.
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
-    eps: float
-    activation: Activation | None
-    mask: Tensor | None
-    channel_dim: int
-    groups: int
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    mask: Tensor | None = None
+    eps: float = 0.0
+    activation: Activation | None = None
+    channel_dim: int = 1
+    groups: int = 1
+    jobs: dict[Any, Any] | None = None
+
+    def finished(self, y: Tensor, residual: Tensor | None) -> Tensor:
+        """Compute activation(y + residual), in which either may be missing; of the type of ``y``, differentiable."""
+        if residual is not None:
+            y = y + residual.to(y.dtype)
+        return y if self.activation is None else self.activation.forward(y)
+
+
+PLAIN = Transform()
+"""Without parameters, mask and activation, channels on axis 1."""
 
 
 class Gradients(NamedTuple):

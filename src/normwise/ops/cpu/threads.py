@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -20,13 +20,12 @@ _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 Team = Callable[[int, int, int], None]
 
 
-def run(kernel: int, job: Sequence[int], threads: int) -> None:
+def run(kernel: int, job: ctypes.Array[ctypes.c_int64], threads: int) -> None:
     """Call the kernel at address ``kernel`` with the 64-bit words of ``job`` on ``threads`` threads at once, and wait.
 
     The interpreter's lock is released meanwhile.
     """
-    words = (ctypes.c_int64 * len(job))(*job)
-    address = ctypes.addressof(words)
+    address = ctypes.addressof(job)
     if threads == 1:
         _function(kernel)(address)
     else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from normwise.errors import SurgeryError
 from normwise.surgery import walk
 from normwise.surgery.example import run
-from normwise.surgery.folding.agreement import difference, floats, tolerance_of
+from normwise.surgery.folding.agreement import difference, floating_types, floats, tolerance_of
 
 
 def same_outputs(before: nn.Module, after: nn.Module, example: Any, verb: str) -> None:
@@ -25,7 +25,7 @@ def same_outputs(before: nn.Module, after: nn.Module, example: Any, verb: str) -
     """
     for training, mode in ((False, "evaluation"), (True, "training")):
         want, got = (floats(run(walk.duplicate(network).train(training), example)) for network in (before, after))
-        allowed = _tolerance_in_training(want) if training else tolerance_of(before, want)
+        allowed = _tolerance_in_training(before, want) if training else tolerance_of(before, want)
         worst = difference(want, got)
         if not worst <= allowed:
             raise SurgeryError(
@@ -34,5 +34,5 @@ def same_outputs(before: nn.Module, after: nn.Module, example: Any, verb: str) -
             )
 
 
-def _tolerance_in_training(outputs: list[Tensor]) -> float:
-    return max((torch.finfo(tensor.dtype).eps ** 0.5 for tensor in outputs), default=0.0)
+def _tolerance_in_training(network: nn.Module, outputs: list[Tensor]) -> float:
+    return max((torch.finfo(dtype).eps ** 0.5 for dtype in floating_types(network, outputs)), default=0.0)

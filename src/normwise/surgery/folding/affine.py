@@ -13,8 +13,7 @@ from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, FrozenBatchNorm, 
 from normwise.nn.frozen import obstacle
 from normwise.nn.kinds import thawed
 from normwise.nn.layer import Layer
-from normwise.ops.batch_norm.epilogue import add_and_activate
-from normwise.ops.batch_norm.op import full_mask
+from normwise.ops.batch_norm.arguments import full_mask
 from normwise.surgery.plain import is_plain
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d)
@@ -93,7 +92,7 @@ class ChannelAffine(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Map ``input``, add ``residual`` of the same shape, and activate, where ``mask`` is True; 0 elsewhere."""
-        call = fx.recorded(self, (input,), {"residual": residual, "mask": mask})
+        call = fx.recorded(self, input, residual=residual, mask=mask)
         if call is not None:
             return call
         one = torch.ones_like(self.scale)
@@ -141,7 +140,7 @@ class Epilogue(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Add ``residual`` and activate, where ``mask`` is True; 0 elsewhere."""
-        y: Tensor = self.activation(add_and_activate(input, residual, None))
+        y: Tensor = self.activation(input if residual is None else input + residual.to(input.dtype))
         return y if mask is None else torch.where(full_mask(mask, input, self.channel_dim % input.ndim), y, 0)
 
 

@@ -24,8 +24,13 @@ SHOWN = 5
 
 def tolerance_of(network: nn.Module, outputs: list[Tensor]) -> float:
     """The tolerance for the coarsest floating-point type among parameters and outputs."""
-    types = {tensor.dtype for tensor in (*network.parameters(), *outputs) if tensor.is_floating_point()}
+    types = floating_types(network, outputs)
     return max((TOLERANCES.get(dtype, HALF * torch.finfo(dtype).eps) for dtype in types), default=0.0)
+
+
+def floating_types(network: nn.Module, outputs: list[Tensor]) -> set[torch.dtype]:
+    """The floating-point types of parameters and outputs: what rounds between them."""
+    return {tensor.dtype for tensor in (*network.parameters(), *outputs) if tensor.is_floating_point()}
 
 
 class Gap(NamedTuple):

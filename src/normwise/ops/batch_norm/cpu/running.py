@@ -7,21 +7,20 @@ from typing import Any
 import numpy as np
 from numba import cfunc, types
 
-from normwise.ops.cpu.memory import load, pointer_to, real, store
-from normwise.ops.cpu.part import part
-
-(
+from normwise.ops.batch_norm.cpu.update import (
+    BATCHES,
     CHANNELS,
-    CUMULATIVE,  # 1 where the momentum is 1 / (batches − skipped)
-    MOMENTUM,  # a float64, bit by bit
+    COUNT,
+    CUMULATIVE,
+    MEAN,
+    MOMENTUM,
     RUNNING_MEAN,
     RUNNING_VAR,
-    MEAN,
+    SKIPPED,
     VAR,
-    COUNT,  # 0 where the variance is unbiased already
-    BATCHES,  # an int64 that is counted up; 0 for none
-    SKIPPED,  # an int64 for each channel, counted up where the moments are not finite; 0 for none
-) = range(10)
+)
+from normwise.ops.cpu.memory import load, pointer_to, real, store
+from normwise.ops.cpu.part import part
 
 
 def build(dtype: str) -> Any:
@@ -43,7 +42,7 @@ def build(dtype: str) -> Any:
     @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
     def kernel(job):
         batches = 0
-        enough = job[COUNT] == 0 or job[CHANNELS] == 0 or load(at(job[COUNT]), 0) > 1.0  # in all channels alike
+        enough = job[CHANNELS] == 0 or load(at(job[COUNT]), 0) > 1.0  # in all channels alike
         if not enough:
             return
         if job[BATCHES] != 0:
@@ -51,9 +50,8 @@ def build(dtype: str) -> Any:
             batches = integers_at(job[BATCHES])[0]
         for c in range(job[CHANNELS]):
             mean, var, skipped = load(at(job[MEAN]), c), load(at(job[VAR]), c), 0
-            if job[COUNT] != 0:
-                count = load(at(job[COUNT]), c)
-                var = number(var * (count / (count - 1.0)))
+            count = load(at(job[COUNT]), c)
+            var = number(var * (count / (count - 1.0)))
             finite = np.isfinite(mean) and np.isfinite(var)
             if job[SKIPPED] != 0:
                 if not finite:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from normwise.ops.batch_norm import inputs
-from normwise.ops.batch_norm.transform import Gradients, Statistics, Transform
+from normwise.ops.batch_norm.transform import PLAIN, Gradients, Statistics, Transform
 
 if TYPE_CHECKING:
     from normwise.ops.batch_norm.triton.choice import Choice
@@ -25,7 +25,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 INSTALLED = importlib.util.find_spec("triton") is not None
 
 
-def obstacle(x: Tensor) -> str | None:
+def obstacle(x: Tensor, transform: Transform = PLAIN, training: bool = True) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
     if not (x.is_cuda or (x.is_cpu and is_interpreted())):
         return f"it needs tensors on a GPU, got one on {x.device}"
@@ -118,46 +118,60 @@ def backward_elementwise(
     work = _work(x, residual, transform, grad_y)
     grad_x, grad_residual = work.new(), None if residual is None else work.new()
     if x.numel():
-        _backward(work, "backward_elementwise", work.split(), stats, Gradients(grad_x, *sums, grad_residual))
+        by_weight, by_bias = (s.to(torch.float32).contiguous() for s in sums)
+        found = Gradients(grad_x, by_weight, by_bias, grad_residual)
+        _backward(work, "backward_elementwise", work.split(), stats, found)
     return grad_x, grad_residual
 
 
-def can_update(
-    running_mean: Tensor, running_var: Tensor, batches: Tensor | None, skipped: Tensor | None, mean: Tensor
-) -> bool:
-    """Whether ``update`` takes these statistics: float32 side by side in memory, and counters, where ``mean`` is."""
-    wanted = [(running_mean, torch.float32), (running_var, torch.float32), (mean, torch.float32)]
+class Updater(NamedTuple):
+    """Moves the same running statistics batch after batch."""
+
+    mean: Tensor
+    var: Tensor
+    batches: Tensor | None
+    skipped: Tensor | None
+
+    def fits(self, mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, stats: Tensor) -> bool:
+        """Whether these are the very tensors, as they were."""
+        given = (mean, var, batches, skipped)
+        return all(a is b for a, b in zip(self, given, strict=True)) and _can_update(*given, stats)
+
+    def update(self, stats: Tensor, momentum: float | None) -> None:
+        """Move the statistics by a batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
+        running = importlib.import_module(f"{__name__}.running")
+        mean, var, _, count = stats.unbind()
+        running.update(*self, mean, var, count, momentum)
+
+
+def updater(mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, stats: Tensor) -> Updater | None:
+    """What moves these statistics by batches like ``stats``: float32 side by side in memory; else None."""
+    given = (mean, var, batches, skipped)
+    return Updater(*given) if _can_update(*given, stats) else None
+
+
+def _can_update(mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, stats: Tensor) -> bool:
+    wanted = [(mean, torch.float32), (var, torch.float32)]
     wanted += [(counter, torch.int64) for counter in (batches, skipped) if counter is not None]
-    return obstacle(mean) is None and all(
-        type(tensor) is Tensor
-        and tensor.dtype is dtype
-        and tensor.device == mean.device
+    if stats.ndim != 2 or stats.dtype is not torch.float32 or obstacle(stats) is not None:
+        return False
+    return all(
+        tensor.dtype is dtype
+        and tensor.device == stats.device
         and tensor.is_contiguous()
-        and not tensor.is_neg()
-        and (tensor is batches or tensor.shape == mean.shape)
+        and (tensor is batches or tensor.shape == stats.shape[1:])
         for tensor, dtype in wanted
     )
-
-
-def update(
-    running_mean: Tensor,
-    running_var: Tensor,
-    batches: Tensor | None,
-    skipped: Tensor | None,
-    mean: Tensor,
-    var: Tensor,
-    count: Tensor,
-    momentum: float | None,
-) -> None:
-    """Move running statistics by one batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
-    running = importlib.import_module(f"{__name__}.running")
-    running.update(running_mean, running_var, batches, skipped, mean, var, count, momentum)
 
 
 def _work(x: Tensor, residual: Tensor | None, transform: Transform, grad_y: Tensor | None = None) -> Work:
     """Only here is Triton imported."""
     launch = importlib.import_module(f"{__name__}.launch")
     return cast("Work", launch.Work(x, residual, transform, grad_y))
+
+
+def _readable(stats: Statistics | Tensor) -> Statistics:
+    return Statistics(*stats) if isinstance(stats, Tensor) else inputs.readable(stats, torch.float32)
 
 
 def _moments(work: Work, stats: Tensor) -> None:
@@ -168,14 +182,14 @@ def _moments(work: Work, stats: Tensor) -> None:
 
 
 def _normalize(work: Work, stats: Statistics | Tensor, y: Tensor) -> None:
-    mean, var, low, _ = stats
+    mean, var, low, _ = _readable(stats)
     work.whole("normalize", work.split(), y=y, mean=mean, var=var, low=low)
 
 
 def _reduce(work: Work, stats: Statistics | Tensor, grad_weight: Tensor, grad_bias: Tensor) -> None:
     choice = work.split()
     partial = work.partial(choice, 2)
-    mean, var, low, _ = stats
+    mean, var, low, _ = _readable(stats)
     work.whole("reduce_gradients", choice, partial=partial, mean=mean, var=var, low=low)
     work.finish(
         "finish_gradients", choice, partial=partial, var=var, low=low, grad_weight=grad_weight, grad_bias=grad_bias
@@ -183,6 +197,6 @@ def _reduce(work: Work, stats: Statistics | Tensor, grad_weight: Tensor, grad_bi
 
 
 def _backward(work: Work, kernel: str, choice: Choice, stats: Statistics | Tensor, found: Gradients) -> None:
-    mean, var, low, count = stats
+    mean, var, low, count = _readable(stats)
     outputs = {"grad_" + name: tensor for name, tensor in zip(found._fields, found, strict=True)}
     work.whole(kernel, choice, mean=mean, var=var, low=low, count=count, **outputs)

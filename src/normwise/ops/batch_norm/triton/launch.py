@@ -32,7 +32,7 @@ class Work(Inputs):
     def problem(self) -> Problem:
         """The sizes that decide."""
         read = 1 if self.grad_y is None else 2
-        sizes = self.plan.layout[1:]
+        sizes = self.reading.layout[1:]
         return Problem(*sizes, self.x.element_size(), read, multiprocessors(self.x.device))
 
     def choice(self) -> Choice:
@@ -44,7 +44,7 @@ class Work(Inputs):
         """Run a kernel over all parts of all channels; ``tensors`` are what it is given besides the inputs."""
         transform, tile = self.transform, choice.tile
         activation = transform.activation or _IDENTITY
-        layout, groups = self.plan.layout, self.plan.layout.groups
+        layout, groups = self.reading.layout, self.reading.layout.groups
         strided = (self.x, self.residual, self.grad_y, tensors.get("y", tensors.get("grad_x")))
         self._launch(
             kernel,
@@ -74,13 +74,13 @@ class Work(Inputs):
     def finish(self, kernel: str, choice: Choice, **tensors: Tensor | None) -> None:
         """Run a kernel that merges what the parts found out."""
         rows, columns, warps = merging(choice.parts)
-        size = self.plan.layout.groups * self.plan.layout.channels
+        size = self.reading.layout.groups * self.reading.layout.channels
         numbers = {"size": size, "parts": choice.parts, "eps": self.transform.eps, "BP": rows, "BK": columns}
         self._launch(kernel, -(-size // columns), warps, numbers, tensors)
 
     def partial(self, choice: Choice, kinds: int) -> Tensor:
         """Room for what each part finds out about each channel."""
-        shape = (kinds, choice.parts, self.plan.layout.groups * self.plan.layout.channels)
+        shape = (kinds, choice.parts, self.reading.layout.groups * self.reading.layout.channels)
         return torch.empty(shape, dtype=torch.float32, device=self.x.device)
 
     def split(self) -> Choice:

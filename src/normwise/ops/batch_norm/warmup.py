@@ -10,7 +10,8 @@ import torch
 
 from normwise.moments import moments_dtype
 from normwise.ops.activations import activation
-from normwise.ops.batch_norm import batch_norm, cpu, normalize, triton
+from normwise.ops.batch_norm import cpu, triton
+from normwise.ops.batch_norm.op import normalize, transformed
 
 COMMON = ("identity", "relu", "silu", "gelu")
 _FORWARD = ("forward", "normalize")
@@ -136,13 +137,13 @@ def launch(asked: Iterable[Layer], device: str = "cuda") -> Iterator[Layer]:
         added = residual if layer.residual else None
         zeros, ones, also_zeros = torch.zeros(3, layer.shape[1], device=device)
         ones += 1
-        out = batch_norm(
-            x.requires_grad_(), ones, zeros, eps=1e-5, residual=added, activation=layer.activation, impl="triton"
+        y, stats, _ = transformed(
+            x.requires_grad_(), ones, zeros, added, None, 1e-5, layer.activation, channel_dim=1, impl="triton"
         )
-        torch.autograd.grad(out.y, x, residual)
+        torch.autograd.grad(y, x, residual)
         normalize(
             x.detach(), zeros, ones, ones, zeros, eps=1e-5, residual=added, activation=layer.activation, impl="triton"
         )
         counters = torch.zeros(1 + layer.shape[1], dtype=torch.int64, device=device)
-        triton.update(also_zeros, ones.clone(), counters[0], counters[1:], out.mean, out.var, out.count, 0.1)
+        triton.Updater(also_zeros, ones.clone(), counters[0], counters[1:]).update(stats, 0.1)
         yield layer

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from normwise import ops
-from normwise.ops import disk, warmup
-from normwise.ops.batch_norm import cpu, triton
+from normwise.ops import disk
+from normwise.ops.batch_norm import choice, cpu, op, triton, warmup
+from normwise.ops.batch_norm.cpu import work
+from normwise.ops.batch_norm.implementations import KERNELS
 from normwise.ops.cpu import compiler
 
 
@@ -27,7 +29,7 @@ def test_what_was_compiled_is_found_by_the_next_process(tmp_path, monkeypatch):
     files = sorted((tmp_path / "cache").glob("*.o"))
     assert len(files) == 2
     script = (
-        "import sys; from normwise.ops import warmup; list(warmup.warmup(warmup.kernels(['identity'])[:2]));"
+        "import sys; from normwise.ops.batch_norm import warmup; list(warmup.warmup(warmup.kernels(['identity'])[:2]));"
         "print('numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=True)
@@ -93,7 +95,8 @@ def test_the_kernels_of_a_layer_are_all_there(monkeypatch):
         called.add((form, part, dtype, *name))
         return compiled(form, part, dtype, activation, residual, masked)
 
-    monkeypatch.setattr(cpu, "compile_kernel", spy)
+    monkeypatch.setattr(work, "compile_kernel", spy)
+    monkeypatch.setattr(op, "_PLANS", {})
     for shape in [(8, 4, 12, 12), (4000, 40), (30000, 40)]:
         x, residual = (torch.randn(shape, requires_grad=True) for _ in range(2))
         moments = (torch.zeros(shape[1]), torch.ones(shape[1]))
@@ -121,8 +124,6 @@ def test_layers_for_a_gpu_are_listed_in_every_memory_format():
 def test_a_layer_on_a_gpu_launches_nothing_else_afterwards(monkeypatch):
     """What Triton compiles a kernel for is the kernel, which tensors there are, and the arguments in capitals."""
     from normwise import BatchNorm2d
-    from normwise.nn import statistics
-    from normwise.ops import registry
     from normwise.ops.batch_norm.triton import launch, running
 
     launched = set()
@@ -140,10 +141,9 @@ def test_a_layer_on_a_gpu_launches_nothing_else_afterwards(monkeypatch):
     assert list(warmup.launch(asked, "cpu")) == asked
     compiled = set(launched)
     launched.clear()
-    monkeypatch.setattr(registry, "own", lambda x: "triton")
-    monkeypatch.setattr(registry, "SMALL", 0)
-    monkeypatch.setattr(registry, "SMALL_ROWS", 0)
-    monkeypatch.setattr(statistics, "cpu", triton)
+    monkeypatch.setattr(choice, "own", lambda x, transform: "triton")
+    monkeypatch.setitem(KERNELS, "cpu", triton)
+    monkeypatch.setattr(op, "_PLANS", {})
     layer = BatchNorm2d(3, activation="relu")
     x = torch.randn(4, 3, 5, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
     layer(x).backward(torch.ones_like(x))

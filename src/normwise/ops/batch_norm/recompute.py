@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.ops.batch_norm.function import LISTENER, Compute
+from normwise.ops.batch_norm.function import LISTENER, Compute, Plan
 
 _ATTRIBUTE = "_normwise_recipe"  # of the node in autograd's graph that made an output
 
@@ -69,8 +69,8 @@ class _Versioned:
 class _Recipe:
     """How an output is made again, shared by all who save it; its tensors are there once autograd asked to save x."""
 
-    def __init__(self, tensors: tuple[Tensor | None, ...], options: tuple[Any, ...], compute: Compute) -> None:
-        self.options, self.compute = options, compute
+    def __init__(self, tensors: tuple[Tensor | None, ...], plan: Plan, compute: Compute) -> None:
+        self.plan, self.compute = plan, compute
         self.noted = [None if tensor is None else weakref.ref(tensor) for tensor in tensors]
         self.tensors: list[_Versioned | None] = []
         self.output: Tensor | None = None
@@ -97,7 +97,7 @@ class _Recipe:
         _check(self.watch, 0, shape)
         if self.output is not None:
             return self.output
-        return self.compute([tensor and tensor.unpack() for tensor in self.tensors], self.options)
+        return self.compute([tensor and tensor.unpack() for tensor in self.tensors], self.plan)
 
 
 class _Input(_Versioned):
@@ -186,7 +186,7 @@ def _note(ctx: Any, x: Tensor, residual: Tensor | None, compute: Compute) -> Non
     for tensor in (x, saved[3]):
         _keep(tensor)
     if residual is None or saved[3] is not None:
-        _THREAD.noted = _Recipe(saved, ctx.options, compute)
+        _THREAD.noted = _Recipe(saved, ctx.plan, compute)
         setattr(ctx, _ATTRIBUTE, weakref.ref(_THREAD.noted))
 
 
