@@ -1,5 +1,5 @@
 # make demo    train with and without batch normalization on handwritten digits, and write a report
-# make test    the tests
+# make test    the tests; TESTS=tests/nn those of a folder, a file, or what pytest takes
 # make check   style, types
 # make bench   speed, as ratios against plain PyTorch
 # make test-gpu    the tests of the GPU kernels, by $(PYTHON) itself: offline, with the PyTorch and Triton that it has
@@ -21,7 +21,7 @@ demo: $(VENV)/demo.done
 	$(NORMWISE) compare
 
 test: $(VENV)/test.done
-	$(TEST)
+	$(TEST) $(TESTS)
 
 check: $(VENV)/test.done
 	$(VENV)/bin/ruff check .
