@@ -70,7 +70,7 @@ def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> Non
         stats: mean, variance, what rounding took from the mean, and count of the batch, (4, C).
         ordinary: whether it came from ordinary tensors (``normwise.ops.tracing.is_ordinary``), for a kernel to take.
     """
-    mean, var, batches, skipped = _own(layer)
+    mean, var, batches, skipped = _own(layer, ordinary)
     if stats is None or mean is None or var is None:
         if batches is not None and layer._pool is None:
             batches.add_(1)
@@ -91,11 +91,11 @@ def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> Non
     _update(layer, mean, var, stats)
 
 
-def _own(layer: Tracking) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
-    """Running mean and variance, and the counters; from the dictionary, as attributes of modules are slow."""
+def _own(layer: Tracking, ordinary: bool) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """Running mean and variance, and the counters; of ordinary calls at once, as attributes of modules are slow."""
     buffers = layer._buffers
     try:
-        if not tracing.is_traced():  # which has to see attributes
+        if ordinary:
             return buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"], buffers["skipped"]
     except KeyError:  # one is computed from others (torch.nn.utils.parametrize)
         pass

@@ -68,11 +68,11 @@ def is_batch_of_gradients(tensor: Tensor) -> bool:
     return bool(torch._C._functorch.is_legacy_batchedtensor(tensor))
 
 
-def is_ordinary(*tensors: Tensor | None) -> bool:
+def is_ordinary(tensor: Tensor, *others: Tensor | None) -> bool:
     """Whether what holds for this call holds for the next that looks like it.
 
     That is so for eager tensors (``is_eager``) outside ``torch.func`` transforms and forward-mode differentiation that
-    are as a new tensor of their device is: strided, with their values in memory.
+    are as a new tensor on the CPU is, or on a GPU, all of them on one kind: strided, with their values in memory.
     """
     if (
         torch.compiler.is_compiling()
@@ -80,12 +80,12 @@ def is_ordinary(*tensors: Tensor | None) -> bool:
         or torch._C._get_tracing_state() is not None
         or is_transformed()
         or forward_ad._current_level >= 0
+        or type(tensor) not in _ORDINARY
     ):
         return False
-    for tensor in tensors:
-        if tensor is not None and (
-            type(tensor) not in _ORDINARY or torch._C._dispatch_keys(tensor).raw_repr() not in _new(tensor.is_cuda)
-        ):
+    new = _new(tensor.is_cuda)
+    for each in (tensor, *others):
+        if each is not None and (type(each) not in _ORDINARY or torch._C._dispatch_keys(each).raw_repr() not in new):
             return False
     return True
 

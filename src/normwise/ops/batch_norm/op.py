@@ -210,7 +210,10 @@ def _plan(ordinary: bool, options: Options, *tensors: Tensor | None) -> Plan:
     """
     if not ordinary:
         return _decide(*options, *tensors)  # type: ignore[arg-type]
-    key = (options, tensors[0].is_cuda and wants_triton(), *map(_look, tensors))  # type: ignore[union-attr]
+    x = tensors[0]
+    assert x is not None
+    looks = [None if t is None else (t.shape, t.stride(), t.dtype, t.get_device()) for t in tensors]
+    key = (options, x.is_cuda and wants_triton(), *looks)
     try:
         plan = _PLANS.get(key)
     except TypeError:  # an option that cannot be hashed, which is none of those allowed
@@ -221,11 +224,6 @@ def _plan(ordinary: bool, options: Options, *tensors: Tensor | None) -> Plan:
             _PLANS.clear()
         plan = _PLANS[key] = plan._replace(jobs={})
     return plan
-
-
-def _look(tensor: Tensor | None) -> tuple[Any, ...] | None:
-    """What decides about a tensor."""
-    return None if tensor is None else (tensor.shape, tensor.stride(), tensor.dtype, tensor.get_device())
 
 
 def _decide(

@@ -41,11 +41,11 @@ class Updater:
     ) -> None:
         self._tensors, self._dtype = (mean, var, batches, skipped), dtype
         self._changed = [tensor for tensor in self._tensors if tensor is not None]
-        self._pointers = [tensor.data_ptr() for tensor in self._changed]
+        self._pointers = [0 if tensor is None else tensor.data_ptr() for tensor in self._tensors]
         self._kernel = compile_update(dtype)
         job = [0] * 10
-        job[CHANNELS], job[RUNNING_MEAN], job[RUNNING_VAR] = mean.shape[0], mean.data_ptr(), var.data_ptr()
-        job[BATCHES], job[SKIPPED] = (0 if t is None else t.data_ptr() for t in (batches, skipped))
+        job[CHANNELS] = mean.shape[0]
+        job[RUNNING_MEAN], job[RUNNING_VAR], job[BATCHES], job[SKIPPED] = self._pointers
         self._job, self._step = _Job(*job), mean.shape[0] * mean.element_size()
 
     def fits(self, mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, stats: Tensor) -> bool:
@@ -58,7 +58,10 @@ class Updater:
             and skipped is d
             and stats.dtype is self._dtype
             and stats.shape[1:] == mean.shape
-            and [tensor.data_ptr() for tensor in self._changed] == self._pointers
+            and mean.data_ptr() == self._pointers[0]
+            and var.data_ptr() == self._pointers[1]
+            and (batches is None or batches.data_ptr() == self._pointers[2])
+            and (skipped is None or skipped.data_ptr() == self._pointers[3])
         )
 
     def update(self, stats: Tensor, momentum: float | None) -> None:

@@ -24,6 +24,7 @@ from normwise.ops.cpu import pages, threads
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
 _IDENTITY = Activation("identity")
+_CPU = torch.device("cpu")  # whatever torch's default device is
 _Job = ctypes.c_int64 * job.WORDS
 
 
@@ -91,11 +92,11 @@ class Work:
 
     def values(self, *kinds: int) -> Tensor:
         """Uninitialized values of each channel, (*kinds, C), or (*kinds, G, C) where there are groups."""
-        return torch.empty((*kinds, *self._values), dtype=self.accumulator, device="cpu")  # whatever the default
+        return torch.empty((*kinds, *self._values), dtype=self.accumulator, device=_CPU)
 
     def partial(self) -> Tensor:
         """Room for the three values that each part finds out about each channel."""
-        return torch.empty(self._partial, dtype=torch.float64, device="cpu")
+        return torch.empty(self._partial, dtype=torch.float64, device=_CPU)
 
     def run(
         self,
