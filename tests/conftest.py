@@ -38,6 +38,17 @@ def unwritten_outputs_show() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_kernels(monkeypatch) -> None:
+    """Layers take PyTorch's kernel: for tests of something else, which would have many kernels compiled."""
+    import normwise
+    from normwise.ops.batch_norm import choice, op
+
+    monkeypatch.setattr(choice, "own", lambda x, transform: None)
+    monkeypatch.setattr(op, "_PLANS", {})
+    assert normwise.explain(torch.empty(4, 3)).impl == "torch"
+
+
+@pytest.fixture
 def empty_table(tmp_path, monkeypatch) -> Iterator[Path]:
     """The folder of an empty table of tuned choices, for a GPU called abacus that the CPU is taken for."""
     from normwise.ops.batch_norm.triton import tuned

@@ -151,6 +151,7 @@ def test_onnx_with_any_batch_size():
         close(run(model, *inputs), network(*inputs).detach())
 
 
+@pytest.mark.usefixtures("without_kernels")
 @exports
 def test_onnx_of_every_activation():
     layers = [problem("BatchNorm1d", activation)[0] for activation in ops.ACTIVATIONS]

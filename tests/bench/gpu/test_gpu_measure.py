@@ -30,6 +30,7 @@ def spoilt(make):
     return remake
 
 
+@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("epilogue", ["bn", "bn+relu6", "bn+add+relu"])

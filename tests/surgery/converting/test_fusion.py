@@ -33,6 +33,7 @@ from tensors import same_bits
 from zoo import randomize
 
 
+@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize("way", [*RESIDUALS, *FUNCTIONS])
 def test_functions_and_additions_become_one_call_in_a_graph(way):
     net, x = randomize(Residual((RESIDUALS | FUNCTIONS)[way])).double(), torch.randn(4, 3, 5, 2).double()

@@ -29,7 +29,7 @@ ENTRY = "normwise_kernel"
 # What a kernel may call: compiler intrinsics, memory functions of C, and its mathematical functions.
 _ALLOWED = re.compile(r"llvm\.|mem(cpy|set|move)$|(exp|expm1|erf|erfc|tanh|sqrt|log1p)$")
 _DIGEST = 32
-_AROUND = ("__init__", "pages", "threads", "work")  # sources that call kernels and are no part of them
+_AROUND = ("__init__", "pages", "threads", "update", "work")  # sources that call kernels and are no part of them
 
 _lock = threading.RLock()
 _engines: list[Any] = []  # machine code lives as long as its engine

@@ -35,6 +35,21 @@ from typing import NamedTuple
 X, Y, R, G, D = 22, 26, 30, 34, 38  # input, output (y, or the gradient of x), residual, gradient of y, of the residual
 WORDS = 42
 
+# The job of the kernel that moves running statistics by one batch.
+(
+    SIZE,  # channels
+    CUMULATIVE,  # 1 where the momentum is 1 / (batches − skipped)
+    MOMENTUM,  # a float64, bit by bit
+    RUNNING_MEAN,
+    RUNNING_VAR,
+    BATCH_MEAN,
+    BATCH_VAR,
+    BATCH_COUNT,
+    BATCHES,  # an int64 that is counted up; 0 for none
+    SKIPPED,  # an int64 for each channel, counted up where the moments are not finite; 0 for none
+) = range(10)
+RUNNING_WORDS = 10
+
 _EXPENSIVE = ("elu", "gelu", "gelu_tanh", "mish", "sigmoid", "silu", "tanh")  # derivatives with an exponential
 
 

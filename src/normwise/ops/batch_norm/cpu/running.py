@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numba import cfunc, types
 
-from normwise.ops.batch_norm.cpu.update import (
+from normwise.ops.batch_norm.cpu.job import (
+    BATCH_COUNT,
+    BATCH_MEAN,
+    BATCH_VAR,
     BATCHES,
-    CHANNELS,
-    COUNT,
     CUMULATIVE,
-    MEAN,
     MOMENTUM,
     RUNNING_MEAN,
     RUNNING_VAR,
+    SIZE,
     SKIPPED,
-    VAR,
 )
 from normwise.ops.cpu.memory import load, pointer_to, real, store
 from normwise.ops.cpu.part import part
@@ -42,15 +42,15 @@ def build(dtype: str) -> Any:
     @cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")
     def kernel(job):
         batches = 0
-        enough = job[CHANNELS] == 0 or load(at(job[COUNT]), 0) > 1.0  # in all channels alike
+        enough = job[SIZE] == 0 or load(at(job[BATCH_COUNT]), 0) > 1.0  # in all channels alike
         if not enough:
             return
         if job[BATCHES] != 0:
             integers_at(job[BATCHES])[0] += 1
             batches = integers_at(job[BATCHES])[0]
-        for c in range(job[CHANNELS]):
-            mean, var, skipped = load(at(job[MEAN]), c), load(at(job[VAR]), c), 0
-            count = load(at(job[COUNT]), c)
+        for c in range(job[SIZE]):
+            mean, var, skipped = load(at(job[BATCH_MEAN]), c), load(at(job[BATCH_VAR]), c), 0
+            count = load(at(job[BATCH_COUNT]), c)
             var = number(var * (count / (count - 1.0)))
             finite = np.isfinite(mean) and np.isfinite(var)
             if job[SKIPPED] != 0:

@@ -7,22 +7,23 @@ import ctypes
 import torch
 from torch import Tensor
 
+from normwise.ops.batch_norm.cpu.job import (
+    BATCH_COUNT,
+    BATCH_MEAN,
+    BATCH_VAR,
+    BATCHES,
+    CUMULATIVE,
+    MOMENTUM,
+    RUNNING_MEAN,
+    RUNNING_VAR,
+    RUNNING_WORDS,
+    SIZE,
+    SKIPPED,
+)
 from normwise.ops.batch_norm.cpu.work import bits, compile_update
 from normwise.ops.cpu import threads
 
-(
-    CHANNELS,
-    CUMULATIVE,  # 1 where the momentum is 1 / (batches − skipped)
-    MOMENTUM,  # a float64, bit by bit
-    RUNNING_MEAN,
-    RUNNING_VAR,
-    MEAN,
-    VAR,
-    COUNT,
-    BATCHES,  # an int64 that is counted up; 0 for none
-    SKIPPED,  # an int64 for each channel, counted up where the moments are not finite; 0 for none
-) = range(10)
-_Job = ctypes.c_int64 * 10
+_Job = ctypes.c_int64 * RUNNING_WORDS
 
 
 class Updater:
@@ -43,8 +44,8 @@ class Updater:
         self._changed = [tensor for tensor in self._tensors if tensor is not None]
         self._pointers = [0 if tensor is None else tensor.data_ptr() for tensor in self._tensors]
         self._kernel = compile_update(dtype)
-        job = [0] * 10
-        job[CHANNELS] = mean.shape[0]
+        job = [0] * RUNNING_WORDS
+        job[SIZE] = mean.shape[0]
         job[RUNNING_MEAN], job[RUNNING_VAR], job[BATCHES], job[SKIPPED] = self._pointers
         self._job, self._step = _Job(*job), mean.shape[0] * mean.element_size()
 
@@ -68,7 +69,7 @@ class Updater:
         """Move the statistics by a batch, in place; see ``normwise.nn.statistics.update`` for the equations."""
         job = _Job.from_buffer_copy(self._job)
         first = stats.data_ptr()
-        job[MEAN], job[VAR], job[COUNT] = first, first + self._step, first + 3 * self._step
+        job[BATCH_MEAN], job[BATCH_VAR], job[BATCH_COUNT] = first, first + self._step, first + 3 * self._step
         if momentum is None:
             job[CUMULATIVE] = job[BATCHES] != 0
         else:
