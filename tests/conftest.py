@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -67,3 +68,9 @@ def data_dir() -> Path:
     if "NORMWISE_DATA" not in os.environ:
         pytest.skip("needs MNIST, Fashion-MNIST and CIFAR-10: set NORMWISE_DATA to the folder that holds them")
     return Path(os.environ["NORMWISE_DATA"])
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the tests stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()

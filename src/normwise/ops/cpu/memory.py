@@ -8,6 +8,7 @@ which else would compare all addresses before each loop, and leave a loop with m
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -27,6 +28,7 @@ _WORD = ir.IntType(64)
 _BITS = ir.IntType(32)
 
 
+@functools.cache
 def pointer_to(dtype: str) -> Any:
     """The kernel function ``pointer(address)`` that makes an integer a pointer to elements of ``dtype``."""
     kind = POINTERS[dtype]
@@ -41,6 +43,7 @@ def pointer_to(dtype: str) -> Any:
     return pointer
 
 
+@functools.cache
 def scratch(dtype: str, count: int) -> Any:
     """The kernel function ``allocate()`` that gives ``count`` elements of ``dtype`` on the stack."""
     kind = POINTERS[dtype]
@@ -141,6 +144,7 @@ _LINE = 64  # bytes
 _FAR = 4096  # bytes that are asked for at most: the processor itself goes on from there
 
 
+@functools.cache
 def prefetcher(dtype: str, to_write: bool = False) -> Any:
     """The kernel function ``prefetch(pointer, index, count)``, which asks for elements before they are used.
 

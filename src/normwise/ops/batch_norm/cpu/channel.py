@@ -5,6 +5,7 @@ Indices: c the channel, k = group·channels + c its statistics.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ class Channel(NamedTuple):
     merge: Any
 
 
+@functools.cache
 def channel(accumulator: str) -> Channel:
     """The per-channel functions for statistics of type ``accumulator``."""
     number = np.dtype(accumulator).type

@@ -6,6 +6,7 @@ does not expect it, so each run asks for the one that follows it.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,20 @@ SUM = {"reassoc", "contract", "nsz"}  # lets sums run in vector registers; produ
 
 def build(kind: Kind) -> Any:
     """The kernel, a ``numba.cfunc``."""
-    number = np.dtype(kind.accumulator).type
+    loops = _loops(kind.dtype, kind.accumulator, kind.activation, kind.residual, kind.masked, kind.keeps)
+    return kernel(kind.part, loops, channel(kind.accumulator))
+
+
+@functools.cache
+def _loops(dtype: str, accumulator: str, activation: str, residual: bool, masked: bool, keeps: int) -> Loops:
+    """The loops of all parts, so that numba infers the types of what several have in common once in a process."""
+    number = np.dtype(accumulator).type
     zero = number(0)
-    at, bytes_at = pointer_to(kind.dtype), pointer_to("uint8")
-    vector, wide_vector = scratch(kind.accumulator, STRIPS), scratch("float64", STRIPS)
-    soon_read, soon_written = prefetcher(kind.dtype), prefetcher(kind.dtype, to_write=True)
-    masked, residual, keeps = kind.masked, kind.residual, kind.keeps
-    forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
-    chan = channel(kind.accumulator)
+    at, bytes_at = pointer_to(dtype), pointer_to("uint8")
+    vector, wide_vector = scratch(accumulator, STRIPS), scratch("float64", STRIPS)
+    soon_read, soon_written = prefetcher(dtype), prefetcher(dtype, to_write=True)
+    forward_of, derivative_of = functions(activation, accumulator == "float32")
+    chan = channel(accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
 
     @part(fastmath=False, forceinline=True)
@@ -234,4 +241,6 @@ def build(kind: Kind) -> Any:
                 z_by_x, dx_by = (mean[i], scale[i], shift[i]), (by_gradient[i], by_input[i], constant[i])
                 elementwise_run(job, pointers, places, y, e, z_by_x, dx_by)
 
-    return kernel(kind.part, Loops(moments, normalize, reduce, elementwise), chan)
+    if activation != "identity" or residual:  # which moments do not depend on
+        moments = _loops(dtype, accumulator, "identity", False, masked, 0).moments
+    return Loops(moments, normalize, reduce, elementwise)

@@ -8,6 +8,7 @@ so rows ask for the rows that follow them.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,20 @@ _ASKED = 128  # columns of the next row that are asked for at a time
 
 def build(kind: Kind) -> Any:
     """The kernel, a ``numba.cfunc``."""
-    number = np.dtype(kind.accumulator).type
+    loops = _loops(kind.dtype, kind.accumulator, kind.activation, kind.residual, kind.masked)
+    return kernel(kind.part, loops, channel(kind.accumulator))
+
+
+@functools.cache
+def _loops(dtype: str, accumulator: str, activation: str, residual: bool, masked: bool) -> Loops:
+    """The loops of all parts, so that numba infers the types of what several have in common once in a process."""
+    number = np.dtype(accumulator).type
     zero = number(0)
-    at, bytes_at = pointer_to(kind.dtype), pointer_to("uint8")
-    vector, wide_vector = scratch(kind.accumulator, COLUMNS + _APART), scratch("float64", COLUMNS + _APART)
-    soon_read, soon_written = prefetcher(kind.dtype), prefetcher(kind.dtype, to_write=True)
-    masked, residual = kind.masked, kind.residual
-    forward_of, derivative_of = functions(kind.activation, kind.accumulator == "float32")
-    chan = channel(kind.accumulator)
+    at, bytes_at = pointer_to(dtype), pointer_to("uint8")
+    vector, wide_vector = scratch(accumulator, COLUMNS + _APART), scratch("float64", COLUMNS + _APART)
+    soon_read, soon_written = prefetcher(dtype), prefetcher(dtype, to_write=True)
+    forward_of, derivative_of = functions(activation, accumulator == "float32")
+    chan = channel(accumulator)
     coefficients, gradient_coefficients, merge = chan.coefficients, chan.gradient_coefficients, chan.merge
 
     @part(fastmath=False, forceinline=True)
@@ -358,4 +365,6 @@ def build(kind: Kind) -> Any:
                     if residual:
                         store_output(at(job[D]), e + j, zero)
 
-    return kernel(kind.part, Loops(moments, normalize, reduce, elementwise), chan)
+    if activation != "identity" or residual:  # which moments do not depend on
+        moments = _loops(dtype, accumulator, "identity", False, masked).moments
+    return Loops(moments, normalize, reduce, elementwise)

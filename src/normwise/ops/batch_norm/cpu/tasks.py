@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from numba import cfunc, types
@@ -43,6 +44,7 @@ def kernel(part: str, loops: Loops, channel: Channel) -> Any:
     return run
 
 
+@functools.cache
 def _parts(loops: Loops, channel: Channel) -> dict[str, Any]:
     some_moments, some_normalize, some_reduce, some_elementwise = loops
     finish_moments, finish_gradients, merge = channel.finish_moments, channel.finish_gradients, channel.merge
