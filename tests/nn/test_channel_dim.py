@@ -45,7 +45,7 @@ def is_transposed(last, second, tensors, upstream):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_is_the_transposed_computation(shape, training):
-    last, second = (layer.train(training) for layer in pair(shape, activation="gelu"))
+    last, second = (layer.train(training) for layer in pair(shape, activation="silu"))
     x, residual, upstream = (torch.randn(shape).double() for _ in range(3))
     is_transposed(last, second, [x, residual], upstream)
 

@@ -63,7 +63,7 @@ def test_with_every_other_option(reentrant):
         def __init__(self):
             super().__init__()
             self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
-            self.norm = nw.BatchNorm1d(6, activation="gelu", channel_dim=-1, small_batch="running")
+            self.norm = nw.BatchNorm1d(6, activation="silu", channel_dim=-1, small_batch="running")
 
         def forward(self, x):
             mask = x[..., 0] > 0

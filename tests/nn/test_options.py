@@ -15,7 +15,7 @@ import oracle
 from normwise.errors import InvalidArgumentError, ShapeError, TensorError
 
 OPTIONS = {
-    "activation": {"activation": "gelu"},
+    "activation": {"activation": "silu"},
     "channel_dim": {"channel_dim": -1},
     "small_batch": {"small_batch": "running"},
     "momentum": {"momentum": None},

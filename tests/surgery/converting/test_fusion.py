@@ -85,6 +85,7 @@ def test_hooks_inside_a_module_that_is_called_whole_go_on():
     assert calls == [1]
 
 
+@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize("name", NORMED)
 def test_fused_networks_compute_what_they_did(name):
     net, x = made(NORMED[name])

@@ -18,7 +18,7 @@ def test_masks_and_residuals():
             return self.norm(self.conv(x), x)
 
     mask = torch.rand(4, 8, 8) > 0.5
-    for cls, activation, gone in ((Masked, "gelu", 0), (Residual, "leaky_relu:0.2", 1)):
+    for cls, activation, gone in ((Masked, "silu", 0), (Residual, "leaky_relu:0.2", 1)):
         network = double(cls(None, norm=nw.BatchNorm2d(3, activation=activation)))
         surgery = fold(network, example=(image, mask))
         assert error(surgery.model(image, mask), network(image, mask)) <= 1e-12
@@ -26,12 +26,12 @@ def test_masks_and_residuals():
 
 
 def test_what_stays_of_a_fused_layer_is_called_as_the_layer_was():
-    layer = double(nw.BatchNorm2d(3, activation="gelu"))
+    layer = double(nw.BatchNorm2d(3, activation="silu"))
     layer.running_mean.zero_(), layer.running_var.fill_(1 - layer.eps), layer.weight.data.fill_(1)
     layer.bias.data.zero_()
     mask, residual = torch.rand(4, 8, 8) > 0.5, torch.randn_like(image)
     for given in ({}, {"residual": residual}, {"mask": mask}, {"residual": residual, "mask": mask}):
-        torch.testing.assert_close(Epilogue("gelu")(image, **given), layer(image, **given))
+        torch.testing.assert_close(Epilogue("silu")(image, **given), layer(image, **given))
 
 
 def test_a_large_mean_costs_no_digits_in_what_stays():
