@@ -33,7 +33,6 @@ from tensors import same_bits
 from zoo import randomize
 
 
-@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize("way", [*RESIDUALS, *FUNCTIONS])
 def test_functions_and_additions_become_one_call_in_a_graph(way):
     net, x = randomize(Residual((RESIDUALS | FUNCTIONS)[way])).double(), torch.randn(4, 3, 5, 2).double()
@@ -85,7 +84,6 @@ def test_hooks_inside_a_module_that_is_called_whole_go_on():
     assert calls == [1]
 
 
-@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize("name", NORMED)
 def test_fused_networks_compute_what_they_did(name):
     net, x = made(NORMED[name])
