@@ -79,8 +79,7 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
     (``normwise.moments.merge``), update the statistics once. They then are what one forward of the concatenated batch
     would have made them, up to rounding, given that the layer's inputs are the same. A channel that was not finite in
     one forward is skipped for the whole. What ``small_batch="running"`` normalizes is in no batch. A layer that did not
-    run changes nothing. Where the body raises, no
-    statistics change.
+    run changes nothing. Where the body raises, no statistics change.
 
     Args:
         model: a network with batch normalization, or one such layer.

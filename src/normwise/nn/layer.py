@@ -101,7 +101,7 @@ class Layer(_BatchNorm):
         if call is not None:
             return call
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        weight, bias, mean, var = _own(self)
+        weight, bias, mean, var = _members(self)
         if not is_jit_traced():  # where sizes are tensors
             self._check(x, mean, var)
         eps, activation, channel_dim = self.eps, self.activation, self.channel_dim
@@ -162,7 +162,7 @@ class Layer(_BatchNorm):
         return text + "".join(f", {name}={value!r}" for name, value in given.items() if value != defaults[name])
 
 
-def _own(layer: Layer) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+def _members(layer: Layer) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """Weight, bias, running mean and running variance; from the dictionaries, as attributes of modules are slow."""
     parameters, buffers = layer._parameters, layer._buffers
     try:

@@ -70,7 +70,7 @@ def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> Non
         stats: mean, variance, what rounding took from the mean, and count of the batch, (4, C).
         ordinary: whether it came from ordinary tensors (``normwise.ops.tracing.is_ordinary``), for a kernel to take.
     """
-    mean, var, batches, skipped = _own(layer, ordinary)
+    mean, var, batches, skipped = _buffers_of(layer, ordinary)
     if stats is None or mean is None or var is None:
         if batches is not None and layer._pool is None:
             batches.add_(1)
@@ -91,7 +91,7 @@ def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> Non
     _update(layer, mean, var, stats)
 
 
-def _own(layer: Tracking, ordinary: bool) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+def _buffers_of(layer: Tracking, ordinary: bool) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """Running mean and variance, and the counters; of ordinary calls at once, as attributes of modules are slow."""
     buffers = layer._buffers
     try:

@@ -182,3 +182,5 @@ _KINDS: dict[str, _Kind] = {
 }
 
 NAMES = tuple(_KINDS)
+
+IDENTITY = Activation("identity")

@@ -17,7 +17,7 @@ except ImportError:  # Windows: processes do not wait for each other there
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "lock"  # the name of the file of which each name locks a byte
-PATIENCE = 60.0  # seconds to wait for another process, which may have been suspended
+TIMEOUT = 60.0  # seconds to wait for another process, which may have been suspended
 _POLL = 0.02  # seconds
 
 DIRECTORY = "NORMWISE_CACHE"  # the environment variable that says where
@@ -95,10 +95,10 @@ def write(file: str, content: bytes) -> Path | None:
 
 
 @contextlib.contextmanager
-def alone(file: str) -> Iterator[None]:
+def locked(file: str) -> Iterator[None]:
     """While one process is in here, every other waits that wants to make the file of the same name.
 
-    A process that ends, however it ends, lets the next one in. Nobody waits longer than ``PATIENCE``, nor at all where
+    A process that ends, however it ends, lets the next one in. Nobody waits longer than ``TIMEOUT``, nor at all where
     there is no lock: without a folder to write to, and on systems without ``fcntl``. To be entered by one thread of a
     process at a time.
     """
@@ -124,7 +124,7 @@ def _open_lock() -> int | None:
 
 def _wait_for(descriptor: int, file: str) -> None:
     byte = int.from_bytes(hashlib.sha256(file.encode()).digest()[:7])
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not _has_locked(descriptor, byte) and time.monotonic() < deadline:
         time.sleep(_POLL)
 

@@ -71,8 +71,8 @@ def is_batch_of_gradients(tensor: Tensor) -> bool:
 def is_ordinary(tensor: Tensor, *others: Tensor | None) -> bool:
     """Whether what holds for this call holds for the next that looks like it.
 
-    That is so for eager tensors (``is_eager``) outside ``torch.func`` transforms and forward-mode differentiation that
-    are as a new tensor on the CPU is, or on a GPU, all of them on one kind: strided, with their values in memory.
+    That is so for eager tensors (``is_eager``), strided and with their values in memory, all on the CPU or all on GPUs,
+    outside ``torch.func`` transforms and forward-mode differentiation.
     """
     if (
         torch.compiler.is_compiling()

@@ -48,7 +48,7 @@ SMALL, LARGE = torch.randn(60, 100), torch.randn(32, 64, 8, 8)
         "one value",
     ],
 )
-def test_the_quickest_that_can_run_is_taken_and_every_other_has_a_reason(x, options, impl):
+def test_ours_is_taken_where_it_can_run_and_every_other_has_a_reason(x, options, impl):
     explained = nw.explain(x, **options)
     assert explained.impl == impl
     assert set(explained.others) == {"cpu", "triton", "torch", "reference"} - {impl}

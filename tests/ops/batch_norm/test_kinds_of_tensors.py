@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 from normwise import ops
 from normwise.errors import InvalidArgumentError
 from normwise.ops.batch_norm import parts
-from normwise.ops.batch_norm.transform import PLAIN
+from normwise.ops.batch_norm.transform import DEFAULT
 from tensors import EPS, draw, outcome
 
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-11}
@@ -81,9 +81,9 @@ def test_fake_tensors_reach_no_part():
     with FakeTensorMode() as mode:
         fake, over = mode.from_tensor(x), pytree.tree_map(mode.from_tensor, real)
         assert [t.shape for t in parts.moments(fake)] == [t.shape for t in real]
-        assert parts.normalize(fake, over, PLAIN).shape == SHAPE
-        sums = parts.backward_reduce(fake, fake, over, PLAIN)
-        assert parts.backward_elementwise(fake, fake, over, PLAIN, sums)[0].shape == SHAPE
+        assert parts.normalize(fake, over, DEFAULT).shape == SHAPE
+        sums = parts.backward_reduce(fake, fake, over, DEFAULT)
+        assert parts.backward_elementwise(fake, fake, over, DEFAULT, sums)[0].shape == SHAPE
 
 
 FORMS = {
@@ -137,8 +137,8 @@ def test_parts_of_what_is_not_in_memory():
     x = torch.randn(SHAPE)
     negated, over = torch._neg_view(-x), parts.moments(x)
     torch.testing.assert_close(parts.moments(negated), over)
-    want = parts.normalize(x, over, PLAIN, residual=x)
-    torch.testing.assert_close(parts.normalize(negated, over, PLAIN, residual=negated), want)
+    want = parts.normalize(x, over, DEFAULT, residual=x)
+    torch.testing.assert_close(parts.normalize(negated, over, DEFAULT, residual=negated), want)
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,7 @@ import importlib.util, sys, time
 spec = importlib.util.spec_from_file_location("disk", {disk.__file__!r})
 disk = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(disk)
-with disk.alone(sys.argv[1]):
+with disk.locked(sys.argv[1]):
     print("in", flush=True)
     sys.stdin.readline()
     if sys.argv[2:]:
@@ -383,7 +383,7 @@ def test_nobody_waits_for_ever(other, monkeypatch, missing):
 
     other(compiler._file(NAME))
     if missing == "patience":
-        monkeypatch.setattr(disk, "PATIENCE", 0.1)
+        monkeypatch.setattr(disk, "TIMEOUT", 0.1)
     elif missing == "fcntl":
         monkeypatch.setattr(disk, "fcntl", None)
     else:

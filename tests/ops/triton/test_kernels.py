@@ -11,7 +11,7 @@ import torch
 import oracle
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import triton
-from normwise.ops.batch_norm.transform import PLAIN, Statistics, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Statistics, Transform
 from tensors import EPS, draw, expected, permuted_strides, poisoned, same_bits
 
 pytest.importorskip("triton")
@@ -351,7 +351,7 @@ def test_a_constant_channel_has_no_variance(algorithm):
 def test_what_is_not_finite_shows_in_the_moments_of_its_channel_alone(value, algorithm):
     x = torch.randn(SHAPE, device=DEVICE)
     x[2, 1, 3, 0] = value
-    transform = PLAIN._replace(eps=EPS)
+    transform = DEFAULT._replace(eps=EPS)
     _, (mean, var, _, _) = triton.forward(x, None, transform)
     finite = torch.tensor([channel != 1 for channel in range(SHAPE[1])], device=DEVICE)
     assert torch.equal(mean.isfinite(), finite)

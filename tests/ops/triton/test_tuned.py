@@ -12,7 +12,7 @@ from normwise.errors import CacheWarning
 from normwise.ops import disk
 from normwise.ops.activations import activation as parse
 from normwise.ops.batch_norm import triton
-from normwise.ops.batch_norm.transform import PLAIN, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Transform
 from normwise.ops.batch_norm.triton import choice as rule
 from normwise.ops.batch_norm.triton import tuned
 from normwise.ops.batch_norm.triton.choice import Problem, candidates, choose
@@ -210,7 +210,7 @@ def test_a_launch_takes_what_the_table_has_and_answers_the_same(shape, small_gpu
 @interpreted
 def test_the_four_parts_take_a_split_choice_of_the_table_and_no_other(small_gpu, empty_table):
     x = torch.randn(70, 20)
-    work = launch.Work(x, None, PLAIN)
+    work = launch.Work(x, None, DEFAULT)
     found = candidates(work.problem)
     assert {choice.algorithm for choice in found} == {"resident", "split"}
     for choice in found:

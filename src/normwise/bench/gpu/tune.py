@@ -22,7 +22,7 @@ from normwise.bench.measure import reason
 from normwise.bench.timing import Work, speed
 from normwise.ops.activations import activation
 from normwise.ops.batch_norm import triton
-from normwise.ops.batch_norm.transform import PLAIN, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Transform
 from normwise.ops.batch_norm.triton import tuned
 from normwise.ops.batch_norm.triton.choice import Choice, Problem, candidates
 
@@ -82,7 +82,7 @@ def asked(cases: Iterable[Case], device: Device, *, known: bool = True) -> list[
     for case in cases:
         x = laid_out(torch.empty(case.shape, dtype=getattr(torch, case.dtype), device="meta"), case.layout)
         for part in (FORWARD, BACKWARD) if case.mode == TRAIN else (FORWARD,):
-            work = Work(x, None, PLAIN, x if part == BACKWARD else None)
+            work = Work(x, None, DEFAULT, x if part == BACKWARD else None)
             problem = work.problem._replace(sms=multiprocessors(place))
             if known or tuned.known(place, problem) is None:
                 found.setdefault(problem, Asked(case, part, problem))

@@ -89,9 +89,10 @@ def check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
         ShapeError: they do not.
     """
     examples = x.shape[1 if channel_dim == 0 else 0]
-    if groups < 1 or examples % groups:
+    if not isinstance(groups, int) or groups < 1 or examples % groups:
         raise ShapeError(
-            f"groups must be at least 1 and divide the {examples} examples of the batch, got groups={groups}"
+            f"groups must be a whole number of at least 1 that divides the {examples} examples of the batch, got "
+            f"groups={groups!r}"
         )
 
 

@@ -27,7 +27,8 @@ _UNTRACED = "with given moments it is no operator that torch can trace, nor one 
 _WHY_NOT = {
     "cpu": "PyTorch's operators run where the program is exported to",
     "triton": f'it has not been timed yet; {TRITON}=1 lets "auto" take it',
-    "torch": "it reads and writes the tensor more often, and adds up float32 serially where channels lie side by side",
+    "torch": "it reads and writes the tensor more often, loses digits of a large mean, and adds up float32 serially "
+    "where channels lie side by side",
     "reference": "it is the slowest: plain torch, one pass per operation",
 }
 """What speaks against an implementation that could run."""

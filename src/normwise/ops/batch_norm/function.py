@@ -12,7 +12,7 @@ from torch import Tensor
 from normwise.ops import tracing
 from normwise.ops.activations import Activation
 from normwise.ops.batch_norm import reference
-from normwise.ops.batch_norm.implementations import Kernels
+from normwise.ops.batch_norm.implementations import Implementation, Kernels
 from normwise.ops.batch_norm.inputs import dense
 from normwise.ops.batch_norm.transform import Statistics, Transform
 
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
     """
 
     impl: str
-    implementation: Any
+    implementation: Implementation
     eps: float
     activation: Activation | None
     channel_dim: int
@@ -48,13 +48,13 @@ Compute = Callable[[list[Any], Plan], Tensor]
 """The output of a call again, bit for bit, from the tensors that it saved and its plan."""
 
 
-class _Listener(threading.local):
+class _Hook(threading.local):
     """Callback run after each forward of this thread: its context, x, residual and how its output is made again."""
 
-    hear: Callable[[Any, Tensor, Tensor | None, Compute], None] | None = None
+    after_forward: Callable[[Any, Tensor, Tensor | None, Compute], None] | None = None
 
 
-LISTENER = _Listener()
+HOOK = _Hook()
 
 
 class BatchNormFunction(torch.autograd.Function):
@@ -74,8 +74,8 @@ class BatchNormFunction(torch.autograd.Function):
         ctx.plan, ctx.has_residual = plan, residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, plan), mask, stats)
         ctx.set_materialize_grads(False)
-        if LISTENER.hear is not None:
-            LISTENER.hear(ctx, x, residual, _batch_norm)
+        if HOOK.after_forward is not None:
+            HOOK.after_forward(ctx, x, residual, _batch_norm)
         ctx.mark_non_differentiable(stats)
         return y, stats
 
@@ -90,8 +90,8 @@ class BatchNormFunction(torch.autograd.Function):
             def again(x: Tensor, residual: Tensor | None, transform: Transform) -> Tensor:
                 return reference.forward(x, residual, transform)[0]
 
-            return *_again(ctx, grad_y, transform, again), None, None
-        return *_gradients(ctx, grad_y, x, residual, transform, stats), None, None
+            return *_again(ctx, grad_y, transform, again), None
+        return *_gradients(ctx, grad_y, x, residual, transform, stats), None
 
 
 class NormalizeFunction(torch.autograd.Function):
@@ -111,8 +111,8 @@ class NormalizeFunction(torch.autograd.Function):
     ) -> Tensor:
         ctx.plan, ctx.has_residual = plan, residual is not None
         ctx.save_for_backward(x, weight, bias, _kept(residual, plan), mask, mean, var)
-        if LISTENER.hear is not None:
-            LISTENER.hear(ctx, x, residual, _normalize)
+        if HOOK.after_forward is not None:
+            HOOK.after_forward(ctx, x, residual, _normalize)
         return normalized(x, weight, bias, residual, mask, mean, var, plan)
 
     @staticmethod
@@ -124,8 +124,8 @@ class NormalizeFunction(torch.autograd.Function):
             def again(x: Tensor, residual: Tensor | None, transform: Transform) -> Tensor:
                 return reference.normalize(x, residual, transform, stats)
 
-            return *_again(ctx, grad_y, transform, again), *(None,) * 4
-        return *_gradients(ctx, grad_y, x, residual, transform, stats), *(None,) * 4
+            return *_again(ctx, grad_y, transform, again), *(None,) * 3
+        return *_gradients(ctx, grad_y, x, residual, transform, stats), *(None,) * 3
 
 
 # ``Function.apply`` first looks for tensors of ``torch.func``, of which ordinary tensors are none.
@@ -135,7 +135,7 @@ normalize_of_ordinary = super(torch.autograd.Function, NormalizeFunction).apply
 
 def _batch_norm(saved: list[Any], plan: Plan) -> Tensor:
     x, weight, bias, residual, mask, stats = saved
-    return plan.implementation.normalize(x, residual, plan.transform(weight, bias, mask), stats)  # type: ignore[no-any-return]
+    return plan.implementation.normalize(x, residual, plan.transform(weight, bias, mask), stats)
 
 
 def _normalize(saved: list[Any], plan: Plan) -> Tensor:
@@ -155,7 +155,7 @@ def normalized(
 ) -> Tensor:
     """The output of ``NormalizeFunction``, without autograd."""
     transform = plan.transform(weight, bias, mask)
-    return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))  # type: ignore[no-any-return]
+    return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))
 
 
 def _gradients(

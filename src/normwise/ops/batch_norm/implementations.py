@@ -13,7 +13,7 @@ from torch import Tensor
 
 from normwise.ops.batch_norm import cpu, reference, triton
 from normwise.ops.batch_norm import torch as native
-from normwise.ops.batch_norm.transform import PLAIN, Gradients, Statistics, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Gradients, Statistics, Transform
 
 
 class Implementation(Protocol):
@@ -23,7 +23,7 @@ class Implementation(Protocol):
     means the fields of ``Statistics`` along a new first axis.
     """
 
-    def obstacle(self, x: Tensor, transform: Transform = PLAIN, training: bool = True) -> str | None:
+    def obstacle(self, x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> str | None:
         """Why it cannot do this, or None where it can; ``training`` where the moments are the batch's own."""
 
     def forward(self, x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[Tensor, Tensor]:

@@ -188,7 +188,7 @@ def evaluated(
         mean, var = mean.clone(), var.clone()
     if plan.impl not in KERNELS:
         transform = plan.transform(weight, bias, mask)
-        return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))  # type: ignore[no-any-return]
+        return plan.implementation.normalize(x, residual, transform, Statistics(mean, var))
     if not ordinary:
         tensors = map(_in_memory, (x, weight, bias, residual, mask, mean, var))
         return NormalizeFunction.apply(*tensors, plan)  # type: ignore[no-any-return,no-untyped-call]

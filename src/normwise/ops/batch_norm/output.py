@@ -1,4 +1,4 @@
-"""What every implementation of the transform returns."""
+"""What a caller of ``batch_norm`` gets."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.ops.batch_norm.function import LISTENER, Compute, Plan
+from normwise.ops.batch_norm.function import HOOK, Compute, Plan
 
 _ATTRIBUTE = "_normwise_recipe"  # of the node in autograd's graph that made an output
 
@@ -45,13 +45,13 @@ def recompute_activations() -> Iterator[None]:
     Source: in-place activated BN saves the output and inverts the activation, Rota Bulò et al. 2018, arXiv:1712.02616;
     this saves the input, which needs no inverse.
     """
-    before = LISTENER.hear
+    before = HOOK.after_forward
     with torch.autograd.graph.saved_tensors_hooks(_pack, _unpack):
-        LISTENER.hear = _note
+        HOOK.after_forward = _note
         try:
             yield
         finally:
-            LISTENER.hear, _THREAD.noted = before, None
+            HOOK.after_forward, _THREAD.noted = before, None
 
 
 class _Versioned:

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from normwise.moments import batch_moments, moments_dtype
-from normwise.ops.activations import Activation
-from normwise.ops.batch_norm.transform import PLAIN, Statistics, Transform
-
-_IDENTITY = Activation("identity")
+from normwise.ops.activations import IDENTITY
+from normwise.ops.batch_norm.transform import DEFAULT, Statistics, Transform
 
 
-def obstacle(x: Tensor, transform: Transform = PLAIN, training: bool = True) -> None:
+def obstacle(x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> None:
     """None: it can do everything."""
 
 
@@ -100,7 +98,7 @@ def _gradient_of_z(
         z = z + _along(transform.bias, x, dim)
     if residual is not None:
         z = z + residual
-    return normalized, grad_y.to(scale.dtype) * (transform.activation or _IDENTITY).derivative(z)
+    return normalized, grad_y.to(scale.dtype) * (transform.activation or IDENTITY).derivative(z)
 
 
 def _scale(var_plus_eps: Tensor, weight: Tensor | None) -> Tensor:

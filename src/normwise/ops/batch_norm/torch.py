@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normwise.moments import biased, moments_dtype
-from normwise.ops.batch_norm.transform import PLAIN, Statistics, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Statistics, Transform
 from normwise.ops.tracing import is_transformed
 
 
-def obstacle(x: Tensor, transform: Transform = PLAIN, training: bool = True) -> str | None:
+def obstacle(x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> str | None:
     """Why PyTorch's kernel cannot do this, or None where it can; ``training`` where the moments are the batch's own."""
     if transform.mask is not None:
         return "it takes no mask"

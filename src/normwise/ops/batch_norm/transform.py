@@ -58,7 +58,7 @@ class Transform(NamedTuple):
         return y if self.activation is None else self.activation.forward(y)
 
 
-PLAIN = Transform()
+DEFAULT = Transform()
 """Without parameters, mask and activation, channels on axis 1."""
 
 

@@ -49,13 +49,13 @@ def compiled(name: str, build: Callable[[], Any]) -> int:
 
 def _made_once(file: str, build: Callable[[], Any]) -> bytes:
     """The object code, from the process that is compiling the same kernel if there is one."""
-    with disk.alone(file):
+    with disk.locked(file):
         return _find(file) or _make(file, build)
 
 
 def _make(file: str, build: Callable[[], Any]) -> bytes:
     """Compile, and keep the object code; LLVM's part of the kernel is gone when this returns, under the lock."""
-    with _unoptimised():
+    with _unoptimized():
         kernel = build()
     code = _object_code(kernel)
     disk.write(file, hashlib.sha256(code).digest() + code)
@@ -100,7 +100,7 @@ def _whole(content: bytes) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _unoptimised() -> Iterator[None]:
+def _unoptimized() -> Iterator[None]:
     """Let numba translate and not optimise: it would do that for each function of a kernel and in each caller again."""
     config: Any = importlib.import_module("numba.core.config")
     before = config.OPT
@@ -117,11 +117,11 @@ def _object_code(kernel: Any) -> bytes:
     foreign = [f.name for f in module.functions if f.is_declaration and not _ALLOWED.match(f.name)]
     if foreign:
         raise NormwiseError(f"the kernel calls {', '.join(foreign)}, which a process without numba lacks")
-    _optimise(module)
+    _optimize(module)
     return bytes(_machine().emit_object(module))
 
 
-def _optimise(module: Any) -> None:
+def _optimize(module: Any) -> None:
     options = llvm.PipelineTuningOptions(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = True
     builder = llvm.create_pass_builder(_machine(), options)

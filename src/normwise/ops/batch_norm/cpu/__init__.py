@@ -10,7 +10,7 @@ from torch import Tensor
 from normwise.ops.batch_norm import inputs
 from normwise.ops.batch_norm.cpu.update import updater
 from normwise.ops.batch_norm.cpu.work import DTYPES, compile_kernel, compile_update, work_of
-from normwise.ops.batch_norm.transform import PLAIN, Gradients, Statistics, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Gradients, Statistics, Transform
 
 __all__ = [
     "DTYPES",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def obstacle(x: Tensor, transform: Transform = PLAIN, training: bool = True) -> str | None:
+def obstacle(x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
     if x.device.type != "cpu":
         return f"it needs tensors on the CPU, got one on {x.device}"

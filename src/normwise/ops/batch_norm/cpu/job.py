@@ -1,4 +1,4 @@
-"""The job that a kernel works on: 64-bit words, the same for every kernel; and what a kernel is specialised for.
+"""The job that a kernel works on: 64-bit words, the same for every kernel; and what a kernel is specialized for.
 
 Addresses point at the first element; strides and sizes count elements. ``X`` to ``D`` each take four words: an
 address, and the strides of group, example and channel. Statistics are arrays of shape (groups, channels).

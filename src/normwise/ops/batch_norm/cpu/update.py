@@ -40,7 +40,7 @@ class Updater:
     def __init__(
         self, mean: Tensor, var: Tensor, batches: Tensor | None, skipped: Tensor | None, dtype: torch.dtype
     ) -> None:
-        self._tensors, self._dtype = (mean, var, batches, skipped), dtype
+        self._tensors, self._dtype, self._shape = (mean, var, batches, skipped), dtype, mean.shape
         self._changed = [tensor for tensor in self._tensors if tensor is not None]
         self._pointers = [0 if tensor is None else tensor.data_ptr() for tensor in self._tensors]
         self._kernel = compile_update(dtype)
@@ -58,7 +58,10 @@ class Updater:
             and batches is c
             and skipped is d
             and stats.dtype is self._dtype
-            and stats.shape[1:] == mean.shape
+            and stats.shape[1:] == mean.shape == var.shape == self._shape
+            and mean.is_contiguous()
+            and var.is_contiguous()
+            and (skipped is None or (skipped.shape == self._shape and skipped.is_contiguous()))
             and mean.data_ptr() == self._pointers[0]
             and var.data_ptr() == self._pointers[1]
             and (batches is None or batches.data_ptr() == self._pointers[2])

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normwise.errors import ShapeError
 from normwise.moments import moments_dtype
-from normwise.ops.activations import Activation
+from normwise.ops.activations import IDENTITY
 from normwise.ops.batch_norm.cpu import job
 from normwise.ops.batch_norm.cpu.job import Kind
 from normwise.ops.batch_norm.cpu.split import split
@@ -23,7 +24,6 @@ from normwise.ops.cpu import pages, threads
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
-_IDENTITY = Activation("identity")
 _CPU = torch.device("cpu")  # whatever torch's default device is
 _Job = ctypes.c_int64 * job.WORDS
 
@@ -33,8 +33,10 @@ def work_of(
 ) -> tuple[Work, Tensor, Tensor | None, Any]:
     """The work of a call and its tensors, which are copies where kernels cannot read them as they lie."""
     jobs = transform.jobs
+    # In a backward, x and the residual are what hooks on saved tensors make of them: perhaps laid out anew.
     key = (
-        None if residual is None else (residual.stride(), residual.dtype),
+        (x.shape, x.stride(), x.dtype),
+        None if residual is None else (residual.shape, residual.stride(), residual.dtype),
         None if grad_y is None else (grad_y.stride(), grad_y.dtype),
     )
     if jobs is not None and key in jobs:
@@ -57,12 +59,13 @@ class Work:
     def __init__(self, laid: Inputs) -> None:
         x, residual, transform, (layout, strides, self._format) = laid.x, laid.residual, laid.transform, laid.reading
         form, groups, channels, outer, inner = layout
-        activation = transform.activation or _IDENTITY
+        activation = transform.activation or IDENTITY
         tensors = 1 if laid.grad_y is None else 2 if residual is None else 3
         strip, self.blocks, block, tasks = split(layout, tensors, x.element_size())
         self.accumulator = moments_dtype(x.dtype)
         self._values = (channels,) if groups == 1 else (groups, channels)
         self._step = groups * channels * self.accumulator.itemsize
+        self._channels = channels
         self._partial = self.blocks * groups * channels * 3
         self._alone = tasks == 1 or x.numel() < _GRAIN
         self._large = x.numel() * x.element_size() >= pages.LARGE
@@ -116,6 +119,7 @@ class Work:
         weight, bias, mask, *_ = transform
         words[job.X] = x.data_ptr()
         if isinstance(stats, Tensor):
+            stats = vector(stats, self.accumulator)
             first = stats.data_ptr()
             words[job.MEAN], words[job.VAR], words[job.LOW] = first, first + self._step, first + 2 * self._step
             words[job.COUNT], words[job.TRAINING] = first + 3 * self._step, 1
@@ -124,10 +128,10 @@ class Work:
             words[job.MEAN], words[job.VAR], words[job.LOW], words[job.COUNT] = map(address, stats)
             words[job.TRAINING] = words[job.COUNT] != 0
         if weight is not None:
-            weight = vector(weight, self.accumulator)
+            weight = self._one_per_channel(weight)
             words[job.WEIGHT] = weight.data_ptr()
         if bias is not None:
-            bias = vector(bias, self.accumulator)
+            bias = self._one_per_channel(bias)
             words[job.BIAS] = bias.data_ptr()
         if out is not None:
             words[job.Y] = out.data_ptr()
@@ -145,6 +149,14 @@ class Work:
             mask = mask.contiguous()
             words[job.MASK] = mask.data_ptr()
         threads.run(self._kernels.get(part) or self._kernel(part), words, 1 if self._alone else torch.get_num_threads())
+
+    def _one_per_channel(self, values: Tensor) -> Tensor:
+        if values.numel() != self._channels:
+            raise ShapeError(
+                f"weight and bias must have {self._channels} values, one per channel of x, as in the forward, got "
+                f"{tuple(values.shape)}; leave them as they are until the backward has run"
+            )
+        return vector(values, self.accumulator)
 
     def _kernel(self, part: str) -> int:
         form, dtype, activation, residual, masked = self._kind

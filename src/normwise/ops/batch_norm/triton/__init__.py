@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from normwise.ops.batch_norm import inputs
-from normwise.ops.batch_norm.transform import PLAIN, Gradients, Statistics, Transform
+from normwise.ops.batch_norm.transform import DEFAULT, Gradients, Statistics, Transform
 
 if TYPE_CHECKING:
     from normwise.ops.batch_norm.triton.choice import Choice
@@ -25,7 +25,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 INSTALLED = importlib.util.find_spec("triton") is not None
 
 
-def obstacle(x: Tensor, transform: Transform = PLAIN, training: bool = True) -> str | None:
+def obstacle(x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> str | None:
     """Why the kernels cannot take this input, or None where they can."""
     if not (x.is_cuda or (x.is_cpu and is_interpreted())):
         return f"it needs tensors on a GPU, got one on {x.device}"

@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.ops.activations import Activation
+from normwise.ops.activations import IDENTITY
 from normwise.ops.batch_norm.inputs import Inputs
-from normwise.ops.batch_norm.layout import Layout, Strides
+from normwise.ops.batch_norm.layout import NOWHERE, Layout, Strides
 from normwise.ops.batch_norm.triton import kernels, tuned
 from normwise.ops.batch_norm.triton.choice import Choice, Problem, choose, merging, split
 
-_IDENTITY = Activation("identity")
 _HERE = contextlib.nullcontext()
-_NOWHERE = Strides(0, 0, 0)
 _SMS = 132  # of the GPU that the interpreter stands for, an H100
 OPTIONS = {"enable_fp_fusion": False}  # products are fused where the kernels say so, and the same in all of them
 WIDE_FROM = 2**31  # elements from which on offsets take 64 bits
@@ -43,14 +41,14 @@ class Work(Inputs):
     def whole(self, kernel: str, choice: Choice, **tensors: Tensor | None) -> None:
         """Run a kernel over all parts of all channels; ``tensors`` are what it is given besides the inputs."""
         transform, tile = self.transform, choice.tile
-        activation = transform.activation or _IDENTITY
+        activation = transform.activation or IDENTITY
         layout, groups = self.reading.layout, self.reading.layout.groups
         strided = (self.x, self.residual, self.grad_y, tensors.get("y", tensors.get("grad_x")))
         self._launch(
             kernel,
             groups * -(-layout.channels // tile.c) * choice.parts,
             tile.warps,
-            numbers(layout, *(_NOWHERE if t is None else self.strides(t) for t in strided)),
+            numbers(layout, *(NOWHERE if t is None else self.strides(t) for t in strided)),
             {
                 "x": self.x,
                 "residual": self.residual,
