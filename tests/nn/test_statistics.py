@@ -15,7 +15,7 @@ def batch(mean, var, count):
 
 def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased(way):
     layer = nw.BatchNorm1d(1, momentum=0.25)
-    statistics.update(layer, batch(mean=8, var=6, count=4))
+    statistics.update(layer, batch(mean=8, var=6, count=4), ordinary=True)
     assert layer.running_mean.item() == 2  # 0.75·0 + 0.25·8
     assert layer.running_var.item() == 2.75  # 0.75·1 + 0.25·6·4/3
     assert layer.num_batches_tracked.item() == 1
@@ -24,7 +24,7 @@ def test_momentum_is_the_weight_of_the_newest_batch_and_the_variance_is_unbiased
 def test_without_momentum_every_batch_weighs_the_same(way):
     layer = nw.BatchNorm1d(1, momentum=None)
     for mean in (1, 2, 6):
-        statistics.update(layer, batch(mean, var=3, count=4))
+        statistics.update(layer, batch(mean, var=3, count=4), ordinary=True)
     # 1/3 is rounded, so the average is known to a unit in the last place.
     assert layer.running_mean.item() == pytest.approx(3, rel=1e-6)
     assert layer.running_var.item() == pytest.approx(4, rel=1e-6)
@@ -89,14 +89,14 @@ def test_a_variance_of_another_size_is_an_error():
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_batch_without_variance_changes_nothing(count, way):
     layer = nw.BatchNorm1d(1)
-    statistics.update(layer, batch(5 * count, 0, count))
+    statistics.update(layer, batch(5 * count, 0, count), ordinary=True)
     assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 0)
     assert layer.skipped.item() == 0
 
 
 def test_a_batch_without_values_only_counts_as_in_torch():
     layer = nw.BatchNorm1d(1)
-    statistics.update(layer, None)
+    statistics.update(layer, None, ordinary=True)
     assert (layer.running_mean.item(), layer.running_var.item(), layer.num_batches_tracked.item()) == (0, 1, 1)
 
 
@@ -114,7 +114,7 @@ def test_a_layer_that_was_made_smaller_trains(make, shape):
 
 def test_a_layer_without_statistics_has_nothing_to_update():
     layer = nw.BatchNorm1d(1, track_running_stats=False)
-    statistics.update(layer, batch(1, 1, 4))
+    statistics.update(layer, batch(1, 1, 4), ordinary=True)
     assert not list(layer.buffers())
     assert layer.skipped is None
 
@@ -123,6 +123,6 @@ def test_statistics_of_few_digits_are_rounded_once():
     layer = nw.BatchNorm1d(1, momentum=0.5).bfloat16()
     layer.running_mean.fill_(1)
     step = 2.0**-7  # of bfloat16 from 1 on
-    statistics.update(layer, batch(mean=1 + 1.4 * step, var=1, count=4))
+    statistics.update(layer, batch(mean=1 + 1.4 * step, var=1, count=4), ordinary=True)
     # 1 + 0.7·step; of a batch's mean that was rounded before, 1 + 0.5·step, which rounds to 1.
     assert layer.running_mean.item() == 1 + step

@@ -52,7 +52,7 @@ def should_update(layer: Tracking) -> bool:
     )
 
 
-def update(layer: Tracking, stats: Tensor | None, ordinary: bool = False) -> None:
+def update(layer: Tracking, stats: Tensor | None, ordinary: bool) -> None:
     """Let the running statistics of ``layer`` see one more batch, or its pool, where it has one.
 
     First ``num_batches_tracked ← num_batches_tracked + 1``, then, for the mean and the unbiased variance m/(m − 1)·σ²,

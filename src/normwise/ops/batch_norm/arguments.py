@@ -91,7 +91,7 @@ def check_groups(x: Tensor, channel_dim: int, groups: int) -> None:
     examples = x.shape[1 if channel_dim == 0 else 0]
     if not isinstance(groups, int) or groups < 1 or examples % groups:
         raise ShapeError(
-            f"groups must be a whole number of at least 1 that divides the {examples} examples of the batch, got "
+            f"groups must be a whole number, at least 1, and divide the {examples} examples of the batch, got "
             f"groups={groups!r}"
         )
 
