@@ -18,7 +18,7 @@ from normwise.ops.batch_norm.transform import Statistics, Transform
 
 
 class Plan(NamedTuple):
-    """How calls are computed that look alike: of the same options, shapes, strides, types and devices.
+    """How calls are computed that look alike: of the same options, shapes, types and devices.
 
     Attributes:
         impl: the name of the implementation.

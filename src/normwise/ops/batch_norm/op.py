@@ -1,7 +1,7 @@
 """The operators ``batch_norm`` and ``normalize``: from what a caller gives to the implementation that computes it.
 
-What was decided for one call is remembered for all that look alike: a ``Plan`` by options, shapes, strides, types and
-devices.
+What was decided for one call is remembered for all that look alike: a ``Plan`` by options, shapes, types and devices.
+How tensors lie is for the kernels to remember.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _plan(ordinary: bool, options: Options, *tensors: Tensor | None) -> Plan:
         return _decide(*options, *tensors)  # type: ignore[arg-type]
     x = tensors[0]
     assert x is not None
-    looks = [None if t is None else (t.shape, t.stride(), t.dtype, t.get_device()) for t in tensors]
+    looks = [None if t is None else (t.shape, t.dtype, t.get_device()) for t in tensors]
     key = (options, x.is_cuda and wants_triton(), *looks)
     try:
         plan = _PLANS.get(key)

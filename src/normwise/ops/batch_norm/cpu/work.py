@@ -26,6 +26,7 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "b
 _GRAIN = 32768  # elements below which a second thread is not worth waking, as in torch
 _CPU = torch.device("cpu")  # whatever torch's default device is
 _Job = ctypes.c_int64 * job.WORDS
+_MOST_JOBS = 64  # of a plan: ways in which its tensors lie
 
 
 def work_of(
@@ -44,6 +45,8 @@ def work_of(
     laid = Inputs(x, residual, transform, grad_y)
     work = Work(laid)
     if jobs is not None and laid.x is x and laid.residual is residual and laid.grad_y is grad_y:
+        if len(jobs) >= _MOST_JOBS:
+            jobs.clear()
         jobs[key] = work
     return work, laid.x, laid.residual, laid.grad_y
 
