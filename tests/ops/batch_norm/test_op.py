@@ -287,6 +287,35 @@ def test_auto_takes_our_kernels_where_they_can_run_however_small_the_input(dtype
     torch.testing.assert_close(auto, chosen, rtol=0, atol=0)
 
 
+GRADIENTS = {
+    "contiguous": lambda g: g.contiguous(),
+    "channels_last": lambda g: g.contiguous(memory_format=torch.channels_last),
+    "transposed": lambda g: g.transpose(1, 3).contiguous().transpose(1, 3),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(1, 4, 1, 5), (3, 4, 1, 5), (3, 4, 5, 1), (1, 4, 5, 1), (3, 1, 5, 4)], ids=str)
+def test_torchs_kernel_reads_a_gradient_of_any_layout(shape, training):
+    """By itself it does not, where axes of size 1 leave open in which format a tensor is."""
+    x, g = torch.randn(shape), torch.randn(shape)
+    moments = torch.randn(shape[1]), torch.rand(shape[1]) + 1
+
+    def gradient(impl, x, g):
+        x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        if training:
+            y = batch_norm(x, None, None, eps=EPS, impl=impl).y
+        else:
+            y = normalize(x, *moments, None, None, eps=EPS, impl=impl)
+        return torch.autograd.grad(y, x, g)[0]
+
+    want = gradient("reference", x.double(), g.double()).float()
+    for lay_x in GRADIENTS.values():
+        for lay_g in GRADIENTS.values():
+            # A dozen roundings of numbers about 1, of which three or fifteen values make a deviation.
+            torch.testing.assert_close(gradient("torch", lay_x(x), lay_g(g)), want, rtol=1e-4, atol=1e-4)
+
+
 # The paper's equations (Ioffe & Szegedy 2015, section 3.3), with eps far below the variance where they hold up to eps.
 
 FACTORS = st.floats(0.1, 100)

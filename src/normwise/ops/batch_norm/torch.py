@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from normwise.moments import biased, moments_dtype
 from normwise.ops.batch_norm.transform import DEFAULT, Statistics, Transform
-from normwise.ops.tracing import is_transformed
+from normwise.ops.tracing import is_eager, is_transformed
 
 
 def obstacle(x: Tensor, transform: Transform = DEFAULT, training: bool = True) -> str | None:
@@ -40,7 +40,7 @@ def forward(x: Tensor, residual: Tensor | None, transform: Transform) -> tuple[T
     mean, unbiased = (torch.zeros(x_NC.shape[1], dtype=dtype, device=x.device) for _ in range(2))
     y = F.batch_norm(x_NC, mean, unbiased, weight, bias, training=True, momentum=1.0, eps=transform.eps)
     stats = torch.stack([mean, biased(unbiased, count), torch.zeros_like(mean), torch.full_like(mean, count)])
-    return transform.finished(y.reshape(x.shape), residual), stats
+    return transform.finished(_reshaped(y, x_NC, x), residual), stats
 
 
 def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: Statistics | Tensor) -> Tensor:
@@ -52,7 +52,23 @@ def normalize(x: Tensor, residual: Tensor | None, transform: Transform, stats: S
         mean, var, weight, bias = mean.to(dtype), var.to(dtype), _to(weight, dtype), _to(bias, dtype)
     x_NC = _channels_second(x, transform.channel_dim)
     y = F.batch_norm(x_NC, mean, var, weight, bias, training=False, eps=transform.eps)
-    return transform.finished(y.reshape(x.shape), residual)
+    return transform.finished(_reshaped(y, x_NC, x), residual)
+
+
+def _reshaped(y: Tensor, x_NC: Tensor, x: Tensor) -> Tensor:
+    """The kernel's output, whose gradient reaches the kernel laid out as its input is.
+
+    On the CPU, PyTorch 2.13's backward is wrong by as much as the gradient itself where axes of size 1 let it read the
+    input as contiguous and the gradient as channels_last, or the other way round.
+    """
+    if is_eager(y) and not is_transformed() and y.requires_grad and y.is_cpu and 1 in y.shape:
+        strides = torch.empty_like(x_NC, device="meta").stride()
+
+        def relaid(g: Tensor) -> Tensor:
+            return g if g.stride() == strides else g.new_empty_strided(g.shape, strides).copy_(g)
+
+        y.register_hook(relaid)  # type: ignore[no-untyped-call]
+    return y if x_NC is x else y.reshape(x.shape)
 
 
 def _channels_second(x: Tensor, channel_dim: int) -> Tensor:
