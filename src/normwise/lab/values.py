@@ -41,6 +41,11 @@ def non_negative(key: str) -> Callable[[str], float]:
     return lambda text: number(key, text, "a finite number, zero or more", lambda value: value >= 0)
 
 
+def positive(key: str) -> Callable[[str], float]:
+    """A reader for a number above zero."""
+    return lambda text: number(key, text, "a finite number above 0", lambda value: value > 0)
+
+
 def count(key: str, least: int = 1) -> Callable[[str], int]:
     """A reader for a whole number of ``least`` or more."""
     allowed = f"a whole number, {least} or more"
