@@ -1,29 +1,53 @@
-"""Mini-batches gathered from tensors in memory."""
+"""The data of one run: mini-batches gathered from tensors in memory, or what a loader gives."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from normwise.lab.batch import Batch, Batches, Position
+from normwise.lab.data import Data, LoaderData, Scaling
+from normwise.lab.settings import Settings
 
-class Position(NamedTuple):
-    """Where a run is in its data: the generator's state when the epoch began, and how many batches of it are used."""
-
-    epoch_rng: Tensor
-    used: int
+CHUNK = 1000
+"""Examples at a time where a part is evaluated: larger ones fall out of the cache."""
 
 
-class Batches:
+def opened(data: Data | LoaderData, settings: Settings, device: torch.device) -> Batches:
+    """The batches of one run, on its device."""
+    if isinstance(data, LoaderData):
+        return data.open(settings.seed, device)
+    chunk = settings.batch_size if settings.task == "other" else CHUNK  # a loss of the user's own may compare examples
+    return MemoryBatches(tensors(data, settings, device), settings.batch_size or 1, settings.seed, chunk or CHUNK)
+
+
+Part = tuple[Tensor, Tensor]
+
+
+def tensors(data: Data, settings: Settings, device: torch.device) -> dict[str, Part]:
+    """The parts of the data, the inputs scaled as the training part asks, on the device."""
+    scaling = Scaling.fit(settings.inputs or "raw", data.train.X)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        name: (torch.from_numpy(scaling.apply(part.X)).to(device), torch.from_numpy(part.y).to(device))
+        for name, part in parts.items()
+    }
+
+
+class MemoryBatches:
     """Endless mini-batches of one size, in a new random order every epoch.
 
     One permutation is drawn per epoch; the examples that do not fill a last batch sit that epoch out, so that every
     batch has the same number of examples.
     """
 
-    def __init__(self, X: Tensor, y: Tensor, size: int, seed: int) -> None:
-        self.X, self.y, self.size = X, y, size
+    def __init__(self, parts: dict[str, Part], size: int, seed: int, chunk: int = CHUNK) -> None:
+        self.parts, self.size, self.chunk = parts, size, chunk
+        self.X, self.y = parts["train"]
         self._generator = torch.Generator().manual_seed(seed)
         self._shuffle()
 
@@ -33,12 +57,12 @@ class Batches:
         whole = len(order) // self.size * self.size
         self._left = list(torch.split(order[:whole].to(self.X.device), self.size))[::-1]
 
-    def next(self) -> tuple[Tensor, Tensor]:
-        """The next mini-batch (X, y)."""
+    def next(self) -> Batch:
+        """The next mini-batch."""
         if not self._left:
             self._shuffle()
         rows = self._left.pop()
-        return self.X.index_select(0, rows), self.y.index_select(0, rows)
+        return Batch((self.X.index_select(0, rows),), {}, self.y.index_select(0, rows), self.size)
 
     def position(self) -> Position:
         """The current position, for a checkpoint."""
@@ -49,3 +73,22 @@ class Batches:
         self._generator.set_state(position.epoch_rng)
         self._shuffle()
         del self._left[len(self._left) - position.used :]
+
+    def sample(self, part: str, size: int) -> list[Batch]:
+        """The same random examples of a part every time, at most ``size``."""
+        X, y = self.parts[part]
+        rows = torch.from_numpy(_order(len(y))[:size]).to(y.device)
+        return list(self._chunks(X[rows], y[rows]))
+
+    def whole(self, part: str) -> Iterable[Batch]:
+        """All examples of a part, in order."""
+        return self._chunks(*self.parts[part])
+
+    def _chunks(self, X: Tensor, y: Tensor) -> Iterator[Batch]:
+        for inputs, targets in zip(torch.split(X, self.chunk), torch.split(y, self.chunk), strict=True):
+            yield Batch((inputs,), {}, targets, len(targets))
+
+
+@cache
+def _order(count: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(count)

@@ -1,9 +1,9 @@
 """Everything that a run needs to go on as if it had never stopped, in one safetensors file.
 
-Tensors: ``weights.<name>`` the network's state dict, ``optimizer.<parameter>.<name>`` the optimiser's state, ``rng``
-torch's generator, ``rng.cuda`` the device's where there is one, ``epoch_rng`` the generator of the batches when the
-epoch began. Metadata: the step, the batches used in this epoch, the seconds spent, and the lengths of the files of
-lines.
+Tensors: ``weights.<name>`` the network's state dict, ``best.<name>`` that of the best step so far,
+``optimizer.<parameter>.<name>`` the optimizer's state, ``rng`` torch's generator, ``rng.cuda`` the device's where there
+is one, ``epoch_rng`` the random state of the batches when the epoch began. Metadata: the step, the batches used in this
+epoch, the seconds spent, the lengths of the files of lines, and the step, value and age of the best evaluation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from normwise.lab.batches import Batches, Position
+from normwise.lab.batch import Batches, Position
+from normwise.lab.best import Best
 from normwise.records.files import replace, size
 
 NAME = "checkpoint.safetensors"
@@ -31,26 +32,35 @@ class Progress(NamedTuple):
     lengths: dict[str, int]
 
 
-def write(
-    directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, progress: Progress
-) -> None:
+class State(NamedTuple):
+    """What a checkpoint holds besides how far the run had come; ``read`` changes it in place."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    batches: Batches
+    best: Best
+
+
+def write(directory: Path, state: State, progress: Progress) -> None:
     """Write the checkpoint, whole or not at all."""
-    position = batches.position()
-    tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+    position = state.batches.position()
+    tensors = {f"weights.{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in state.best.weights.items()}
+    for index, kept in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in kept.items() if isinstance(value, Tensor)}
     tensors |= {"rng": torch.get_rng_state(), "epoch_rng": position.epoch_rng}
-    device = next(network.parameters()).device
+    device = next(state.network.parameters()).device
     if device.type == "cuda":
         tensors["rng.cuda"] = torch.cuda.get_rng_state(device)
-    metadata = {"used": str(position.used), **{name: json.dumps(value) for name, value in progress._asdict().items()}}
+    facts = {"used": position.used, "best": [state.best.step, state.best.value, state.best.since]}
+    metadata = {name: json.dumps(value) for name, value in (progress._asdict() | facts).items()}
     replace(
         directory / NAME, save({name: value.detach().clone().contiguous() for name, value in tensors.items()}, metadata)
     )
 
 
-def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches) -> Progress:
-    """Bring network, optimiser, batches and generators to where the checkpoint was taken.
+def read(directory: Path, state: State) -> Progress:
+    """Bring the state and the generators to where the checkpoint was taken.
 
     Returns:
         How far the run had come; the very beginning where there is no checkpoint, or none that fits the record.
@@ -62,21 +72,25 @@ def read(directory: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
     progress = Progress(**{name: json.loads(metadata[name]) for name in Progress._fields})
     if any(size(directory / name) < length for name, length in progress.lengths.items()):
         return Progress(0, 0.0, {})
-    network.load_state_dict(
-        {name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")}
-    )
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            index, _, key = rest.partition(".")
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    batches.seek(Position(tensors["epoch_rng"], int(metadata["used"])))
+    state.network.load_state_dict(below("weights", tensors))
+    state.best.weights = below("best", tensors)
+    state.best.step, state.best.value, state.best.since = json.loads(metadata["best"])
+    kept: dict[int, dict[str, Any]] = {}
+    for name, value in below("optimizer", tensors).items():
+        index, _, key = name.partition(".")
+        kept.setdefault(int(index), {})[key] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+    state.batches.seek(Position(tensors["epoch_rng"], json.loads(metadata["used"])))
     torch.set_rng_state(tensors["rng"])
     if "rng.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["rng.cuda"], next(network.parameters()).device)
+        torch.cuda.set_rng_state(tensors["rng.cuda"], next(state.network.parameters()).device)
     return progress
+
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``<prefix>.``, under the rest of their names."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def load(directory: Path) -> dict[str, Tensor]:

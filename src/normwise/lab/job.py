@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from normwise.lab.settings import Settings
 
-class Job(NamedTuple):
+
+@dataclass(frozen=True)
+class Job:
     """What one run needs to know.
 
     Attributes:
         directory: the run's directory.
         settings: the resolved settings, which also decide the directory's name.
-        own: the user's ``make_model``, by name or as it is; None for a built-in network.
+        own: the user's functions, by name or as they are, by what they are for: ``model``, ``loss``, ``metric``.
         seconds_between_checkpoints: how much work may be lost when the process is killed.
+        tensorboard: whether what is measured is also written as events of TensorBoard.
     """
 
     directory: Path
-    settings: dict[str, Any]
-    own: str | Callable[[], Any] | None = None
+    settings: Settings
+    own: Mapping[str, str | Callable[..., Any]] = field(default_factory=dict)
     seconds_between_checkpoints: float = 2.0
+    tensorboard: bool = False
 
 
 class Message(NamedTuple):

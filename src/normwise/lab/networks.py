@@ -4,65 +4,86 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
-import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from normwise.errors import RequestError
+from normwise.lab.batch import Batch
 from normwise.lab.factory import Factory, call
+from normwise.lab.settings import Settings
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.ops.activations import activation
 from normwise.surgery import Surgery, batch_normalize
+from normwise.surgery.names import original_names
 
-Settings = Mapping[str, Any]
 Named = Iterator[tuple[str, nn.Module]]
 
 
-def build(settings: Settings, example_shape: Sequence[int], classes: int, own: Factory | None = None) -> nn.Module:
-    """The network of one run, in training mode, its weights drawn from torch's generator.
+class Built(NamedTuple):
+    """A network for one run.
+
+    Attributes:
+        network: the network, in training mode.
+        names: the name that a layer has in the user's own network, by its name in this one, where they differ.
+    """
+
+    network: nn.Module
+    names: Mapping[str, str]
+
+
+def build(settings: Settings, example: Batch, own: Factory | None = None) -> Built:
+    """The network of one run, its weights drawn from torch's generator.
 
     Args:
-        settings: a run's settings: ``model`` and the arm's keys.
-        example_shape: the shape of one example: (features,) or (channels, height, width).
-        classes: how many outputs the network has.
+        settings: the run's.
+        example: some examples, as the network takes them.
         own: the user's ``make_model``, for any other model than ``mlp`` and ``cnn``.
 
     Raises:
-        RequestError: for widths that do not fit the images or the groups, or a factory that raises or returns no
-            module.
+        RequestError: for examples that a built-in network does not take, widths that do not fit the images or the
+            groups, or a factory that raises or returns no module.
         SurgeryError: for a user's network that normalization cannot be inserted into.
     """
     if own is not None:
-        network = normalized(own, settings, example_shape).model
-    else:
-        kind, widths = model(settings["model"])
-        layers = {"mlp": _mlp, "cnn": _cnn}[kind]
-        network = nn.Sequential(OrderedDict(layers(settings, tuple(example_shape), widths, classes)))
-    initialise(network, settings["init"])
-    return network
+        changed = normalized(own, settings, example)
+        initialise(changed.model, settings.init)
+        return Built(changed.model, original_names(changed))
+    kind, widths = model(settings.model)
+    layers = {"mlp": _mlp, "cnn": _cnn}[kind]
+    network = nn.Sequential(OrderedDict(layers(settings, _shape(kind, example), widths)))
+    initialise(network, settings.init)
+    return Built(network, {})
 
 
-def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
-    """Linear maps of the given widths, each with normalization, activation and dropout, then one to the classes."""
-    features = 1
-    for size in shape:
-        features *= size
-    if len(shape) > 1:
+def _shape(kind: str, example: Batch) -> tuple[int, ...]:
+    """The shape of one example, of which a built-in network takes one tensor of numbers."""
+    if example.kwargs or len(example.args) != 1 or not isinstance(example.args[0], Tensor):
+        raise RequestError(f"model {kind} takes one tensor; these data have several inputs: give --model FILE.py:NAME")
+    return tuple(example.args[0].shape[1:])
+
+
+def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int]) -> Named:
+    """Linear maps of the given widths, each with normalization, activation and dropout, then one to the outputs."""
+    features = prod(shape)
+    if len(shape) != 1:
         yield "flatten", nn.Flatten()
     for index, width in enumerate(widths, start=1):
         yield f"linear{index}", nn.Linear(features, width, bias=_needs_bias(settings))
         yield from _nonlinearity(settings, width, index, dims=0)
         features = width
-    yield "output", nn.Linear(features, classes)
+    yield "output", nn.Linear(features, settings.outputs or 1)
 
 
-def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], classes: int) -> Named:
-    """Blocks of 3×3 convolution, normalization, activation and 2×2 maximum, then one linear map to the classes."""
+def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int]) -> Named:
+    """Blocks of 3×3 convolution, normalization, activation and 2×2 maximum, then one linear map to the outputs."""
     if len(shape) != 3:
         raise RequestError(
-            f"model cnn needs images, examples of shape (channels, height, width); these have shape {shape}; use mlp"
+            f"model cnn needs images, examples of shape (channels, height, width); these have shape {shape}: add an "
+            f"axis for the channels (X[:, None]), or use mlp"
         )
     channels, height, width = shape
     if min(height, width) < 2 ** len(widths):
@@ -75,24 +96,23 @@ def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int], clas
         yield f"pool{index}", nn.MaxPool2d(2)
         channels, height, width = features, height // 2, width // 2
     yield "flatten", nn.Flatten()
-    yield "output", nn.Linear(channels * height * width, classes)
+    yield "output", nn.Linear(channels * height * width, settings.outputs or 1)
 
 
 def _needs_bias(settings: Settings) -> bool:
     """A bias is useless where batch normalization subtracts the mean right after it (section 3.2 of the paper)."""
-    return not (settings["norm"] == "batch" and settings["place"] == "before")
+    return not (settings.norm == "batch" and settings.place == "before")
 
 
 def _nonlinearity(settings: Settings, features: int, index: int, *, dims: int) -> Named:
     """The activation of one layer, with the normalization before or after it, and dropout."""
-    parts: list[tuple[str, nn.Module]] = [(f"activation{index}", activation(settings["activation"]).module())]
-    if settings["norm"] != "none":
-        parts.insert(
-            0 if settings["place"] == "before" else 1, (f"norm{index}", normalization(settings["norm"])(features, dims))
-        )
+    parts: list[tuple[str, nn.Module]] = [(f"activation{index}", activation(settings.activation or "identity").module())]
+    if settings.norm != "none":
+        at = 0 if settings.place == "before" else 1
+        parts.insert(at, (f"norm{index}", normalization(settings.norm)(features, dims)))
     yield from parts
-    if settings["dropout"]:
-        yield f"dropout{index}", nn.Dropout(settings["dropout"])
+    if settings.dropout:
+        yield f"dropout{index}", nn.Dropout(settings.dropout)
 
 
 def normalization(norm: str) -> Callable[[int, int], nn.Module]:
@@ -129,13 +149,18 @@ def make(own: Factory, seed: int) -> nn.Module:
     return network.train()
 
 
-def normalized(own: Factory, settings: Settings, example_shape: Sequence[int]) -> Surgery:
+def normalized(own: Factory, settings: Settings, example: Batch) -> Surgery:
     """The user's network with the arm's normalization inserted, and what that changed: nothing for ``norm=none``."""
-    network = make(own, settings["seed"])
-    if settings["norm"] == "none":
+    network = make(own, settings.seed)
+    if settings.norm == "none":
         return Surgery(network, [])
-    layer = None if settings["norm"] == "batch" else normalization(settings["norm"])
-    return batch_normalize(network, place=settings["place"], example=torch.zeros(2, *example_shape), layer=layer)
+    layer = None if settings.norm == "batch" else normalization(settings.norm)
+    given = _on_cpu(example.args or example.kwargs)
+    return batch_normalize(network, place=settings.place or "before", example=given, layer=layer)
+
+
+def _on_cpu(given: Any) -> Any:
+    return pytree.tree_map(lambda value: value.cpu() if isinstance(value, Tensor) else value, given)
 
 
 def initialise(network: nn.Module, init: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
+from normwise.errors import RequestError, choice
 from normwise.records.metric import Metric
 
 Kind = Literal["classification", "binary", "multilabel", "regression", "other"]
@@ -48,3 +51,52 @@ class Task(NamedTuple):
         if self.chance is None:
             return True
         return self.metric.score(value) > self.metric.score(self.chance.value) + self.chance.margin
+
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def kind_of_loss(name: str, y: np.ndarray | None) -> Kind | None:
+    """The kind of task that a named loss is for; None for a loss of the user's own."""
+    match name:
+        case "cross_entropy":
+            return "classification"
+        case "mse" | "mae" | "huber":
+            return "regression"
+        case "bce":
+            return "multilabel" if y is not None and y.ndim == 2 and y.shape[1] > 1 else "binary"
+    return None
+
+
+def kind_of_outputs(outputs: Any, y: np.ndarray | None, examples: int) -> tuple[Kind, str] | None:
+    """The kind of task that a user's network is made for, where its outputs tell.
+
+    Args:
+        outputs: what it puts out for the first examples.
+        y: the training targets.
+        examples: how many examples ``outputs`` is for.
+    """
+    shape = tuple(getattr(outputs, "shape", ()))
+    if y is None or not shape or not _is_zero_one(y):
+        return None
+    each, target = _numbers(shape, examples), int(np.prod(y.shape[1:]))
+    if y.ndim == 2 and y.shape[1] > 1 and each == target:
+        return "multilabel", f"the network puts out {each} logits for {target} targets of 0 or 1"
+    if each == target:
+        return "binary", "the network puts out one logit for targets of 0 or 1"
+    return None
+
+
+def _numbers(shape: tuple[int, ...], examples: int) -> int:
+    return int(np.prod(shape)) // max(1, examples)
+
+
+def _is_zero_one(y: np.ndarray) -> bool:
+    return y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all())
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of task of a name; RequestError where there is none."""
+    if name not in KINDS:
+        raise RequestError(choice(name, KINDS, "task"))
+    return name  # type: ignore[return-value]

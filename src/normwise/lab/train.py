@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from normwise import probes
 from normwise.errors import RequestError
-from normwise.lab import checkpoint, networks, optimizers
-from normwise.lab.batches import Batches
-from normwise.lab.data import Data, Scaling
-from normwise.lab.evaluate import evaluate
+from normwise.lab import batches, checkpoint, networks, optimizers
+from normwise.lab.best import Best
+from normwise.lab.data import Data, LoaderData
+from normwise.lab.evaluate import evaluate, evaluate_whole
+from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
-from normwise.records.files import write_json
-from normwise.records.run import DONE, METRICS, SETTINGS, TIMING, RunWriter, write_done
+from normwise.lab.objective import Objective
+from normwise.records.files import replace, write_json
+from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
 
-TRAIN_PART = 1000  # training examples on which training loss and accuracy are evaluated
-PROBE_PART = 100  # training examples on which activations and gradients are measured
+SAMPLES = {"train": 500, "validation": 1000, "test": 500}
+"""Examples on which curves are measured."""
+
+PROBED = 100
+"""Training examples on which activations and gradients are measured."""
+
+NOT_FINITE = "loss or weights are not finite"
 
 OnProgress = Callable[[int], None]
 
 
-def train(job: Job, data: Data, on_progress: OnProgress = lambda step: None) -> None:
+def train(job: Job, data: Data | LoaderData, on_progress: OnProgress = lambda step: None) -> None:
     """Train one run to its end, from its last checkpoint where there is one, and record it.
 
-    The run ends ``finished`` after the last step, or ``diverged`` at the first step whose loss, or whose weights, are
-    not finite.
+    The run ends ``finished`` after the last step, or when its patience is at an end; ``diverged`` at the first step
+    whose loss, or whose weights, are not finite. Then the whole validation and test parts are evaluated with the
+    weights of the best step.
 
     Args:
         job: what to train and where to record it.
@@ -40,71 +49,87 @@ def train(job: Job, data: Data, on_progress: OnProgress = lambda step: None) -> 
     """
     job.directory.mkdir(parents=True, exist_ok=True)
     (job.directory / DONE).unlink(missing_ok=True)
-    write_json(job.directory / SETTINGS, job.settings)
+    write_json(job.directory / SETTINGS, job.settings.as_dict())
     run = _Run(job, data)
     try:
-        status, step = run.go(on_progress)
+        status, step, reason = run.go(on_progress)
+        best = run.finish()
     finally:
-        run.writer.close()
-    write_done(job.directory, status, step, None if status == "finished" else "loss or weights are not finite")
+        run.close()
+    write_done(job.directory, status, step, reason, best)
 
 
 class _Run:
     """The state of a run between two measurements."""
 
-    def __init__(self, job: Job, data: Data) -> None:
+    def __init__(self, job: Job, data: Data | LoaderData) -> None:
         settings = job.settings
-        torch.manual_seed(settings["seed"])
+        torch.manual_seed(settings.seed)
         self.job, self.settings = job, settings
-        self.device = torch.device(settings["device"])
-        own = None if job.own is None else _own(job)
-        parts = _tensors(data, settings["inputs"], self.device)
-        self.network = networks.build(settings, data.example_shape, data.classes, own).to(self.device)
+        device = torch.device(settings.device)
+        own = {what: _own(job, what) for what in job.own}
+        functions = {what: each.callable for what, each in own.items() if what != "model"}
+        self.objective = Objective(settings, functions, data.target_scaling(settings.targets))
+        self.batches = batches.opened(data, settings, device)
+        probed = self.batches.sample("train", PROBED)[0]
+        built = networks.build(settings, probed, own.get("model"))
+        self.network, self.names = built.network.to(device), built.names
+        self.probed = probed
+        self.samples = {part: self.batches.sample(part, size) for part, size in SAMPLES.items()}
         self.optimizer = optimizers.optimizer(settings, self.network.parameters())
         self.rate = optimizers.rate(settings)
-        self.probe = _sample(parts["train"], PROBE_PART)
-        self.parts = parts | {"train": _sample(parts["train"], TRAIN_PART)}
-        self.batches = Batches(*parts["train"], settings["batch_size"], settings["seed"])
-        self.schedule = probes.Schedule(settings["steps"], settings["eval_every"])
-        self.step, self.seconds, lengths = checkpoint.read(job.directory, self.network, self.optimizer, self.batches)
+        self.schedule = probes.Schedule(settings.steps, settings.eval_every)
+        self.best = Best(settings.metric)
+        self.state = checkpoint.State(self.network, self.optimizer, self.batches, self.best)
+        self.step, self.seconds, lengths = checkpoint.read(job.directory, self.state)
         self.writer = RunWriter(job.directory, lengths)
         self.resumed = bool(lengths)
+        self.events = Events(job.directory, self.step if self.resumed else None) if job.tensorboard else None
         self.saved = time.perf_counter()
         self.clock = _Clock()
 
-    def go(self, on_progress: OnProgress) -> tuple[str, int]:
-        """Train, measure and record until the end; the status and the step at which it ended."""
-        if not self.resumed:
-            self._record(None, [])
+    def go(self, on_progress: OnProgress) -> tuple[str, int, str | None]:
+        """Train, measure and record until the end; the status, the step at which it ended, and why."""
+        if not self.resumed and not self._record(None, []):
+            return "diverged", 0, "the loss is not finite before the first step"
         for stop in self.schedule.at:
             if stop <= self.step:
                 continue
+            if self._is_tired():
+                break
             first = self.step
             losses, updates = self._advance(stop)
             broken = _first_broken(losses, self.network)
             self.clock.lap("train")
             if broken is not None:
-                return "diverged", first + broken
+                return "diverged", first + broken, NOT_FINITE
             self._record(losses.mean().item(), updates)
             on_progress(self.step)
         self._save()
-        return "finished", self.step
+        stopped = self.step < self.settings.steps
+        why = f"no better validation {self.settings.metric.label} in {self.best.since} measurements"
+        return "finished", self.step, why if stopped else None
+
+    def _is_tired(self) -> bool:
+        return self.settings.patience is not None and self.best.since >= self.settings.patience
 
     def _advance(self, stop: int) -> tuple[Tensor, list[dict[str, Any]]]:
         """Make the steps up to ``stop``; their losses, and the norms of the last one's updates."""
-        losses = torch.empty(stop - self.step, device=self.device)
+        losses = torch.empty(stop - self.step, device=self.settings.device)
         for index in range(len(losses) - 1):
             losses[index] = self._update()
         before = probes.snapshot(self.network)
         losses[-1] = self._update()
-        return losses, probes.update_norms(self.network, before)
+        return losses, self._renamed(probes.update_norms(self.network, before))
 
     def _update(self) -> Tensor:
         """One step of stochastic gradient descent; its mini-batch loss."""
-        X, y = self.batches.next()
-        loss = nn.functional.cross_entropy(self.network(X), y)
+        batch = self.batches.next()
+        loss = self.objective.loss(batch.through(self.network), batch.target)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.settings.clip is not None:
+            optimizers.clip(self.network.parameters(), self.settings.clip)
         lr = self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -112,26 +137,68 @@ class _Run:
         self.step += 1
         return loss.detach()
 
-    def _record(self, batch_loss: float | None, updates: list[dict[str, Any]]) -> None:
-        """Measure the network as it is now and add a line to the record."""
+    def _record(self, batch_loss: float | None, updates: list[dict[str, Any]]) -> bool:
+        """Measure the network as it is now and add a line to the record; whether the training loss is finite."""
         line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
-        line |= evaluate(self.network, self.parts)
+        line |= evaluate(self.network, self.objective, self.samples)
+        self.best.see(self.step, line["validation"][self.settings.metric.name], self.network)
         self.clock.lap("evaluate")
-        line |= probes.measure(self.network, *self.probe, nn.functional.cross_entropy)
+        measured = probes.measure(
+            self.network, self.probed.args or self.probed.kwargs, self.probed.target, self.objective.loss
+        )
+        line |= {quantity: self._renamed(rows) for quantity, rows in measured.items()}
         self.clock.lap("probe")
         self.writer.append(METRICS, line | {"updates": updates})
+        if self.events is not None:
+            self.events.add(line, self.settings.metric)
         self.clock.lap("record")
+        self._time()
+        if time.perf_counter() - self.saved > self.job.seconds_between_checkpoints:
+            self._save()
+        return math.isfinite(line["train"]["loss"])
+
+    def _renamed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows under the names that layers have in the user's own network, the same in every arm."""
+        return [row | {"layer": _renamed(row["layer"], self.names)} for row in rows]
+
+    def _time(self) -> None:
         laps = self.clock.take()
         self.seconds += sum(laps.values())
         self.writer.append(TIMING, {"step": self.step, "seconds": self.seconds, **laps})
-        if time.perf_counter() - self.saved > self.job.seconds_between_checkpoints:
-            self._save()
 
     def _save(self) -> None:
         progress = checkpoint.Progress(self.step, self.seconds, self.writer.sync())
-        checkpoint.write(self.job.directory, self.network, self.optimizer, self.batches, progress)
+        checkpoint.write(self.job.directory, self.state, progress)
         self.saved = time.perf_counter()
         self.clock.lap("record")
+
+    def finish(self) -> dict[str, Any] | None:
+        """Evaluate the whole parts with the best weights, and keep these and the test part's outputs.
+
+        Returns:
+            What ``done.json`` has under ``best``; None where no evaluation was finite.
+        """
+        if self.best.step is None:
+            return None
+        self.network.load_state_dict(self.best.weights)
+        train_ = evaluate(self.network, self.objective, {"train": self.samples["train"]})["train"]
+        parts = {
+            part: evaluate_whole(self.network, self.objective, self.batches.whole(part)) for part in ("validation", "test")
+        }
+        self.best.write(self.job.directory)
+        test = parts["test"]
+        if test.outputs is not None and test.targets is not None:
+            kept = {"outputs": test.outputs.contiguous(), "targets": test.targets.contiguous()}
+            replace(self.job.directory / PREDICTIONS, save(kept))
+        self.clock.lap("evaluate")
+        self._time()
+        return {"step": self.best.step, "train": train_, **{part: each.values for part, each in parts.items()}}
+
+    def close(self) -> None:
+        """Close the record."""
+        self.writer.close()
+        if self.events is not None:
+            self.events.close()
 
 
 class _Clock:
@@ -153,32 +220,18 @@ class _Clock:
         return laps
 
 
-def _own(job: Job) -> Factory:
-    """The user's ``make_model``, the same as when the study began."""
-    own = resolve(job.own or "", what="model")
-    if own.source_hash != job.settings["own_model"]["source"]:
+def _own(job: Job, what: str) -> Factory:
+    """A function of the user's, the same as when the study began."""
+    own = resolve(job.own[what], what=what)
+    if own.source_hash != job.settings.own[what]["source"]:
         raise RequestError(f"the source of {own.name} changed while the study ran; give the same command again")
     return own
 
 
-Part = tuple[Tensor, Tensor]
-
-
-def _tensors(data: Data, inputs: str, device: torch.device) -> dict[str, Part]:
-    """The parts of the data, scaled as the training part asks, on the device."""
-    scaling = Scaling.fit(inputs, data.train.X)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {
-        name: (torch.from_numpy(scaling.apply(part.X)).to(device), torch.from_numpy(part.y).to(device))
-        for name, part in parts.items()
-    }
-
-
-def _sample(part: Part, size: int) -> Part:
-    """The same random examples of a part every time, at most ``size``."""
-    X, y = part
-    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(y))[:size]).to(y.device)
-    return X[rows], y[rows]
+def _renamed(layer: str, names: Mapping[str, str]) -> str:
+    """``relu_2#3`` under the name that its module had."""
+    name, mark, call = layer.partition("#")
+    return f"{names.get(name, name)}{mark}{call}"
 
 
 def _first_broken(losses: Tensor, network: nn.Module) -> int | None:

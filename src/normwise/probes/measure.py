@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -31,7 +31,7 @@ def measure(model: nn.Module, X: Any, y: Any, loss: Callable[[Any, Any], Tensor]
 
     Args:
         model: the network.
-        X: a batch of inputs, on the network's device.
+        X: a batch of inputs, on the network's device; a tuple or list is passed as arguments, a dict as keywords.
         y: its targets.
         loss: ``loss(model(X), y)`` is a scalar.
 
@@ -48,8 +48,14 @@ def measure(model: nn.Module, X: Any, y: Any, loss: Callable[[Any, Any], Tensor]
             for handle in _watch(name, module, inputs, outputs):
                 hooks.callback(handle.remove)
         model.train()
-        gradients = gradient_norms(model, loss(model(X), y))
+        gradients = gradient_norms(model, loss(_called(model, X), y))
     return {"preactivations": inputs, "activations": outputs, "gradients": gradients}
+
+
+def _called(model: nn.Module, X: Any) -> Any:
+    if isinstance(X, Mapping):
+        return model(**X)
+    return model(*X) if isinstance(X, (tuple, list)) else model(X)
 
 
 def _watch(name: str, module: nn.Module, inputs: Rows, outputs: Rows) -> tuple[Any, Any]:

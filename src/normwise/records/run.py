@@ -4,8 +4,11 @@ runs/<study>/<arm slug>-<seed>-<hash>/
     settings.json           the resolved settings
     metrics.jsonl           one line per evaluation; deterministic: no clock in it
     timing.jsonl            clocks
-    checkpoint.safetensors  weights, optimiser state and random generators; see ``normwise.lab.checkpoint``
-    done.json               only when the run has ended: finished, diverged or failed, with the reason
+    checkpoint.safetensors  weights, optimizer state and random generators; see ``normwise.lab.checkpoint``
+    best.safetensors        the weights of the best step by the validation metric, once the run has ended
+    predictions.safetensors what the network puts out for the test part with these weights, and its targets
+    tensorboard/            what is measured as events, where that was asked for
+    done.json               only when the run has ended: finished, diverged or failed, with the reason and the best step
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from normwise.records.files import dumps, read_json, read_lines, write_json
+from normwise.records.metric import Metric
 
 METRICS, TIMING, DONE, SETTINGS = "metrics.jsonl", "timing.jsonl", "done.json", "settings.json"
+PREDICTIONS = "predictions.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ class RunRecord:
     metrics: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     done: dict[str, Any] | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What the run is judged by."""
+        return Metric(**self.settings["metric"])
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best step by validation, and what the whole parts gave there; None where no evaluation was finite."""
+        return (self.done or {}).get("best")
 
     @classmethod
     def read(cls, directory: Path, *, arm: str) -> RunRecord:
@@ -86,6 +101,8 @@ def write_failed(directory: Path, reason: str) -> None:
     write_done(directory, "failed", lines[-1]["step"] if lines else 0, reason)
 
 
-def write_done(directory: Path, status: str, step: int, reason: str | None = None) -> None:
-    """Record that a run ended: ``finished``, ``diverged`` or ``failed``, at which step and why."""
-    write_json(directory / DONE, {"status": status, "step": step, "reason": reason})
+def write_done(
+    directory: Path, status: str, step: int, reason: str | None = None, best: Mapping[str, Any] | None = None
+) -> None:
+    """Record that a run ended: ``finished``, ``diverged`` or ``failed``, at which step and why, and its best step."""
+    write_json(directory / DONE, {"status": status, "step": step, "reason": reason, "best": best})

@@ -1,0 +1,44 @@
+"""The best evaluation of a run so far, with the weights that it was made with."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from normwise.records.files import replace
+from normwise.records.metric import Metric
+
+NAME = "best.safetensors"
+
+
+class Best:
+    """The first evaluation with the best validation metric.
+
+    Attributes:
+        step: of that evaluation; None where none was finite.
+        value: its validation metric.
+        since: how many evaluations followed it, or were made where none was finite.
+        weights: the network's state dict, copied.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self.step: int | None = None
+        self.value = math.nan
+        self.since = 0
+        self.weights: dict[str, Tensor] = {}
+
+    def see(self, step: int, value: float, network: nn.Module) -> None:
+        """Take note of an evaluation."""
+        if math.isfinite(value) and (self.step is None or self._metric.better(value, self.value)):
+            self.step, self.value, self.since = step, value, 0
+            self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        else:
+            self.since += 1
+
+    def write(self, directory: Path) -> None:
+        """Write the weights, whole or not at all."""
+        replace(directory / NAME, save({name: value.cpu().contiguous() for name, value in self.weights.items()}))

@@ -1,0 +1,248 @@
+"""The metrics that a run can be judged by: accumulated over batches, then computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from normwise.errors import RequestError, choice, first_line
+from normwise.lab.task import Kind
+from normwise.records.metric import ACCURACY, Metric
+
+Function = Callable[[Any, Any], Any]
+
+
+class Meter(Protocol):
+    """A metric over the batches of a part."""
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        """Add one batch."""
+
+    def value(self) -> float:
+        """The metric over all batches that were added."""
+
+
+class _Known(NamedTuple):
+    """A row of the table: the metric, the tasks that it judges, and torchmetrics' class where that computes it."""
+
+    metric: Metric
+    kinds: tuple[Kind, ...]
+    library: str = ""
+
+
+_LABELED: tuple[Kind, ...] = ("classification", "binary", "multilabel")
+_CLASSES: tuple[Kind, ...] = ("classification", "binary")
+_NUMBERS: tuple[Kind, ...] = ("regression",)
+
+_ROWS = (
+    _Known(ACCURACY, _LABELED),
+    _Known(Metric("balanced_accuracy", "balanced accuracy", percent=True), ("classification",), "Recall"),
+    _Known(Metric("f1", "F1"), _LABELED, "F1Score"),
+    _Known(Metric("precision", "precision"), _LABELED, "Precision"),
+    _Known(Metric("recall", "recall"), _LABELED, "Recall"),
+    _Known(Metric("specificity", "specificity"), _LABELED, "Specificity"),
+    _Known(Metric("auroc", "AUROC"), _LABELED, "AUROC"),
+    _Known(Metric("average_precision", "average precision"), _LABELED, "AveragePrecision"),
+    _Known(Metric("iou", "IoU"), _LABELED, "JaccardIndex"),
+    _Known(Metric("kappa", "Cohen's κ"), _CLASSES, "CohenKappa"),
+    _Known(Metric("mcc", "Matthews correlation"), _LABELED, "MatthewsCorrCoef"),
+    _Known(Metric("calibration_error", "calibration error", higher_is_better=False), _CLASSES, "CalibrationError"),
+    _Known(Metric("r2", "R²"), _NUMBERS),
+    _Known(Metric("mse", "MSE", higher_is_better=False), _NUMBERS),
+    _Known(Metric("rmse", "RMSE", higher_is_better=False), _NUMBERS),
+    _Known(Metric("mae", "MAE", higher_is_better=False), _NUMBERS),
+    _Known(Metric("explained_variance", "explained variance"), _NUMBERS, "ExplainedVariance"),
+    _Known(Metric("pearson", "Pearson correlation"), _NUMBERS, "PearsonCorrCoef"),
+    _Known(Metric("spearman", "Spearman correlation"), _NUMBERS, "SpearmanCorrCoef"),
+    _Known(Metric("mape", "MAPE", higher_is_better=False), _NUMBERS, "MeanAbsolutePercentageError"),
+)
+_TABLE = {row.metric.name: row for row in _ROWS}
+
+LOSS = Metric("loss", "loss", higher_is_better=False)
+
+
+def default(kind: Kind) -> Metric:
+    """What a task is judged by unless another metric is asked for."""
+    return {"regression": _TABLE["r2"].metric, "other": LOSS}.get(kind, ACCURACY)
+
+
+def named(name: str, kind: Kind) -> Metric:
+    """The metric of a name, for a kind of task.
+
+    Raises:
+        RequestError: there is no such metric, or it does not judge such a task.
+    """
+    if name == LOSS.name:
+        return LOSS
+    fitting = [row.metric.name for row in _ROWS if kind in row.kinds]
+    if name not in _TABLE:
+        raise RequestError(f"{choice(name, [*fitting, LOSS.name], 'metric')}, or your own as FILE.py:function")
+    if name not in fitting:
+        allowed = ", ".join([*fitting, LOSS.name])
+        raise RequestError(
+            f"metric {name!r} does not judge a task of kind {kind}; allowed: {allowed}; or give another --task"
+        )
+    return _TABLE[name].metric
+
+
+def meter(kind: Kind, metric: Metric, outputs: int | None, own: Function | None = None) -> Meter:
+    """A meter for a metric.
+
+    Args:
+        kind: of the task.
+        metric: any but ``LOSS``.
+        outputs: the number of classes or labels.
+        own: the user's function, for a metric that is none of the table's.
+    """
+    if own is not None:
+        return _Own(own, metric.name)
+    match metric.name:
+        case "accuracy":
+            return _Accuracy(kind)
+        case "r2":
+            return _R2()
+        case "mse" | "rmse" | "mae":
+            return _Error(metric.name)
+    return _Library(kind, _TABLE[metric.name].library, outputs)
+
+
+def aligned(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Outputs in the shape of the targets, from which they may differ by axes of size 1."""
+    return outputs.reshape(targets.shape)
+
+
+IGNORED = -100
+"""A class label that counts nowhere, as in ``torch.nn.CrossEntropyLoss``."""
+
+
+class _Accuracy:
+    """The share of right answers: the largest of the outputs of an example, or the sign of each logit."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._right = self._count = 0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        if self._kind == "classification":
+            counted = targets != IGNORED
+            right = (outputs.argmax(1) == targets) & counted
+            self._count += int(counted.sum())
+        else:
+            right = (aligned(outputs, targets) > 0) == (targets > 0.5)
+            self._count += right.numel()
+        self._right += int(right.sum())
+
+    def value(self) -> float:
+        return self._right / self._count if self._count else float("nan")
+
+
+class _Error:
+    """Mean squared or absolute error, over examples and targets."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._sum, self._count = 0.0, 0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        error = aligned(outputs, targets).double() - targets.double()
+        self._sum += float(error.abs().sum() if self._name == "mae" else error.square().sum())
+        self._count += error.numel()
+
+    def value(self) -> float:
+        mean = self._sum / self._count
+        return float(mean**0.5) if self._name == "rmse" else mean
+
+
+class _R2:
+    """The coefficient of determination, 1 − Σ(t − y)²/Σ(t − mean t)², averaged over the targets of an example."""
+
+    def __init__(self) -> None:
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        rows = targets.shape[:1] + (-1,)
+        self._targets.append(targets.double().reshape(rows))
+        self._outputs.append(aligned(outputs, targets).double().reshape(rows))
+
+    def value(self) -> float:
+        targets, outputs = torch.cat(self._targets), torch.cat(self._outputs)
+        residual = (targets - outputs).square().sum(0)
+        total = (targets - targets.mean(0)).square().sum(0)
+        varies = total > 0
+        return float((1 - residual[varies] / total[varies]).mean()) if varies.any() else float("nan")
+
+
+class _Library:
+    """A metric of torchmetrics; averages over classes are macro: every class counts the same."""
+
+    def __init__(self, kind: Kind, name: str, outputs: int | None) -> None:
+        import torchmetrics
+
+        self._kind = kind
+        if kind == "regression":
+            options = {"num_outputs": outputs} if outputs and outputs > 1 and name.endswith("CorrCoef") else {}
+            self._metric = getattr(torchmetrics, name)(**options)
+            return
+        task = {"classification": "multiclass"}.get(kind, kind)
+        options = {"multiclass": {"num_classes": outputs}, "multilabel": {"num_labels": outputs}}.get(task, {})
+        if name in ("F1Score", "Precision", "Recall", "Specificity", "AUROC", "AveragePrecision", "JaccardIndex"):
+            options = options | {"average": "macro"}
+        if task == "multiclass" and name not in ("AUROC", "AveragePrecision", "CalibrationError"):
+            options = options | {"ignore_index": IGNORED}
+        self._metric = getattr(torchmetrics, name)(task=task, **options)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        if self._kind == "regression":
+            self._metric.update(aligned(outputs, targets).float().cpu(), targets.float().cpu())
+        elif self._kind == "classification":
+            self._metric.update(outputs.float().softmax(1).cpu(), targets.cpu())
+        else:
+            self._metric.update(aligned(outputs, targets).float().sigmoid().cpu(), targets.long().cpu())
+
+    def value(self) -> float:
+        return float(self._metric.compute().float().mean())
+
+
+class _Own:
+    """The user's function of all outputs and all targets.
+
+    Where batches differ in shape, so that they cannot be put together, it is called per batch, and the mean over the
+    examples is taken.
+    """
+
+    def __init__(self, function: Function, name: str) -> None:
+        self._function, self._name = function, name
+        self._outputs: list[Any] = []
+        self._targets: list[Any] = []
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        self._outputs.append(outputs)
+        self._targets.append(targets)
+
+    def value(self) -> float:
+        outputs, targets = joined(self._outputs), joined(self._targets)
+        if outputs is not None and targets is not None:
+            return self._call(outputs, targets)
+        pairs = list(zip(self._outputs, self._targets, strict=True))
+        counts = [len(target) for target in self._targets]
+        return sum(self._call(*pair) * count for pair, count in zip(pairs, counts, strict=True)) / sum(counts)
+
+    def _call(self, outputs: Any, targets: Any) -> float:
+        try:
+            return float(self._function(outputs, targets))
+        except Exception as error:
+            raise RequestError(
+                f"metric {self._name} raised {type(error).__name__}: {first_line(error)}; it is called as "
+                "metric(outputs, targets) with all outputs of a part, and returns a number"
+            ) from error
+
+
+def joined(batches: list[Any]) -> Tensor | None:
+    """One tensor of all batches; None where they are no tensors or differ in shape behind the first axis."""
+    if not all(isinstance(each, Tensor) and each.ndim for each in batches):
+        return None
+    return torch.cat(batches) if len({each.shape[1:] for each in batches}) == 1 else None

@@ -1,0 +1,220 @@
+"""The loss and the metric of a task, on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from normwise.errors import RequestError, first_line
+from normwise.lab import metrics
+from normwise.lab.metrics import LOSS, Function, Meter, aligned
+from normwise.lab.settings import Settings
+from normwise.lab.task import Kind
+from normwise.records.metric import Metric
+
+Loss = Callable[[Any, Any], Tensor]
+
+LOSSES: dict[str, tuple[tuple[Kind, ...], Loss]] = {
+    "cross_entropy": (("classification",), F.cross_entropy),
+    "bce": (("binary", "multilabel"), F.binary_cross_entropy_with_logits),
+    "mse": (("regression",), F.mse_loss),
+    "mae": (("regression",), F.l1_loss),
+    "huber": (("regression",), F.huber_loss),
+}
+"""The named losses and the tasks that each is for; the first of a task is its default. All are means over a batch."""
+
+
+def default_loss(kind: Kind) -> str:
+    """The loss of a task unless another is asked for; RequestError for ``other``, which has none."""
+    for name, (kinds, _) in LOSSES.items():
+        if kind in kinds:
+            return name
+    raise RequestError(f"a task of kind {kind} has no loss of its own; give one: --loss FILE.py:function")
+
+
+class Objective:
+    """The loss and the metric of one run.
+
+    The loss of a regression is that of scaled targets, (t − shift)·factor; its metric is in the target's own unit.
+
+    Args:
+        settings: the run's.
+        own: the user's functions by ``loss`` and ``metric``, where they are none of the named ones.
+        scaling: shift and factor of the targets, for ``targets=standard``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        own: Mapping[str, Function] | None = None,
+        scaling: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self.kind: Kind = settings.task  # type: ignore[assignment]
+        self.metric = settings.metric
+        self._outputs = settings.outputs
+        self._own = dict(own or {})
+        self._loss = self._own.get("loss") or LOSSES[settings.loss][1]
+        self._scaling = None if scaling is None else tuple(torch.from_numpy(each).float() for each in scaling)
+
+    def loss(self, outputs: Any, target: Any) -> Tensor:
+        """The loss of a batch, a scalar."""
+        if "loss" in self._own or self.kind == "other":
+            return self._loss(outputs, self._scaled(target))
+        if self.kind != "classification":
+            target = self._scaled(target)
+            outputs = aligned(outputs, target)
+        return self._loss(outputs, target)
+
+    def _scaled(self, target: Any) -> Any:
+        if self._scaling is None:
+            return target
+        shift, factor = (each.to(target.device) for each in self._scaling)
+        return (target - shift) * factor
+
+    def in_own_unit(self, outputs: Any) -> Any:
+        """Outputs of a regression in the unit of its target; of other tasks as they are."""
+        if self._scaling is None:
+            return outputs
+        shift, factor = (each.to(outputs.device) for each in self._scaling)
+        if outputs.ndim > shift.ndim + 1:
+            outputs = outputs.reshape(len(outputs), *shift.shape)
+        return outputs / factor + shift
+
+    def meter(self) -> Meter:
+        """A new meter of the metric, for outputs in the target's unit; not for ``LOSS``."""
+        return metrics.meter(self.kind, self.metric, self._outputs, self._own.get("metric"))
+
+
+def score(
+    kind: Kind, metric: Metric, outputs: Tensor, targets: Tensor, own: Function | None = None
+) -> float:
+    """A metric of all outputs and targets of a part, the outputs in the unit of the targets."""
+    found = metrics.meter(kind, metric, outputs.shape[1] if outputs.ndim > 1 else None, own)
+    found.update(outputs, targets)
+    return found.value()
+
+
+def check_loss(objective: Objective, outputs: Any, target: Any, name: str) -> None:
+    """Try a loss on finite outputs of a network.
+
+    Raises:
+        RequestError: it raises, returns no scalar, is not finite, or has no gradient.
+    """
+    try:
+        loss = objective.loss(outputs, target)
+    except Exception as error:
+        raise RequestError(
+            f"loss {name} raised {type(error).__name__}: {first_line(error)}; it is called as loss(outputs, targets) "
+            f"with outputs of {described(outputs)} and targets of {described(target)}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        got = described(loss)
+        raise RequestError(f"loss {name} returned {got}; it must return a scalar tensor: take the mean over the batch")
+    if not loss.requires_grad:
+        raise RequestError(f"loss {name} gives no gradient; compute it from the outputs with torch, without detach()")
+    if not loss.isfinite():
+        raise RequestError(f"loss {name} is {loss.item()} for finite outputs; check it for log(0) or a division by 0")
+
+
+def described(value: Any) -> str:
+    """What a value is, for an error: ``a tensor of shape (4, 10)``, ``a tuple of 2``."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, dict):
+        return f"a dict with {', '.join(map(str, value))}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None, own: Function | None) -> Any:
+    """What predictions that know nothing of the inputs score: the best constant, and the targets in another order.
+
+    The margin is two standard errors of that: of accuracy 2·√(p(1 − p)/n) with the commonest class's share p; else
+    two standard deviations over predictions made of the targets in random order, for a regression shrunk to the
+    correlation 1/√n that chance has.
+
+    Args:
+        kind: of the task.
+        metric: that is scored.
+        targets: those of the validation sample.
+        outputs: the number of classes, labels or targets.
+        own: the user's metric.
+
+    Returns:
+        A ``Chance``, or None where there is no telling.
+    """
+    from normwise.lab.task import Chance
+
+    if kind == "other" or metric is LOSS or metric.name == LOSS.name:
+        return None
+    y = torch.from_numpy(targets)
+    if metric.name == "accuracy":
+        share = _commonest(kind, y)
+        return Chance(share, 2 * (share * (1 - share) / max(1, y.numel())) ** 0.5)
+    constants = [_scored(kind, metric, guess, y, outputs, own) for guess in _constants(kind, y, outputs)]
+    shuffled = [_scored(kind, metric, guess, y, outputs, own) for guess in _shuffled(kind, y, outputs)]
+    known = [value for value in constants if value is not None]
+    drawn = np.array([value for value in shuffled if value is not None])
+    if len(drawn) < 2 or not known:
+        return None
+    return Chance(metric.best([*known, float(drawn.mean())]), 2 * float(drawn.std(ddof=1)))
+
+
+def _commonest(kind: Kind, y: Tensor) -> float:
+    if kind == "classification":
+        counts = torch.bincount(y[y != metrics.IGNORED].reshape(-1))
+        return float(counts.max() / counts.sum())
+    rows = y.reshape(len(y), -1).double()
+    per_label = rows.mean(0) if kind == "multilabel" else rows.mean().reshape(1)
+    return float(torch.maximum(per_label, 1 - per_label).mean())
+
+
+def _scored(
+    kind: Kind, metric: Metric, guess: Tensor, y: Tensor, outputs: int | None, own: Function | None
+) -> float | None:
+    try:
+        meter = metrics.meter(kind, metric, outputs, own)
+        meter.update(guess, y)
+        value = meter.value()
+    except (RequestError, ValueError, RuntimeError):
+        return None
+    return value if np.isfinite(value) else None
+
+
+SURE = 10.0
+"""The logit of a guess."""
+MOST_CONSTANTS, SHUFFLES = 20, 20
+
+
+def _constants(kind: Kind, y: Tensor, outputs: int | None) -> list[Tensor]:
+    if kind == "classification":
+        labels = torch.bincount(y[y != metrics.IGNORED].reshape(-1)).argsort(descending=True)[:MOST_CONSTANTS]
+        return [_logits(torch.full_like(y, int(label)), outputs) for label in labels]
+    if kind == "regression":
+        return [y.mean(0).expand_as(y), y.median(0).values.expand_as(y)]
+    return [torch.full_like(y, SURE), torch.full_like(y, -SURE)]
+
+
+def _shuffled(kind: Kind, y: Tensor, outputs: int | None) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(SHUFFLES):
+        other = y[torch.randperm(len(y), generator=generator)]
+        if kind == "classification":
+            found.append(_logits(other, outputs))
+        elif kind == "regression":
+            found.append(y.mean(0) + (other - y.mean(0)) / len(y) ** 0.5)
+        else:
+            found.append((2 * other - 1) * SURE)
+    return found
+
+
+def _logits(labels: Tensor, outputs: int | None) -> Tensor:
+    hot = F.one_hot(labels.clamp(min=0), outputs or int(labels.max()) + 1).float() * SURE
+    return hot.movedim(-1, 1)
