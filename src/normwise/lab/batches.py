@@ -92,3 +92,20 @@ class MemoryBatches:
 @cache
 def _order(count: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(count)
+
+
+def first(data: Data | LoaderData, settings: Settings, size: int) -> Batch:
+    """The first examples of the training part, as the network is given them."""
+    if isinstance(data, LoaderData):
+        return data.first(size)
+    X = Scaling.fit(settings.inputs or "raw", data.train.X).apply(data.train.X[:size])
+    y = data.train.y[:size]
+    return Batch((torch.from_numpy(X),), {}, torch.from_numpy(y), len(y))
+
+
+def sampled_targets(data: Data | LoaderData, part: str, size: int) -> np.ndarray | None:
+    """The targets of the examples of a part on which curves are measured; None where they are no array."""
+    if isinstance(data, LoaderData):
+        return data.targets(part, size)
+    y: np.ndarray = getattr(data, part).y
+    return y[_order(len(y))[:size]]

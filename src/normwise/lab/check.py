@@ -1,4 +1,4 @@
-"""Trying every arm's network on a few examples before anything is started."""
+"""Trying every arm's network, the loss and the metric on a few examples before anything is started."""
 
 from __future__ import annotations
 
@@ -8,64 +8,146 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.errors import NormwiseError, RequestError
-from normwise.lab import networks
-from normwise.lab.data import Data, Scaling
+from normwise.errors import NormwiseError, RequestError, first_line
+from normwise.lab import batches, networks
+from normwise.lab.batch import Batch
+from normwise.lab.data import Data, LoaderData
 from normwise.lab.factory import Factory, resolve
+from normwise.lab.metrics import LOSS
+from normwise.lab.objective import Objective, check_loss, described
+from normwise.lab.settings import Settings
+from normwise.lab.task import Task, fits
 from normwise.surgery.sites import is_normalization
 
-EXAMPLES = 4
+EXAMPLES = 8
 
 
-def check(arm: str, settings: Mapping[str, Any], model: str | Callable[[], Any] | None, data: Data) -> list[str]:
-    """Build one arm's network and send a few training examples through it.
+def check(
+    arm: str, settings: Settings, own: Mapping[str, str | Callable[..., Any]], data: Data | LoaderData, task: Task
+) -> list[str]:
+    """Build one arm's network and send a few training examples through it, the loss and the metric.
 
     Returns:
         What a reader of the comparison has to know: the places of a user's network that were not normalized, with the
-        reason.
+        reason, and outputs that look like probabilities.
 
     Raises:
         RequestError: for a network that cannot be built, does not take the examples, or whose outputs do not fit the
-            labels.
+            task; for a loss or a metric that raises or returns something else than it should.
     """
-    own = None if model is None else resolve(model, what="model")
-    X = torch.from_numpy(Scaling.fit(settings["inputs"], data.train.X).apply(data.train.X[:EXAMPLES]))
-    y = torch.from_numpy(data.train.y[:EXAMPLES])
+    functions = {what: resolve(source, what=what) for what, source in own.items()}
+    model = functions.get("model")
+    example = batches.first(data, settings, EXAMPLES)
+    name = "the network" if model is None else model.name
     with torch.random.fork_rng(devices=[]):
         try:
-            outputs = _outputs(settings, data, own, X)
+            outputs = _outputs(settings, example, model, data.name)
+            _check_outputs(outputs, example, task, data, name)
+            notes = _check_objective(settings, functions, data, outputs, example.target, name)
         except NormwiseError as error:
             raise RequestError(f"arm {arm!r}: {error}") from error
-    _check_outputs(outputs, y, data, "the network" if own is None else own.name)
-    return [] if own is None else _remarks(arm, own, settings, data)
+    remarks = [] if model is None else _remarks(model, settings, example)
+    return [f"arm {arm}: {note}" for note in [*remarks, *notes]]
 
 
-def _remarks(arm: str, own: Factory, settings: Mapping[str, Any], data: Data) -> list[str]:
-    if settings["norm"] == "none":
-        named = networks.make(own, settings["seed"]).named_modules()
+def _remarks(own: Factory, settings: Settings, example: Batch) -> list[str]:
+    if settings.norm == "none":
+        named = networks.make(own, settings.seed).named_modules()
         found = [name for name, module in named if is_normalization(module)]
-        return [f"arm {arm}: {own.name} has normalization of its own: {', '.join(found)}"] if found else []
-    left = networks.normalized(own, settings, data.example_shape).left_alone
-    return [f"arm {arm}: {change.name or own.name} {change.why}" for change in left]
+        return [f"{own.name} has normalization of its own: {', '.join(found)}"] if found else []
+    left = networks.normalized(own, settings, example).left_alone
+    return [f"{change.name or own.name} {change.why}" for change in left]
 
 
-def _outputs(settings: Mapping[str, Any], data: Data, own: Factory | None, X: Tensor) -> Any:
-    network = networks.build(settings, data.example_shape, data.classes, own)
+def _outputs(settings: Settings, example: Batch, own: Factory | None, data: str) -> Any:
+    network = networks.build(settings, example, own).network
     try:
-        return network(X)
+        return example.through(network)
     except Exception as error:
         name = "the network" if own is None else f"the network of {own.name}"
         raise RequestError(
-            f"{name} does not take {data.name}, examples of shape {data.example_shape}: {error}"
+            f"{name} does not take {data}, examples of {_inputs(example)}: {first_line(error)}"
         ) from error
 
 
-def _check_outputs(outputs: Any, y: Tensor, data: Data, name: str) -> None:
-    labels = f"{data.name} has labels 0 to {data.classes - 1}"
-    expected = f"it must return a tensor of shape ({len(y)}, {data.classes}) or wider: {labels}"
-    if not isinstance(outputs, Tensor):
-        raise RequestError(f"{name} returned a {type(outputs).__name__} for {len(y)} examples; {expected}")
-    if outputs.ndim != 2 or len(outputs) != len(y) or outputs.shape[1] < data.classes:
-        raise RequestError(f"{name} returned shape {tuple(outputs.shape)} for {len(y)} examples; {expected}")
-    if not outputs.requires_grad:
+def _inputs(example: Batch) -> str:
+    """What the network is given for one example, in words."""
+    shown = [f"{_shape(value)}" for value in example.args]
+    shown += [f"{name}={_shape(value)}" for name, value in example.kwargs.items()]
+    return f"shape {shown[0]}" if len(shown) == 1 and not example.kwargs else f"inputs {', '.join(shown)}"
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape[1:])) if isinstance(value, Tensor) and value.ndim else type(value).__name__
+
+
+def _check_outputs(outputs: Any, example: Batch, task: Task, data: Data | LoaderData, name: str) -> None:
+    """Whether outputs fit the targets, as the task compares them."""
+    if task.kind != "other":
+        expected = _expected(example.target, task, data)
+        if not isinstance(outputs, Tensor):
+            raise RequestError(f"{name} returned {described(outputs)} for {example.size} examples; {expected}")
+        if not fits(tuple(outputs.shape), tuple(example.target.shape), task.kind, task.outputs):
+            raise RequestError(
+                f"{name} returned shape {tuple(outputs.shape)} for {example.size} examples; {expected}{_other(task)}"
+            )
+    if isinstance(outputs, Tensor) and not outputs.requires_grad:
         raise RequestError(f"{name} has no parameter that its outputs depend on; there is nothing to train")
+
+
+def _expected(target: Tensor, task: Task, data: Data | LoaderData) -> str:
+    shape = tuple(target.shape)
+    match task.kind:
+        case "classification":
+            wanted = (shape[0], task.outputs, *shape[1:])
+            labels = f"{data.name} has classes 0 to {(task.outputs or 1) - 1}"
+            return f"for classification it must return logits of shape {wanted} or more classes: {labels}"
+        case "binary":
+            return f"for a binary task it must return one logit per target, shape {shape}"
+        case "multilabel":
+            return f"for a multilabel task it must return one logit per label, shape {shape}"
+    return f"for a regression it must return one number per target, shape {shape}"
+
+
+def _other(task: Task) -> str:
+    return "" if task.why == "" else f" (the task is {task.kind} because {task.why}; --task gives another)"
+
+
+def _check_objective(
+    settings: Settings,
+    functions: Mapping[str, Factory],
+    data: Data | LoaderData,
+    outputs: Any,
+    target: Any,
+    name: str,
+) -> list[str]:
+    """Try loss and metric on outputs that are finite; one that is not diverges at step 0, which is no wrong request."""
+    own = {what: each.callable for what, each in functions.items() if what != "model"}
+    objective = Objective(settings, own, data.target_scaling(settings.targets))
+    if isinstance(outputs, Tensor) and not outputs.isfinite().all():
+        return []
+    check_loss(objective, outputs, target, settings.loss)
+    if objective.metric != LOSS:
+        meter = objective.meter()
+        try:
+            meter.update(objective.in_own_unit(outputs.detach()), target)
+            meter.value()
+        except RequestError:
+            raise
+        except Exception as error:
+            raise RequestError(
+                f"metric {settings.metric.name} does not take these outputs and targets: {first_line(error)}"
+            ) from error
+    return _probabilities(outputs, settings, name)
+
+
+def _probabilities(outputs: Any, settings: Settings, name: str) -> list[str]:
+    """A remark on outputs that are probabilities, of which the named losses take the logits."""
+    if settings.task not in ("classification", "binary", "multilabel") or "loss" in settings.own:
+        return []
+    if outputs.min() < 0 or outputs.max() > 1:
+        return []
+    if settings.task == "classification" and not torch.allclose(outputs.sum(1), torch.ones(()), atol=1e-4):
+        return []
+    layer = "softmax" if settings.task == "classification" else "sigmoid"
+    return [f"{name} returns probabilities, and {settings.loss} takes logits: leave its last {layer} out"]

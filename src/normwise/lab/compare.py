@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple
 
 from normwise.lab import runner
 from normwise.lab.comparison import Comparison
-from normwise.lab.options import Options, Source
+from normwise.lab.options import Source
+from normwise.lab.data import NAMES
 from normwise.lab.plan import Plan, plan
 from normwise.records import RunRecord
-from normwise.records.study import disk_error, opened
+from normwise.records.files import write_json
+from normwise.records.study import STUDY, disk_error, opened
 
 
 class Status(NamedTuple):
@@ -30,7 +32,7 @@ def compare(
     data: Source = "digits",
     *,
     on_progress: OnProgress = lambda status: None,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> Comparison:
     """Train a network once for every arm, learning rate and seed, and compare what came of it.
 
@@ -39,12 +41,12 @@ def compare(
     again, and one that was interrupted goes on from its last checkpoint, with the same numbers as if it had not been.
 
     Args:
-        arms: the variants, each ``[name:] key=value, …``; see ``normwise.lab.arms``. The one called ``plain`` is the
-            baseline, else the first.
-        data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, or a ``make_data`` function or its name; see
-            ``normwise.lab.data.load``.
+        arms: the variants, each ``[name:] key=value, …``; see ``normwise.lab.arms``.
+        data: the name of a data set, a table (``.csv`` or ``.parquet``, with ``target=``), or a ``make_data`` function
+            or its name; see ``normwise.lab.data.load``.
         on_progress: told how far the comparison has come.
-        **options: see ``Options``.
+        **options: those of ``normwise compare``, under the same names, and every key of an arm; see
+            ``normwise.lab.options.GENERAL`` and ``normwise.lab.settings.Keys``.
 
     Returns:
         The comparison; its report and figures are written to its directory, ``runs/compare-<data>-<model>`` unless
@@ -60,15 +62,25 @@ def compare(
     """
     runner.prepare()
     planned = plan((arms,) if isinstance(arms, str) else arms, data, options)
-    planned = planned._replace(study={**planned.study, "notes": _check(planned)})
+    notes = [*_task_notes(planned), *planned.data.notes, *_check(planned)]
+    planned = planned._replace(study={**planned.study, "notes": notes})
     with opened(planned.out, planned.study, planned.question):
         try:
             _train(planned, on_progress)
             result = Comparison(planned)
             result.write()
+            write_json(planned.out / STUDY, {**planned.study, "verdict": result.verdict})
         except OSError as error:
             raise disk_error(f"{error.filename or planned.out}: {error.strerror or error}") from error
     return result
+
+
+def _task_notes(planned: Plan) -> list[str]:
+    """What was taken to be learned, where nobody said it and the data are not known."""
+    task = planned.task
+    if not task.why or planned.data.name in NAMES:
+        return []
+    return [f"Task: {task.kind}, because {task.why}. Loss: {task.loss}. Metric: {task.metric.label}."]
 
 
 def _check(planned: Plan) -> list[str]:
@@ -76,15 +88,19 @@ def _check(planned: Plan) -> list[str]:
     from normwise.lab.check import check  # torch is loaded here, while the workers' process loads it too
 
     runs = {run.arm: run for run in planned.runs}.values()
-    return [note for run in runs for note in check(run.arm, run.job.settings, run.job.own, planned.data)]
+    return [
+        note
+        for run in runs
+        for note in check(run.arm, run.job.settings, run.job.own, planned.data, planned.task)
+    ]
 
 
 def _train(planned: Plan, on_progress: OnProgress) -> None:
     """Train every run that has not ended yet."""
     left = [run for run in planned.runs if not _ended(run.record())]
-    steps = [run.job.settings["steps"] for run in left]
+    steps = [run.job.settings.steps for run in left]
     made, ended = [0] * len(left), [False] * len(left)
-    before = sum(run.job.settings["steps"] for run in planned.runs) - sum(steps)
+    before = sum(run.job.settings.steps for run in planned.runs) - sum(steps)
 
     def tell(number: int, step: int | None) -> None:
         made[number], ended[number] = (steps[number], True) if step is None else (step, False)

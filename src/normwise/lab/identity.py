@@ -36,6 +36,17 @@ def digest(own: Factory) -> str:
     return found.hexdigest()[:16]
 
 
+def function_digest(own: Factory) -> str:
+    """The first 16 hexadecimal digits of a SHA-256 over the code of a loss or metric, its defaults and its closure."""
+    found = hashlib.sha256(own.name.encode())
+    function = own.callable
+    closed = [ADDRESS.sub("", repr(cell.cell_contents)) for cell in getattr(function, "__closure__", None) or ()]
+    for part in (*_code(getattr(function, "__code__", None)), repr(closed).encode()):
+        found.update(part)
+    found.update(ADDRESS.sub("", repr(getattr(function, "__defaults__", None))).encode())
+    return found.hexdigest()[:16]
+
+
 def _bytes(tensor: Tensor) -> bytes:
     if nn.parameter.is_lazy(tensor):
         return b""

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from normwise.errors import RequestError, choice
-from normwise.lab import machine, values
-from normwise.lab.arms import KEYS, Arm, resolve
-from normwise.lab.data import NAMES, Data, load
-from normwise.lab.factory import FORMS
+from normwise.lab import arms as arms_
+from normwise.lab import machine, options, values
+from normwise.lab.arms import Arm, Point
+from normwise.lab.data import Data, LoaderData, load
+from normwise.lab.factory import FORMS, Factory
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job
-from normwise.lab.options import Options, Source, command, text
+from normwise.lab.options import Options, Source
+from normwise.lab.settings import DEFAULTS, Settings
+from normwise.lab.task import Task
+from normwise.lab.tasks import find_task
 from normwise.records import RunRecord
 from normwise.records.study import run_directory, slug
 
@@ -24,15 +28,15 @@ DEFAULT_SEEDS = 3
 
 
 class PlannedRun(NamedTuple):
-    """One run: its arm's name, its learning rate and the job that trains it."""
+    """One run: its arm's name, its point in a sweep and the job that trains it."""
 
     arm: str
-    lr: float
+    point: Point
     job: Job
 
     def record(self) -> RunRecord:
         """What the run has left on disk so far."""
-        settings = {"arm": self.arm, **self.job.settings}
+        settings = {"arm": self.arm, **self.job.settings.as_dict()}
         return replace(RunRecord.read(self.job.directory, arm=self.arm), settings=settings)
 
 
@@ -42,84 +46,153 @@ class Plan(NamedTuple):
     Attributes:
         out: the study's directory.
         arms: the arms, resolved.
-        runs: every arm with every learning rate and seed.
-        data: the data, loaded.
+        runs: every arm with every point and seed.
+        data: the data.
         workers: how many processes at once; 0 for none but this one.
         study: what ``study.json`` will hold.
+        task: what is learned.
+        baseline: the name of the arm that the others are compared with.
+        swept: the key besides the learning rate that has several values, if there is one.
     """
 
     out: Path
     arms: list[Arm]
     runs: list[PlannedRun]
-    data: Data
+    data: Data | LoaderData
     workers: int
     study: dict[str, Any]
+    task: Task
+    baseline: str
+    swept: str | None = None
 
     @property
     def question(self) -> dict[str, Any]:
         """The part of ``study`` that tells one study from another; arms, seeds and steps can be added to a study."""
-        return {key: self.study[key] for key in ("study", "data", "model")}
+        return {key: self.study[key] for key in ("study", "data", "target", "model", "task", "loss", "metric")}
 
 
-def plan(arms: Sequence[str], data: Source, options: Options) -> Plan:
+def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
     """Resolve a request.
 
     Raises:
         RequestError: for whatever is wrong with it, saying what was given, what is allowed and what to do.
     """
-    for name in options:
-        if name not in Options.__annotations__:
-            raise RequestError(choice(name, Options.__annotations__, "option"))
+    asked = options.given(asked)
     for arm in arms:
         if not isinstance(arm, str):
             raise RequestError(f"an arm is a {type(arm).__name__}; write it as text: '[name:] key=value, …'")
-    asked: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-    model, model_name, identity = _model(asked.get("model", "mlp"))
-    shared = {key: KEYS[key].parse(text(asked[key])) for key in KEYS if key in asked}
-    if data not in NAMES:
-        shared.setdefault("inputs", "raw")
-    resolved = resolve(arms, shared, own_model=model is not None)
-    counts = {key: _count(key, asked) for key in ("steps", "epochs", "seeds", "eval_every")}
+    counts = {key: options.count(key, asked) for key in ("steps", "epochs", "seeds", "eval_every", "patience")}
     if counts["steps"] and counts["epochs"]:
         raise RequestError("both steps and epochs were given; give one of them")
     device = _device(asked.get("device", "cpu"))
-    loaded = load(data, data_dir=asked.get("data_dir"))
-    common = {
-        "data": loaded.name,
-        "fingerprint": loaded.fingerprint,
-        "model": model_name,
-        "own_model": identity,
-        "eval_every": counts["eval_every"],
-        "device": device,
-        "versions": machine.versions("normwise", "torch", "numpy"),
-    }
-    name = f"compare-{slug(_short(loaded.name))}-{slug(_short(model_name))}"
-    out = Path(asked.get("out") or Path("runs") / name)
+    shared = options.shared(asked)
+    own = _Own.of(asked)
+    given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
+    task, loaded = find_task(given, asked, own.factories)
+    resolved = arms_.resolve(
+        arms,
+        shared,
+        own_model="model" in own.factories,
+        streams=isinstance(loaded, LoaderData),
+        defaults=_defaults(task, loaded, named=given.named),
+    )
+    _check_targets(resolved, task)
+    common = Settings(
+        data=loaded.name,
+        fingerprint=loaded.fingerprint,
+        target=asked.get("target"),
+        model=own.model,
+        task=task.kind,
+        loss=task.loss,
+        metric=task.metric,
+        outputs=task.outputs,
+        own=own.identities,
+        eval_every=counts["eval_every"],
+        patience=counts["patience"],
+        device=device,
+        versions=machine.versions("normwise", "torch", "numpy"),
+    )
+    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(_short(loaded.name))}-{slug(_short(own.model))}")
     runs = [
-        PlannedRun(arm.name, lr, Job(run_directory(out, arm.name, settings), settings, model))
+        _run(out, arm, point, replace(common, seed=seed, steps=_steps(arm, point, counts, loaded)), asked, own)
         for arm in resolved
-        for lr in arm.rates
+        for point in arm.points
         for seed in range(counts["seeds"] or DEFAULT_SEEDS)
-        for settings in [{**arm.settings, "lr": lr, "seed": seed, **common, "steps": _steps(arm, counts, loaded)}]
     ]
-    named = all(isinstance(source, str) for source in (model or "", data))
+    named = isinstance(data, str) and all(isinstance(source, str) for source in own.sources.values())
     workers = _workers(asked.get("workers"), device, len(runs), named=named)
-    return Plan(out, resolved, runs, loaded, workers, _study(arms, loaded.name, model_name, options, named=named))
+    study = {
+        "study": "compare",
+        "data": loaded.name,
+        "target": asked.get("target"),
+        "model": own.model,
+        "task": task.kind,
+        "loss": task.loss,
+        "metric": task.metric._asdict(),
+        "arms": list(arms),
+        "runs_planned": len(runs),
+        "examples": len(loaded.train) if isinstance(loaded, Data) else None,
+        "verdict": "",
+        "options": options.written({k: v for k, v in asked.items() if k not in ("out", "workers")}, own.names),
+        "command": options.command(arms, data if isinstance(data, str) else loaded.name, asked) if named else "",
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+        "notes": [],
+    }
+    baseline = _baseline(asked.get("baseline"), resolved)
+    return Plan(out, resolved, runs, loaded, workers, study, task, baseline, arms_.swept(shared))
 
 
-def _model(source: Source) -> tuple[Source | None, str, dict[str, str] | None]:
-    """The user's factory (None for a built-in network), the name to show, and what identifies the factory's network."""
+def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Own) -> PlannedRun:
+    settings = replace(common, **{name: getattr(arm.at(point), name) for name in DEFAULTS})
+    directory = run_directory(out, arm.name, settings.as_dict())
+    return PlannedRun(arm.name, point, Job(directory, settings, own.sources, tensorboard=bool(asked.get("tensorboard"))))
+
+
+class _Own(NamedTuple):
+    """The functions of the user's own: model, loss and metric, each where it is none of the built-in ones."""
+
+    model: str
+    sources: dict[str, Source]
+    factories: dict[str, Factory]
+    identities: dict[str, dict[str, str]]
+
+    @classmethod
+    def of(cls, asked: Options) -> _Own:
+        model, name = _model(asked.get("model", "mlp"))
+        sources = {} if model is None else {"model": model}
+        sources |= {what: asked[what] for what in ("loss", "metric") if _is_own(asked.get(what))}
+        factories = {what: resolve_factory(source, what=what) for what, source in sources.items()}
+        if not sources:
+            return cls(name, {}, {}, {})
+        from normwise.lab import identity  # loads torch, which built-in things do not need yet
+
+        identities = {
+            what: {"source": each.source_hash}
+            | ({"network": identity.digest(each)} if what == "model" else {"code": identity.function_digest(each)})
+            for what, each in factories.items()
+        }
+        return cls(factories["model"].name if "model" in factories else name, sources, factories, identities)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The functions' names."""
+        return {what: each.name for what, each in self.factories.items()}
+
+
+def _is_own(source: Source | None) -> bool:
+    return source is not None and (not isinstance(source, str) or ":" in source or source.endswith(".py"))
+
+
+def _model(source: Source) -> tuple[Source | None, str]:
+    """The user's factory (None for a built-in network), and the name of a built-in one."""
     if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
-        kind, widths = values.model(source)
-        return None, _long(kind, widths), None
+        return None, _long(*values.model(source))
     if isinstance(source, str) and ":" not in source:
         values.model(source)
     if hasattr(source, "named_parameters") and not isinstance(source, type):
         raise RequestError("model is a network; give a function that makes it, so that every run starts with its own")
-    from normwise.lab.identity import digest  # loads torch, which a built-in network does not need yet
-
-    factory = resolve_factory(source, what="model")
-    return source, factory.name, {"source": factory.source_hash, "network": digest(factory)}
+    return source, ""
 
 
 def _long(kind: str, widths: Sequence[int]) -> str:
@@ -132,18 +205,51 @@ def _short(name: str) -> str:
     return next(builtin, Path(name).name)
 
 
-def _count(key: str, asked: Mapping[str, Any]) -> int | None:
-    return values.count(key)(str(asked[key])) if key in asked else None
+def _defaults(task: Task, data: Data | LoaderData, *, named: bool) -> dict[str, Any]:
+    """What holds for these data where nobody says anything."""
+    found: dict[str, Any] = {} if named else {"inputs": "raw"}
+    if task.kind == "regression":
+        found["targets"] = "standard" if named else "raw"
+    if isinstance(data, Data):
+        found["batch_size"] = min(DEFAULTS["batch_size"], len(data.train))
+    return found
 
 
-def _steps(arm: Arm, counts: Mapping[str, int | None], data: Data) -> int:
+def _check_targets(arms: Sequence[Arm], task: Task) -> None:
+    for arm in arms:
+        if arm.keys.targets == "standard" and task.kind != "regression":
+            raise RequestError(
+                f"arm {arm.name!r}: targets=standard scales the targets of a regression; the task is {task.kind}; "
+                "leave it out"
+            )
+
+
+def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
+    """The arm that was named; else the one called ``plain``, else the first."""
+    names = [arm.name for arm in arms]
+    if asked is None:
+        return "plain" if "plain" in names else names[0]
+    if asked not in names:
+        raise RequestError(choice(asked, names, "baseline"))
+    return asked
+
+
+def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data | LoaderData) -> int:
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
-    examples, batch_size = len(data.train.y), arm.settings["batch_size"]
-    if batch_size > examples:
-        has = f"{data.name} has {examples} training examples"
-        raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
-    epochs, steps = counts["epochs"], counts["steps"]
-    return steps or DEFAULT_STEPS.get(data.name, OTHER_STEPS) if epochs is None else epochs * (examples // batch_size)
+    batch_size, epochs = arm.at(point).batch_size, counts["epochs"]
+    if isinstance(data, LoaderData):
+        per_epoch = data.batches_per_epoch()
+        if epochs and per_epoch is None:
+            raise RequestError(f"{data.name} does not say how long it is; give steps instead of epochs")
+    else:
+        examples = len(data.train)
+        if batch_size is None or batch_size > examples:
+            has = f"{data.name} has {examples} training examples"
+            raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
+        per_epoch = data.batches_per_epoch(batch_size)
+    if epochs and per_epoch:
+        return epochs * per_epoch
+    return counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
 
 
 def _device(device: str) -> str:
@@ -174,19 +280,3 @@ def _workers(asked: int | str | None, device: str, runs: int, *, named: bool) ->
     return min(runs, machine.cores()) if device == "cpu" else 1
 
 
-def _study(arms: Sequence[str], data: str, model: str, options: Options, *, named: bool) -> dict[str, Any]:
-    """What ``study.json`` holds; a function that was handed over has no name to give on a command line."""
-    return {
-        "study": "compare",
-        "data": data,
-        "model": model,
-        "arms": list(arms),
-        "options": {
-            key: model if key == "model" else text(value)
-            for key, value in options.items()
-            if value is not None and key not in ("out", "workers")
-        },
-        "command": command(arms, data, model, options) if named else "",
-        "versions": machine.versions(),
-        "machine": machine.describe(),
-    }

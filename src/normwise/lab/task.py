@@ -100,3 +100,26 @@ def kind_named(name: str) -> Kind:
     if name not in KINDS:
         raise RequestError(choice(name, KINDS, "task"))
     return name  # type: ignore[return-value]
+
+
+def fits(outputs: tuple[int, ...], targets: tuple[int, ...], kind: Kind, classes: int | None = None) -> bool:
+    """Whether outputs of one shape can be compared with targets of another, as a kind of task does.
+
+    Args:
+        outputs: (N, classes, …) for classification; else the targets' shape, up to axes of size 1.
+        targets: (N, …).
+        kind: any but ``other``.
+        classes: the least number of classes.
+    """
+    if kind == "classification":
+        wide = len(outputs) > 1 and outputs[1] >= (classes or 1)
+        return wide and outputs[:1] == targets[:1] and outputs[2:] == targets[1:]
+    if outputs[:1] != targets[:1]:
+        return False
+    if kind == "regression" and len(outputs) == 2:
+        return int(np.prod(outputs)) == int(np.prod(targets))
+    return _without_ones(outputs) == _without_ones(targets)
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape[1:] if size != 1]

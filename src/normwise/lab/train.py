@@ -21,14 +21,9 @@ from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.lab.objective import Objective
+from normwise.lab.samples import PROBED, SAMPLES
 from normwise.records.files import replace, write_json
 from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
-
-SAMPLES = {"train": 500, "validation": 1000, "test": 500}
-"""Examples on which curves are measured."""
-
-PROBED = 100
-"""Training examples on which activations and gradients are measured."""
 
 NOT_FINITE = "loss or weights are not finite"
 

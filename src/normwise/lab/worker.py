@@ -14,14 +14,14 @@ import torch
 import torch._dynamo  # the first optimiser would load it, for a second, in every worker instead of once before the fork
 
 from normwise.errors import NormwiseError
-from normwise.lab.data import Data
+from normwise.lab.data import Data, LoaderData
 from normwise.lab.job import Job, Message
 from normwise.lab.train import train
 from normwise.records.run import write_failed
 from normwise.records.study import is_disk
 
 
-def main(channel: Connection, job: Job, data: Data) -> None:
+def main(channel: Connection, job: Job, data: Data | LoaderData) -> None:
     """Train one run in this process, which has one compute thread and ends with it.
 
     Ctrl-C is left to the parent, which ends its workers; a worker whose parent is gone ends at once, so that nobody
@@ -32,7 +32,7 @@ def main(channel: Connection, job: Job, data: Data) -> None:
     run(job, data, channel.send)
 
 
-def run(job: Job, data: Data, tell: Callable[[Message], None]) -> None:
+def run(job: Job, data: Data | LoaderData, tell: Callable[[Message], None]) -> None:
     """Train one run with one compute thread; what goes wrong in it is recorded as its result and does not raise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,0 +1,127 @@
+"""Finding out what is learned: from what was asked, what the network puts out, and what the targets are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from normwise.errors import RequestError, choice
+from normwise.lab.data import Data, LoaderData
+from normwise.lab.data.given import Given
+from normwise.lab.factory import Factory
+from normwise.lab.options import Options
+from normwise.lab.settings import Settings
+from normwise.lab.task import Kind, Task, fits, kind_named, kind_of_loss, kind_of_outputs
+from normwise.records.metric import Metric
+
+if TYPE_CHECKING:
+    from normwise.lab.batch import Batch
+
+EXAMPLES = 8
+"""Training examples on which a user's own network is asked what it puts out."""
+
+
+def find_task(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Task, Data | LoaderData]:
+    """The task and the data prepared for it.
+
+    In this order: the task that was asked for; the one that the loss is for; the one that a user's own network puts
+    out logits for, where targets are 0 or 1; the one that the targets suggest.
+
+    Args:
+        given: the data as they were read.
+        asked: the options, of which ``task``, ``loss`` and ``metric`` count.
+        own: the user's functions by ``model``, ``loss`` and ``metric``.
+
+    Raises:
+        RequestError: the targets fit no task or not the one asked for; loss or metric do not exist or do not fit.
+    """
+    kind, why, data = _kind(given, asked, own)
+    data = data or given.finish(kind)
+    loss = _loss(kind, asked, own)
+    metric = _metric(kind, asked, own)
+    task = Task(kind, loss, metric, data.n_outputs, classes=data.classes, why=why)
+    return task._replace(chance=_chance(task, data, own)), data
+
+
+def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kind, str, Data | LoaderData | None]:
+    """The kind of task, how it was found where nobody gave it, and the data where they were prepared for that."""
+    if asked.get("task") is not None:
+        return kind_named(str(asked["task"])), "", None
+    if isinstance(asked.get("loss"), str) and (kind := kind_of_loss(asked["loss"], given.targets)) is not None:
+        return kind, f"the loss is {asked['loss']}", None
+    kind, why = given.kind()
+    if "model" not in own or kind == "other":
+        return kind, why, None
+    data = given.finish(kind)
+    outputs, example = _outputs(own["model"], data)
+    if outputs is None:
+        return kind, why, data
+    told = kind_of_outputs(outputs, given.targets, example.size)
+    if told is not None:
+        return *told, data if told[0] == kind else None
+    if "loss" in own and not _fit(outputs, example, kind, data):
+        return "other", f"what {own['model'].name} puts out fits no other task", None
+    return kind, why, data
+
+
+def _fit(outputs: Any, example: Batch, kind: Kind, data: Data | LoaderData) -> bool:
+    shapes = [tuple(getattr(each, "shape", ())) for each in (outputs, example.target)]
+    return all(shapes) and fits(shapes[0], shapes[1], kind, data.n_outputs)
+
+
+def _outputs(model: Factory, data: Data | LoaderData) -> tuple[Any, Batch]:
+    """What the user's network puts out for some examples, None where it fails, which is for later to say; and these."""
+    import torch
+
+    from normwise.lab import batches, networks
+
+    example = batches.first(data, Settings(inputs="raw"), EXAMPLES)
+    network = networks.make(model, seed=0).eval()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            return example.through(network), example
+        except Exception:
+            return None, example
+
+
+def _loss(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> str:
+    from normwise.lab import objective
+
+    if "loss" in own:
+        return own["loss"].name
+    name = asked.get("loss")
+    if name is None:
+        return objective.default_loss(kind)
+    if name not in objective.LOSSES:
+        raise RequestError(f"{choice(str(name), objective.LOSSES, 'loss')}, or your own as FILE.py:function")
+    if kind not in objective.LOSSES[name][0]:
+        fitting = [each for each, (kinds, _) in objective.LOSSES.items() if kind in kinds]
+        raise RequestError(
+            f"loss {name!r} is not for a task of kind {kind}; allowed: {', '.join(fitting) or 'your own'}; or give "
+            "another --task"
+        )
+    return str(name)
+
+
+def _metric(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> Metric:
+    from normwise.lab import metrics
+
+    if "metric" in own:
+        function = own["metric"].callable
+        better = bool(getattr(function, "higher_is_better", True))
+        return Metric(own["metric"].name, getattr(function, "__name__", own["metric"].name), higher_is_better=better)
+    name = asked.get("metric")
+    return metrics.default(kind) if name is None else metrics.named(str(name), kind)
+
+
+def _chance(task: Task, data: Data | LoaderData, own: Mapping[str, Factory]) -> Any:
+    from normwise.lab import batches, objective
+    from normwise.lab.samples import SAMPLES
+
+    targets = batches.sampled_targets(data, "validation", SAMPLES["validation"])
+    if targets is None:
+        return None
+    function = own["metric"].callable if "metric" in own else None
+    return objective.chance(task.kind, task.metric, targets, task.outputs, function)
+
+
