@@ -1,7 +1,8 @@
 import pytest
 
 from normwise.errors import RequestError
-from normwise.lab.arms import DEFAULT_RATES, KEYS, parse, resolve
+from normwise.lab.arms import Point, parse, resolve, swept
+from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, KEYS
 
 
 def test_shorthands_are_norms():
@@ -11,8 +12,8 @@ def test_shorthands_are_norms():
 
 def test_an_arm_is_named_by_what_stands_before_the_colon_else_by_its_settings():
     assert parse("he: activation=relu, init=he") == ("he", {"activation": "relu", "init": "he"})
-    assert parse("fast: bn, lr=1.0") == ("fast", {"norm": "batch", "lr": (1.0,)})
-    assert parse("bn,lr=1.0") == ("bn, lr=1.0", {"norm": "batch", "lr": (1.0,)})
+    assert parse("fast: bn, lr=1.0") == ("fast", {"norm": "batch", "lr": 1.0})
+    assert parse("bn,lr=1.0") == ("bn, lr=1.0", {"norm": "batch", "lr": 1.0})
 
 
 def test_colons_inside_values_are_not_names():
@@ -23,25 +24,52 @@ def test_colons_inside_values_are_not_names():
 
 def test_every_key_has_a_default_that_its_own_reader_accepts():
     for name, key in KEYS.items():
-        if key.default is not None:
-            assert key.parse(str(key.default)) == key.default, name
+        if DEFAULTS[name] is not None:
+            assert key.parse(str(DEFAULTS[name])) == DEFAULTS[name], name
 
 
 def test_an_arm_s_own_setting_beats_the_shared_one_which_beats_the_default():
-    own, other = resolve(["plain, activation=tanh", "bn"], {"activation": "relu"})
-    assert (own.settings["activation"], other.settings["activation"]) == ("tanh", "relu")
-    assert own.settings["init"] == "default"
+    own, other = resolve(["plain, activation=tanh", "bn"], {"activation": ("relu",)}, defaults={"inputs": "raw"})
+    assert (own.keys.activation, other.keys.activation) == ("tanh", "relu")
+    assert (own.keys.init, own.keys.inputs, own.keys.lr) == ("default", "raw", None)
 
 
-def test_the_default_rate_is_the_optimizer_s():
+def test_the_default_rate_and_momentum_are_the_optimizer_s():
     arms = resolve([f"{name}: optimizer={name}" for name in DEFAULT_RATES], {})
-    assert [arm.rates for arm in arms] == [(rate,) for rate in DEFAULT_RATES.values()]
+    assert [arm.points for arm in arms] == [(Point(rate),) for rate in DEFAULT_RATES.values()]
+    momentum = {"momentum": 0.9, "nesterov": 0.9, "rmsprop": 0.0}
+    assert [arm.keys.momentum for arm in arms] == [momentum.get(name) for name in DEFAULT_RATES]
 
 
 def test_shared_rates_go_to_the_arms_that_have_none():
     plain, fast = resolve(["plain", "fast: bn, lr=1"], {"lr": (0.02, 0.2)})
-    assert plain.rates == (0.02, 0.2)
-    assert fast.rates == (1.0,)
+    assert plain.points == (Point(0.02), Point(0.2))
+    assert fast.points == (Point(1.0),)
+
+
+def test_another_key_is_swept_with_every_rate_over_the_arms_that_do_not_set_it():
+    shared = {"lr": (0.02, 0.2), "init": ("normal:0.01", "he")}
+    assert swept(shared) == "init"
+    plain, lecun = resolve(["plain", "bn, init=lecun"], shared)
+    assert plain.points == ((0.02, "normal:0.01"), (0.2, "normal:0.01"), (0.02, "he"), (0.2, "he"))
+    assert lecun.points == ((0.02, "lecun"), (0.2, "lecun"))
+    assert (plain.at(plain.points[3]).init, plain.at(plain.points[3]).lr) == ("he", 0.2)
+
+
+def test_what_follows_from_the_swept_key_follows_at_each_point():
+    (arm,) = resolve(["x: place=after"], {"optimizer": ("adam", "momentum")})
+    assert arm.points == (Point(0.001, "adam"), Point(0.02, "momentum"))
+    assert [arm.at(point).momentum for point in arm.points] == [None, 0.9]
+    (arm,) = resolve(["x: place=after"], {"norm": ("none", "batch")})
+    assert [arm.at(point).place for point in arm.points] == [None, "after"]
+    plain, bn = resolve(["plain", "bn"], {"place": ("before", "after")})
+    assert plain.points == (Point(0.2, None),)  # without normalization both are one run
+    assert bn.points == (Point(0.2, "before"), Point(0.2, "after"))
+
+
+def test_two_keys_are_not_swept_at_once():
+    with pytest.raises(RequestError, match="init and weight_decay have several values; allowed: several for lr and"):
+        resolve(["plain"], {"lr": (0.1, 0.2), "init": ("he", "xavier"), "weight_decay": (0.0, 0.1)})
 
 
 @pytest.mark.parametrize(
@@ -66,6 +94,14 @@ def test_shared_rates_go_to_the_arms_that_have_none():
         (["lr=nan"], "above 0"),
         (["lr=inf"], "above 0"),
         (["lr=fast"], "'fast'"),
+        (["momentum=1"], "not including, 1"),
+        (["warmup=-1"], "0 or more"),
+        (["clip=0"], "above 0"),
+        (["activation=selu:2"], "unknown activation 'selu:2'; did you mean 'selu'"),
+        (["inputs=bianry"], "did you mean 'binary'"),
+        (["targets=minmax"], "unknown targets 'minmax'. Allowed: raw, standard"),
+        (["optimizer=adam, momentum=0.9"], "optimizer=adam has no momentum, which is given; leave momentum out"),
+        (["momentum=0.9"], "optimizer=sgd has no momentum, which is given; use optimizer=momentum or nesterov"),
         (["dropout=1"], "not including, 1"),
         (["weight_decay=-1"], "zero or more"),
         (["batch_size=0"], "1 or more"),
@@ -86,13 +122,22 @@ def test_a_wrong_arm_is_refused_with_what_to_do(texts, said):
 
 def test_a_network_of_the_user_s_own_keeps_its_activation():
     (arm,) = resolve(["bn"], {}, own_model=True)
-    assert arm.settings["activation"] is None
+    assert arm.keys.activation is None
     with pytest.raises(RequestError, match="your own network decides"):
         resolve(["bn, activation=relu"], {}, own_model=True)
 
 
-def test_equal_settings_at_a_shared_rate_are_one_arm():
+def test_data_read_batch_by_batch_keep_their_batches_and_inputs():
+    (arm,) = resolve(["bn"], {}, streams=True)
+    assert (arm.keys.batch_size, arm.keys.inputs) == (None, None)
+    with pytest.raises(RequestError, match="sets 'batch_size', which is the loader's own business"):
+        resolve(["bn"], {"batch_size": (30,)}, streams=True)
+
+
+def test_equal_settings_at_a_shared_point_are_one_arm():
     with pytest.raises(RequestError, match="have the same settings"):
         resolve(["plain", "x: norm=none, lr=0.2"], {"lr": (0.2, 0.5)})
     apart = resolve(["plain", "x: norm=none, lr=0.1"], {"lr": (0.2, 0.5)})
-    assert [arm.rates for arm in apart] == [(0.2, 0.5), (0.1,)]
+    assert [arm.points for arm in apart] == [(Point(0.2), Point(0.5)), (Point(0.1),)]
+    with pytest.raises(RequestError, match="have the same settings"):
+        resolve(["plain", "x: norm=none, init=he"], {"init": ("default", "he")})

@@ -65,7 +65,13 @@ def test_layer_and_group_normalization_of_an_example(arm, groups):
 
 @pytest.mark.parametrize(
     ("init", "std"),
-    [("xavier", math.sqrt(2 / (400 + 300))), ("he", math.sqrt(2 / 400)), ("normal:0.04", 0.04)],
+    [
+        ("xavier", math.sqrt(2 / (400 + 300))),
+        ("he", math.sqrt(2 / 400)),
+        ("lecun", math.sqrt(1 / 400)),
+        ("orthogonal", math.sqrt(1 / 400)),  # 300 orthonormal rows of 400 numbers
+        ("normal:0.04", 0.04),
+    ],
 )
 def test_initial_weights_have_the_standard_deviation_of_their_scheme(init, std):
     net = nn.Sequential(nn.Linear(400, 300))
@@ -75,6 +81,20 @@ def test_initial_weights_have_the_standard_deviation_of_their_scheme(init, std):
     assert weight.std().item() == pytest.approx(std, rel=0.01)
     assert abs(weight.mean().item()) < 0.015 * std
     assert not net[0].bias.any()
+
+
+def test_orthogonal_weights_are():
+    net = nn.Sequential(nn.Conv2d(4, 6, 3))
+    initialise(net, "orthogonal")
+    rows = net[0].weight.flatten(1)
+    assert torch.allclose(rows @ rows.T, torch.eye(6), atol=1e-5)  # float32 rounding
+
+
+def test_selu_is_a_layer_of_its_own():
+    from normwise.lab.nonlinearity import nonlinearity
+
+    assert isinstance(nonlinearity("selu"), nn.SELU)
+    assert nonlinearity("leaky_relu:0.3").negative_slope == 0.3
 
 
 def test_convolutions_are_initialised_too_and_default_is_torch_s():

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+import inspect
 import webbrowser
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
 from normwise.cli import console
+from normwise.lab.options import GENERAL, flag
+from normwise.lab.settings import KEYS
 
 if TYPE_CHECKING:
     from normwise.lab.comparison import Comparison
 
-KEYS = "Settings of every arm that does not set them itself"
+PANEL = "Settings of every arm that does not set them itself"
 
 
+LAST = ("json", "open_report")
+"""The options that stand at the end of the help."""
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of its ``**options``, an option for each of ``GENERAL`` and for each key of an arm."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    last = [each for each in own if each.name in LAST]
+    parameters = [*(each for each in own if each not in last), *_options(), *last]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in parameters}
+    return function
+
+
+def _options() -> Iterator[inspect.Parameter]:
+    for name, option in GENERAL.items():
+        if option.metavar:
+            yield _option(name, str | None, metavar=option.metavar, help=option.help)
+        else:
+            yield _option(name, bool, help=option.help)
+    for name, key in KEYS.items():
+        yield _option(name, str | None, metavar=f"{key.metavar}[,…]", help=key.help, rich_help_panel=PANEL)
+
+
+def _option(name: str, kind: Any, **shown: str) -> inspect.Parameter:
+    default = False if kind is bool else None
+    annotation = Annotated[kind, Option(flag(name), **shown)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+@_with_options
 def compare(
-    context: typer.Context,
+    *,
     arm: Annotated[
         list[str] | None,
         Option(
@@ -30,93 +65,26 @@ def compare(
         str,
         Option(
             metavar="DATA",
-            help="digits, mnist, fashion-mnist, cifar10, or your make_data as FILE.py:NAME or MODULE:NAME.",
+            help="digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or "
+            "FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: a function without arguments that returns "
+            "(train, test) or (train, validation, test), each an (X, y) pair, a Dataset or a DataLoader.",
         ),
     ] = "digits",
-    data_dir: Annotated[
-        Path | None,
-        Option(
-            metavar="DIR",
-            help="Folder with mnist/, fashion-mnist/, cifar10/; else NORMWISE_DATA; else they are downloaded.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        Option(
-            metavar="MODEL", help="mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME."
-        ),
-    ] = None,
-    steps: Annotated[
-        str | None,
-        Option(metavar="N", help="Updates per run. By default 10000; 20000 on MNIST, Fashion-MNIST and CIFAR-10."),
-    ] = None,
-    epochs: Annotated[
-        str | None, Option(metavar="N", help="Passes over the training data per run, instead of --steps.")
-    ] = None,
-    seeds: Annotated[str | None, Option(metavar="N", help="Runs per arm, with seeds 0 to N-1. By default 3.")] = None,
-    out: Annotated[
-        Path | None, Option(metavar="DIR", help="Directory of the study. By default runs/compare-DATA-MODEL.")
-    ] = None,
-    eval_every: Annotated[
-        str | None, Option(metavar="N", help="Steps between measurements. By default about 45 in all, denser early.")
-    ] = None,
-    workers: Annotated[
-        str | None,
-        Option(metavar="N", help="Processes. By default one per core on a CPU, one on a GPU; 0 for none."),
-    ] = None,
-    device: Annotated[str | None, Option(metavar="DEVICE", help="cpu (default), cuda, cuda:1, …")] = None,
-    lr: Annotated[
-        str | None,
-        Option(
-            metavar="RATE[,…]",
-            rich_help_panel=KEYS,
-            help="Learning rate (0.2 for sgd); of several, each arm's best is chosen on validation data.",
-        ),
-    ] = None,
-    norm: Annotated[
-        str | None, Option(metavar="NORM", rich_help_panel=KEYS, help="none, batch, layer or group:GROUPS.")
-    ] = None,
-    place: Annotated[
-        str | None, Option(metavar="PLACE", rich_help_panel=KEYS, help="Normalize before or after the activation.")
-    ] = None,
-    activation: Annotated[
-        str | None, Option(metavar="NAME", rich_help_panel=KEYS, help="sigmoid, relu, tanh, leaky_relu:0.1, …")
-    ] = None,
-    init: Annotated[
-        str | None, Option(metavar="INIT", rich_help_panel=KEYS, help="default (torch's), xavier, he or normal:STD.")
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        Option(metavar="SCHEDULE", rich_help_panel=KEYS, help="constant, step:EVERY[:FACTOR] or exponential:FACTOR."),
-    ] = None,
-    optimizer: Annotated[
-        str | None, Option(metavar="NAME", rich_help_panel=KEYS, help="sgd, momentum, adagrad or adam.")
-    ] = None,
-    batch_size: Annotated[str | None, Option(metavar="N", rich_help_panel=KEYS, help="Examples per step (60).")] = None,
-    dropout: Annotated[
-        str | None, Option(metavar="P", rich_help_panel=KEYS, help="Share of hidden activations dropped.")
-    ] = None,
-    weight_decay: Annotated[
-        str | None, Option(metavar="λ", rich_help_panel=KEYS, help="Weight of the penalty ½·λ·‖w‖².")
-    ] = None,
-    inputs: Annotated[
-        str | None,
-        Option(metavar="SCALING", rich_help_panel=KEYS, help="raw, minmax or standard; your own data are left raw."),
-    ] = None,
     json: Annotated[
         bool, Option("--json", help="Print the result as one JSON object; progress goes to stderr.")
     ] = False,
     open_report: Annotated[bool, Option("--open", help="Open the report in a browser.")] = False,
+    **options: Any,
 ) -> None:
     """Train a network with and without batch normalization, side by side, and show what it did.
+
+    Several values of a setting, as in --lr 0.02,0.2 or --init xavier,he, are a sweep: each arm is trained with all of
+    them, and its best is chosen on validation data.
 
     Example: normwise compare --data digits --arm plain --arm bn --arm "he: activation=relu, init=he"
     """
     from normwise.lab.compare import compare as run
 
-    options: dict[str, Any] = {
-        name: value for name, value in context.params.items() if name not in ("arm", "data", "json", "open_report")
-    }
     with console.stdout_kept(json), console.progress() as on_progress:
         result = run(tuple(arm or ("plain", "bn")), data, on_progress=on_progress, **options)
     if json:

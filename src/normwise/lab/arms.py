@@ -2,59 +2,65 @@
 
 An arm is written ``[name:] key=value, …``, for example ``bn``, ``activation=relu`` or ``he: activation=relu, init=he``.
 ``plain`` stands for ``norm=none`` and ``bn`` for ``norm=batch``. A key that an arm leaves out takes the value given for
-all arms, else the default.
+all arms, else the default. Several values given for all arms are a sweep: each arm that does not set the key is trained
+with every one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from normwise.errors import RequestError, choice
-from normwise.lab import values
+from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, KEYS, MOMENTUM, Keys
 
 SHORTHANDS = {"plain": "none", "bn": "batch"}
 
-# torch's own defaults for Adagrad and Adam; with a momentum of 0.9, 0.02 moves the weights as far as 0.2 does without.
-DEFAULT_RATES = {"sgd": 0.2, "momentum": 0.02, "adagrad": 0.01, "adam": 0.001}
-
-
-class Key(NamedTuple):
-    """One thing that an arm can set: how its value is read, and what it is where it is left out."""
-
-    parse: Callable[[str], Any]
-    default: Any
-
-
-KEYS: dict[str, Key] = {
-    "norm": Key(values.norm, "none"),
-    "place": Key(values.one_of("place", "before", "after"), "before"),
-    "activation": Key(values.activation, "sigmoid"),
-    "init": Key(values.init, "default"),
-    "lr": Key(values.rates, None),
-    "schedule": Key(values.schedule, "constant"),
-    "optimizer": Key(values.one_of("optimizer", *DEFAULT_RATES), "sgd"),
-    "batch_size": Key(values.count("batch_size"), 60),
-    "dropout": Key(values.fraction("dropout"), 0.0),
-    "weight_decay": Key(values.non_negative("weight_decay"), 0.0),
-    "inputs": Key(values.one_of("inputs", "raw", "minmax", "standard"), "minmax"),
+OWN_MODEL = {
+    "activation": "your own network decides; leave it out or use --model mlp or cnn",
+    "dropout": "your own network decides; leave it out or use --model mlp or cnn",
 }
-
-OWN_MODEL = {"activation": None, "dropout": None}
 """What a user's own network decides for itself."""
+
+STREAMS = {
+    "batch_size": "is the loader's own business; leave it out and set it in your make_data",
+    "inputs": "is the loader's own business; leave it out and scale the inputs in your make_data",
+}
+"""What data that are read batch by batch decide for themselves."""
+
+
+class Point(NamedTuple):
+    """Where in a sweep a run is.
+
+    Attributes:
+        lr: the learning rate.
+        value: the value of the other key that is swept; None where there is no such key.
+    """
+
+    lr: float
+    value: Any = None
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One variant: a name, the resolved value of every key but ``lr``, and the learning rates to try.
+    """One variant: a name, the resolved value of every key, and the points to try.
 
-    Two arms are the same when their settings and rates are, whatever their names.
+    Attributes:
+        name: as it was written.
+        keys: the values; ``lr`` is None, and that of the key ``swept`` means nothing: both are the points'.
+        points: the learning rates, each with every value of the key that is swept.
+        swept: the key besides the learning rate that has several values in the comparison, if there is one.
     """
 
     name: str
-    settings: Mapping[str, Any]
-    rates: tuple[float, ...]
+    keys: Keys
+    points: tuple[Point, ...]
+    swept: str | None = None
+
+    def at(self, point: Point) -> Keys:
+        """The value of every key at one of the arm's points."""
+        return _settled(replace(_with(self.keys, self.swept, point.value), lr=point.lr))
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -104,44 +110,110 @@ def _setting(part: str, text: str) -> tuple[str, Any]:
     return key, KEYS[key].parse(value)
 
 
-def resolve(texts: Sequence[str], shared: Mapping[str, Any], *, own_model: bool = False) -> list[Arm]:
+def swept(shared: Mapping[str, Sequence[Any]]) -> str | None:
+    """The key besides the learning rate for which several values were given, if there is one.
+
+    Args:
+        shared: the values that were given for all arms; see ``normwise.lab.options.shared``.
+
+    Raises:
+        RequestError: there are several such keys.
+    """
+    found = [key for key, given in shared.items() if len(given) > 1 and key != "lr"]
+    if len(found) > 1:
+        raise RequestError(
+            f"{' and '.join(found)} have several values; allowed: several for lr and for one other key; give one value "
+            f"for {' and '.join(found[1:])}"
+        )
+    return found[0] if found else None
+
+
+def resolve(
+    texts: Sequence[str],
+    shared: Mapping[str, Sequence[Any]],
+    *,
+    own_model: bool = False,
+    streams: bool = False,
+    defaults: Mapping[str, Any] | None = None,
+) -> list[Arm]:
     """Read all arms of a comparison.
 
     Args:
         texts: the arms as they are written.
-        shared: parsed values that hold for every arm which does not set the key itself.
+        shared: the values that were given for all arms and hold where an arm does not set the key itself, one or
+            several by key; see ``normwise.lab.options.shared``.
         own_model: whether the network is the user's own, which has its own activation and dropout.
+        streams: whether the data are read batch by batch, which have their own batch size and inputs.
+        defaults: what holds where neither an arm nor ``shared`` says anything, instead of ``DEFAULTS``.
 
     Raises:
-        RequestError: as ``parse``, and for two arms with one name or with the same settings.
+        RequestError: as ``parse`` and ``swept``, for keys that do not go together, and for two arms with one name or
+            with the same settings.
     """
     if not texts:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
-    arms = [_resolve(text, shared, own_model=own_model) for text in texts]
+    decided = {**(OWN_MODEL if own_model else {}), **(STREAMS if streams else {})}
+    base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
+    arms = [_resolve(text, shared, base, decided) for text in texts]
     for index, arm in enumerate(arms):
         for earlier in arms[:index]:
             if arm.name == earlier.name:
                 raise RequestError(f"two arms are called {arm.name!r}; give one of them another name: 'NAME: …'")
-            if arm.settings == earlier.settings and set(arm.rates) & set(earlier.rates):
+            if set(map(arm.at, arm.points)) & set(map(earlier.at, earlier.points)):
                 raise RequestError(
                     f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out"
                 )
     return arms
 
 
-def _resolve(text: str, shared: Mapping[str, Any], *, own_model: bool) -> Arm:
-    name, given = parse(text)
-    given = {**shared, **given}
-    fixed = OWN_MODEL if own_model else {}
-    for key in fixed:
-        if given.get(key) is not None:
-            raise RequestError(
-                f"arm {name!r} sets {key!r}, which your own network decides; leave it out or use --model mlp or cnn"
-            )
-    settings = {key: given.get(key, fixed.get(key, known.default)) for key, known in KEYS.items() if key != "lr"}
-    if settings["norm"] == "none":
-        settings["place"] = None
-    if settings["norm"] == "batch" and settings["batch_size"] == 1:
+def _resolve(
+    text: str, shared: Mapping[str, Sequence[Any]], base: Mapping[str, Any], decided: Mapping[str, str]
+) -> Arm:
+    name, own = parse(text)
+    for fixed, why in decided.items():
+        if fixed in own or fixed in shared:
+            raise RequestError(f"arm {name!r} sets {fixed!r}, which {why}")
+    given = {key: tuple(several) for key, several in shared.items()} | {key: (value,) for key, value in own.items()}
+    key = swept(shared)
+    first = Keys(**{**base, **{name: several[0] for name, several in given.items()}, "lr": None})
+    found = [
+        _checked(name, candidate)
+        for value in (given[key] if key else [None])
+        for candidate in _rated(_with(first, key, value), given.get("lr"))
+    ]
+    points = tuple(dict.fromkeys(_point(keys, key) for keys in found))
+    common = {each: getattr(found[0], each) for each in KEYS if len({getattr(keys, each) for keys in found}) == 1}
+    return Arm(name, replace(first, **{**common, "lr": None}), points, key)
+
+
+def _with(keys: Keys, key: str | None, value: Any) -> Keys:
+    changed: dict[str, Any] = {key: value} if key else {}
+    return replace(keys, **changed)
+
+
+def _point(keys: Keys, key: str | None) -> Point:
+    assert keys.lr is not None
+    return Point(keys.lr, getattr(keys, key) if key else None)
+
+
+def _rated(keys: Keys, rates: Sequence[float] | None) -> Iterator[Keys]:
+    """The keys with each learning rate; the optimizer's own where none was given."""
+    for lr in rates or (DEFAULT_RATES[keys.optimizer],):
+        yield replace(keys, lr=lr)
+
+
+def _checked(name: str, keys: Keys) -> Keys:
+    """Refuse keys that do not go together; settle those that follow from others."""
+    if keys.norm == "batch" and keys.batch_size == 1:
         raise RequestError(f"arm {name!r}: batch normalization needs at least 2 examples in a batch, batch_size is 1")
-    rates = given.get("lr") or (DEFAULT_RATES[settings["optimizer"]],)
-    return Arm(name, settings, rates)
+    if keys.momentum is not None and keys.optimizer not in MOMENTUM:
+        use = "use optimizer=momentum or nesterov" if keys.optimizer == "sgd" else "leave momentum out"
+        raise RequestError(f"arm {name!r}: optimizer={keys.optimizer} has no momentum, which is given; {use}")
+    return _settled(keys)
+
+
+def _settled(keys: Keys) -> Keys:
+    """The keys with what follows from others: no place without normalization, the optimizer's own momentum."""
+    place = None if keys.norm == "none" else keys.place
+    momentum = MOMENTUM.get(keys.optimizer) if keys.momentum is None else keys.momentum
+    return replace(keys, place=place, momentum=momentum)

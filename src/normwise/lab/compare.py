@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.lab import runner
-from normwise.lab.comparison import Comparison
 from normwise.lab.options import Source
-from normwise.lab.data import NAMES
-from normwise.lab.plan import Plan, plan
-from normwise.records import RunRecord
-from normwise.records.files import write_json
-from normwise.records.study import STUDY, disk_error, opened
+
+if TYPE_CHECKING:  # the command line needs this package's tables alone, at once
+    from normwise.lab.comparison import Comparison
+    from normwise.lab.plan import Plan
+    from normwise.records import RunRecord
 
 
 class Status(NamedTuple):
@@ -60,7 +58,14 @@ def compare(
         >>> result = compare(arms=["plain", "bn"], steps=2000)  # doctest: +SKIP
         >>> print(result.verdict)  # doctest: +SKIP
     """
+    from normwise.lab import runner
+
     runner.prepare()
+    from normwise.lab.comparison import Comparison
+    from normwise.lab.plan import plan
+    from normwise.records.files import write_json
+    from normwise.records.study import STUDY, disk_error, opened
+
     planned = plan((arms,) if isinstance(arms, str) else arms, data, options)
     notes = [*_task_notes(planned), *planned.data.notes, *_check(planned)]
     planned = planned._replace(study={**planned.study, "notes": notes})
@@ -77,6 +82,8 @@ def compare(
 
 def _task_notes(planned: Plan) -> list[str]:
     """What was taken to be learned, where nobody said it and the data are not known."""
+    from normwise.lab.data import NAMES
+
     task = planned.task
     if not task.why or planned.data.name in NAMES:
         return []
@@ -97,6 +104,8 @@ def _check(planned: Plan) -> list[str]:
 
 def _train(planned: Plan, on_progress: OnProgress) -> None:
     """Train every run that has not ended yet."""
+    from normwise.lab import runner
+
     left = [run for run in planned.runs if not _ended(run.record())]
     steps = [run.job.settings.steps for run in left]
     made, ended = [0] * len(left), [False] * len(left)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from normwise.errors import RequestError
 from normwise.lab.batch import Batch
 from normwise.lab.factory import Factory, call
+from normwise.lab.nonlinearity import nonlinearity
 from normwise.lab.settings import Settings
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from normwise.ops.activations import activation
 from normwise.surgery import Surgery, batch_normalize
 from normwise.surgery.names import original_names
 
@@ -106,7 +108,7 @@ def _needs_bias(settings: Settings) -> bool:
 
 def _nonlinearity(settings: Settings, features: int, index: int, *, dims: int) -> Named:
     """The activation of one layer, with the normalization before or after it, and dropout."""
-    parts: list[tuple[str, nn.Module]] = [(f"activation{index}", activation(settings.activation or "identity").module())]
+    parts: list[tuple[str, nn.Module]] = [(f"activation{index}", nonlinearity(settings.activation or "identity"))]
     if settings.norm != "none":
         at = 0 if settings.place == "before" else 1
         parts.insert(at, (f"norm{index}", normalization(settings.norm)(features, dims)))
@@ -167,19 +169,30 @@ def initialise(network: nn.Module, init: str) -> None:
     """Draw the weights of every linear map and convolution anew; their biases start at zero.
 
     ``xavier`` is N(0, 2/(fan_in + fan_out)) (Glorot and Bengio 2010), ``he`` is N(0, 2/fan_in) (He et al. 2015),
-    ``normal:s`` is N(0, s²); ``default`` leaves what torch drew, the uniform distribution U(−1/√fan_in, 1/√fan_in) for
-    weights and biases.
+    ``lecun`` is N(0, 1/fan_in) (LeCun et al. 1998), which SELU is made for, ``orthogonal`` is a random matrix, of
+    outputs by fan_in, with orthonormal rows or columns (Saxe et al. 2014), ``normal:s`` is N(0, s²); ``default`` leaves
+    what torch drew, the uniform distribution U(−1/√fan_in, 1/√fan_in) for weights and biases.
     """
     if init == "default":
         return
-    name, _, std = init.partition(":")
+    draw = _drawing(init)
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
-            if name == "xavier":
-                nn.init.xavier_normal_(module.weight)
-            elif name == "he":
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            else:
-                nn.init.normal_(module.weight, std=float(std))
+            draw(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def _drawing(init: str) -> Callable[[Tensor], Any]:
+    """What draws one weight anew."""
+    name, _, std = init.partition(":")
+    match name:
+        case "xavier":
+            return nn.init.xavier_normal_
+        case "he":
+            return partial(nn.init.kaiming_normal_, nonlinearity="relu")
+        case "lecun":
+            return partial(nn.init.kaiming_normal_, nonlinearity="linear")
+        case "orthogonal":
+            return nn.init.orthogonal_
+    return partial(nn.init.normal_, std=float(std))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Self
 from normwise.lab import values
 from normwise.records.metric import ACCURACY, Metric
 
-# torch's own defaults for Adagrad, Adam and RMSprop; with a momentum of 0.9, 0.02 moves the weights as far as 0.2
-# does without.
+# torch's own defaults for Adagrad, Adam and AdamW, and Keras' for RMSprop; with a momentum of 0.9, 0.02 moves the
+# weights as far as 0.2 does without.
 DEFAULT_RATES = {
     "sgd": 0.2,
     "momentum": 0.02,
@@ -24,6 +24,9 @@ DEFAULT_RATES = {
     "adamw": 0.001,
     "rmsprop": 0.001,
 }
+
+MOMENTUM = {"momentum": 0.9, "nesterov": 0.9, "rmsprop": 0.0}
+"""The optimizers that have a momentum, and what it is where none is given."""
 
 
 class Key(NamedTuple):
@@ -53,9 +56,7 @@ class Keys:
         "before", values.one_of("place", "before", "after"), "PLACE", "Normalize before or after the activation."
     )
     activation: str | None = _key("sigmoid", values.activation, "NAME", "sigmoid, relu, tanh, selu, leaky_relu:0.1, …")
-    init: str = _key(
-        "default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD."
-    )
+    init: str = _key("default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD.")
     lr: float | None = _key(None, values.positive("lr"), "RATE", "Learning rate (0.2 for sgd).")
     schedule: str = _key(
         "constant", values.schedule, "SCHEDULE", "constant, step:EVERY[:FACTOR] or exponential:FACTOR."

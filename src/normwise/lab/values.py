@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 from normwise.errors import RequestError, choice
 
@@ -52,12 +53,12 @@ def count(key: str, least: int = 1) -> Callable[[str], int]:
     return lambda text: int(number(key, text, allowed, lambda value: value >= least and value == int(value)))
 
 
-def rates(text: str) -> tuple[float, ...]:
-    """One or more learning rates, in rising order."""
-    found = [number("lr", part.strip(), "a finite number above 0", lambda value: value > 0) for part in text.split(",")]
+def several(text: str, parse: Callable[[str], Any], key: str) -> tuple[Any, ...]:
+    """One or more values, with commas between them; numbers in rising order, names as they were written."""
+    found = [parse(part.strip()) for part in text.split(",")]
     if len(set(found)) < len(found):
-        raise RequestError(f"lr is {text!r}; allowed: learning rates that differ")
-    return tuple(sorted(found))
+        raise RequestError(f"{key} is {text!r}; allowed: one value, or several that differ")
+    return tuple(sorted(found) if all(isinstance(value, (int, float)) for value in found) else found)
 
 
 def norm(text: str) -> str:
@@ -69,11 +70,11 @@ def norm(text: str) -> str:
 
 
 def init(text: str) -> str:
-    """``default``, ``xavier``, ``he`` or ``normal:STD``."""
+    """``default``, ``xavier``, ``he``, ``lecun``, ``orthogonal`` or ``normal:STD``."""
     name, _, std = text.partition(":")
     if name == "normal":
         return f"normal:{number('STD in init=normal:STD', std, 'a finite number above 0', lambda value: value > 0)!r}"
-    return one_of("init", "default", "xavier", "he", "normal:0.04")(text)
+    return one_of("init", "default", "xavier", "he", "lecun", "orthogonal", "normal:0.04")(text)
 
 
 def schedule(text: str) -> str:
@@ -94,8 +95,15 @@ def _factor(text: str) -> float:
 
 def activation(text: str) -> str:
     """The name of an activation with its optional parameter, ``leaky_relu:0.1``."""
+    from normwise.lab.nonlinearity import ALONE
+    from normwise.ops.activations import NAMES
     from normwise.ops.activations import activation as known
 
+    name = text.partition(":")[0]
+    if name not in (*NAMES, *ALONE):
+        raise RequestError(choice(name, (*NAMES, *ALONE), "activation"))
+    if name in ALONE:
+        return one_of("activation", name)(text)
     try:
         return str(known(text))
     except ValueError as error:
