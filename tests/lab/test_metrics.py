@@ -12,7 +12,8 @@ from normwise.lab import metrics
 def measured(kind, name, outputs, targets, count=None):
     meter = metrics.meter(kind, metrics.named(name, kind), count)
     for start, stop in ((0, 7), (7, 8), (8, len(targets))):
-        meter.update(outputs[start:stop], targets[start:stop])
+        if start < min(stop, len(targets)):
+            meter.update(outputs[start:stop], targets[start:stop])
     return meter.value()
 
 
@@ -102,13 +103,9 @@ def test_one_output_column_is_compared_with_targets_without_that_axis(draw):
 
 
 def test_every_row_of_the_table_says_the_direction_that_the_library_says():
-    import torchmetrics
-
     for row in metrics._ROWS:
         if row.library:
-            single = {"classification": "multiclass"}.get(row.kinds[0], row.kinds[0])
-            options = {"regression": {}}.get(row.kinds[0], {"task": single, "num_classes": 3})
-            found = getattr(torchmetrics, row.library)(**options).higher_is_better
+            found = metrics._Library(row.kinds[0], row.library, 3)._metric.higher_is_better
             assert found is None or found == row.metric.higher_is_better, row.metric.name
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -183,17 +185,22 @@ class _Library:
         import torchmetrics
 
         self._kind = kind
+        with _without_remarks():  # on memory, and on classes that a small sample lacks
+            self._metric = getattr(torchmetrics, name)(**self._options(name, outputs))
+
+    def _options(self, name: str, outputs: int | None) -> dict[str, Any]:
+        kind = self._kind
         if kind == "regression":
-            options = {"num_outputs": outputs} if outputs and outputs > 1 and name.endswith("CorrCoef") else {}
-            self._metric = getattr(torchmetrics, name)(**options)
-            return
+            several = outputs is not None and outputs > 1 and name.endswith("CorrCoef")
+            return {"num_outputs": outputs} if several else {}
         task = {"classification": "multiclass"}.get(kind, kind)
-        options = {"multiclass": {"num_classes": outputs}, "multilabel": {"num_labels": outputs}}.get(task, {})
+        counts = {"multiclass": {"num_classes": outputs}, "multilabel": {"num_labels": outputs}}
+        options: dict[str, Any] = {"task": task, **counts.get(task, {})}
         if name in ("F1Score", "Precision", "Recall", "Specificity", "AUROC", "AveragePrecision", "JaccardIndex"):
-            options = options | {"average": "macro"}
-        if task == "multiclass" and name not in ("AUROC", "AveragePrecision", "CalibrationError"):
-            options = options | {"ignore_index": IGNORED}
-        self._metric = getattr(torchmetrics, name)(task=task, **options)
+            options["average"] = "macro"
+        if task == "multiclass":
+            options["ignore_index"] = IGNORED
+        return options
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         if self._kind == "regression":
@@ -204,7 +211,15 @@ class _Library:
             self._metric.update(aligned(outputs, targets).float().sigmoid().cpu(), targets.long().cpu())
 
     def value(self) -> float:
-        return float(self._metric.compute().float().mean())
+        with _without_remarks():
+            return float(self._metric.compute().float().mean())
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="torchmetrics")
+        yield
 
 
 class _Own:

@@ -8,7 +8,6 @@ from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 

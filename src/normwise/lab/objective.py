@@ -59,7 +59,7 @@ class Objective:
         self._outputs = settings.outputs
         self._own = dict(own or {})
         self._loss = self._own.get("loss") or LOSSES[settings.loss][1]
-        self._scaling = None if scaling is None else tuple(torch.from_numpy(each).float() for each in scaling)
+        self._scaling = None if scaling is None else tuple(torch.as_tensor(each).float() for each in scaling)
 
     def loss(self, outputs: Any, target: Any) -> Tensor:
         """The loss of a batch, a scalar."""
@@ -206,12 +206,13 @@ def _shuffled(kind: Kind, y: Tensor, outputs: int | None) -> list[Tensor]:
     found = []
     for _ in range(SHUFFLES):
         other = y[torch.randperm(len(y), generator=generator)]
+        sure = torch.rand(other.shape, generator=generator)  # without ties, as logits of a network are
         if kind == "classification":
-            found.append(_logits(other, outputs))
+            found.append(_logits(other, outputs) * sure.unsqueeze(1))
         elif kind == "regression":
             found.append(y.mean(0) + (other - y.mean(0)) / len(y) ** 0.5)
         else:
-            found.append((2 * other - 1) * SURE)
+            found.append((2 * other - 1) * SURE * sure)
     return found
 
 

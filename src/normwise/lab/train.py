@@ -123,8 +123,7 @@ class _Run:
         loss = self.objective.loss(batch.through(self.network), batch.target)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.settings.clip is not None:
-            optimizers.clip(self.network.parameters(), self.settings.clip)
+        optimizers.clip(self.network.parameters(), self.settings)
         lr = self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
