@@ -189,7 +189,7 @@ def _scored(
 
 SURE = 10.0
 """The logit of a guess."""
-MOST_CONSTANTS, SHUFFLES = 20, 20
+MOST_CONSTANTS, SHUFFLES = 20, 100
 
 
 def _constants(kind: Kind, y: Tensor, outputs: int | None) -> list[Tensor]:
