@@ -75,6 +75,24 @@ def test_a_file_is_loaded_with_its_neighbours(file):
     assert sys.path == before
 
 
+def test_a_user_s_files_hide_no_installed_module(file, monkeypatch):
+    (file.parent / "wave.py").write_text("raise RuntimeError")  # Python has a module of that name
+    file.write_text("import wave\ndef make():\n    import colorsys\n    return wave.Error, colorsys.rgb_to_hsv\n")
+    (file.parent / "colorsys.py").write_text("def make():\n    return 3\n")
+    monkeypatch.chdir(file.parent)
+    assert call(resolve("models.py:make", what="model"))[0].__module__ == "wave"
+    assert call(resolve("colorsys.py:make", what="model")) == 3
+    with pytest.raises(RequestError, match=r"an installed module, which has no 'make'; .* write colorsys\.py:make"):
+        resolve("colorsys:make", what="model")
+
+
+def test_a_loss_is_found_as_a_factory_is(file):
+    file.write_text("def loss(outputs, targets):\n    return outputs - targets\n")
+    assert resolve(f"{file}:loss", what="loss").callable(3, 2) == 1
+    with pytest.raises(RequestError, match="has no 'lose'; did you mean 'loss'"):
+        resolve(f"{file}:lose", what="loss")
+
+
 def test_a_function_may_import_its_neighbours_when_called(file):
     assert call(resolve(f"{file}:make_late", what="model")) == 8
 
@@ -161,7 +179,11 @@ def test_a_builtin_is_hashed_by_its_name():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("models.py", "model 'models.py' names no function; write package.module:callable or path/to/file.py:callable"),
+        (
+            "models.py",
+            "model 'models.py' names no function; write package.module:callable or path/to/file.py:callable, "
+            "a function without arguments that returns a torch.nn.Module",
+        ),
         ("models.py:", "names no function"),
         (":make", "names no function"),
         ("C:\\models.py", "names no function"),

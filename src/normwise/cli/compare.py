@@ -11,6 +11,7 @@ import typer
 from typer import Option
 
 from normwise.cli import console
+from normwise.lab.factory import RETURNS
 from normwise.lab.options import GENERAL, flag
 from normwise.lab.settings import KEYS
 
@@ -66,8 +67,7 @@ def compare(
         Option(
             metavar="DATA",
             help="digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or "
-            "FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: a function without arguments that returns "
-            "(train, test) or (train, validation, test), each an (X, y) pair, a Dataset or a DataLoader.",
+            f"FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data']}.",
         ),
     ] = "digits",
     json: Annotated[

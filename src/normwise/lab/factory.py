@@ -1,4 +1,4 @@
-"""A user's own function, named on the command line or handed over: finding it and calling it."""
+"""A user's own function, named on the command line or handed over: finding it, and calling it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,19 @@ from normwise.errors import RequestError
 
 FORMS = "package.module:callable or path/to/file.py:callable"
 
+RETURNS = {
+    "model": "a function without arguments that returns a torch.nn.Module, without normalization",
+    "data": "a function without arguments that returns (train, test) or (train, validation, test), each an (X, y) "
+    "pair, a Dataset or a DataLoader",
+    "loss": "a function of outputs and targets that returns a scalar",
+    "metric": "a function of outputs and targets that returns a number",
+}
+"""What each kind of function takes and returns, for help and errors."""
+
 
 @dataclass(frozen=True)
 class Factory:
-    """A user's function and what identifies it.
+    """A user's function and what identifies it: one without arguments that makes a network or data, a loss or a metric.
 
     Attributes:
         callable: the function.
@@ -34,7 +43,7 @@ class Factory:
         folder: what its own imports are looked up in, besides ``sys.path``.
     """
 
-    callable: Callable[[], Any]
+    callable: Callable[..., Any]
     name: str
     source_hash: str
     folder: Path
@@ -45,17 +54,17 @@ def looks_like(source: str) -> bool:
     return ":" in source or "/" in source or "\\" in source or source.endswith(".py")
 
 
-def resolve(source: str | Callable[[], Any], *, what: str) -> Factory:
+def resolve(source: str | Callable[..., Any], *, what: str) -> Factory:
     """Finds a function.
 
     A file is loaded as a module of its own, whose name follows from the file's path and content: several functions of
     one file share the module, a changed file becomes a new one, and another process that resolves the same name can
-    unpickle what the module defines. While a file loads, its folder is on ``sys.path``; while a module does, the
-    working directory.
+    unpickle what the module defines. While a file loads, its folder is last on ``sys.path``; while a module does,
+    the working directory: the user's own modules are found, and hide none that is installed.
 
     Args:
         source: ``package.module:callable``, ``path/to/file.py:callable``, or the function itself.
-        what: what it is for, in errors: ``data function``, for example.
+        what: what it is for: ``model``, ``data``, ``loss`` or ``metric``.
 
     Raises:
         RequestError: there is no such file, module or function; importing it fails; or it is not callable.
@@ -64,7 +73,7 @@ def resolve(source: str | Callable[[], Any], *, what: str) -> Factory:
         return _from_object(source, what)
     place, _, attribute = source.rpartition(":")
     if not (place and attribute.isidentifier()):
-        raise RequestError(f"{what} {source!r} names no function; write {FORMS}")
+        raise RequestError(f"{what} {source!r} names no function; write {_forms(what)}")
     is_file = place.endswith(".py") or "/" in place or "\\" in place
     path = Path(place).expanduser()
     folder = path.resolve().parent if is_file else Path.cwd()
@@ -75,7 +84,7 @@ def resolve(source: str | Callable[[], Any], *, what: str) -> Factory:
 
 
 def call(factory: Factory, *, seed: int = 0) -> Any:
-    """Calls the function, its folder on ``sys.path``, and returns what it returns.
+    """Calls a function without arguments, its folder on ``sys.path``, and returns what it returns.
 
     The generators of ``random``, NumPy and torch are seeded for the call and put back, so that a function which draws
     gives the same every time.
@@ -88,12 +97,23 @@ def call(factory: Factory, *, seed: int = 0) -> Any:
         with _on_path(factory.folder), _seeded(seed):
             return factory.callable()
     except (Exception, SystemExit) as error:
-        raise RequestError(f"{factory.name} raised {_described(error, factory.folder)}") from error
+        raise raised(factory, error) from error
+
+
+def raised(factory: Factory, error: BaseException) -> RequestError:
+    """What to raise where the function raised: its name, the exception and the line of the user's that led to it."""
+    return RequestError(f"{factory.name} raised {_described(error, factory.folder)}")
+
+
+def _forms(what: str) -> str:
+    return f"{FORMS}, {RETURNS[what]}" if what in RETURNS else FORMS
 
 
 def _from_object(function: Any, what: str) -> Factory:
     if not callable(function):
-        raise RequestError(f"{what} must be a function, or the name of one: {FORMS}; got a {type(function).__name__}")
+        raise RequestError(
+            f"{what} must be a function, or the name of one: {_forms(what)}; got a {type(function).__name__}"
+        )
     target = _function(function)
     name = f"{target.__module__}:{target.__qualname__}"
     if isinstance(function, functools.partial):
@@ -129,7 +149,7 @@ def _load_file(path: Path, source: str, what: str) -> ModuleType:
         content = path.read_bytes()
     except OSError as error:
         reason = f"cannot read {path.resolve()}: {error.strerror}"
-        raise RequestError(f"{what} {source!r}: {reason}; write {FORMS}") from error
+        raise RequestError(f"{what} {source!r}: {reason}; write {_forms(what)}") from error
     file = str(path.resolve())
     name = f"normwise_user_{hashlib.sha256(file.encode() + content).hexdigest()[:16]}"
     if name not in sys.modules:
@@ -153,22 +173,34 @@ def _load_module(name: str, source: str, what: str) -> ModuleType:
             _reraise(error, Path.cwd(), source, what)
         raise RequestError(
             f"{what} {source!r}: there is no module {error.name!r} in {Path.cwd()} or among the installed packages; "
-            f"write {FORMS}"
+            f"write {_forms(what)}"
         ) from error
     except BaseException as error:
         _reraise(error, Path.cwd(), source, what)
 
 
-def _attribute(module: ModuleType, attribute: str, source: str, what: str) -> Callable[[], Any]:
+def _attribute(module: ModuleType, attribute: str, source: str, what: str) -> Callable[..., Any]:
     if not hasattr(module, attribute):
+        _refuse_hidden(source, what)
         public = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
         near = difflib.get_close_matches(attribute, public, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(public) or 'no function'}"
         raise RequestError(f"{what} {source!r}: {source.rpartition(':')[0]} has no {attribute!r}; {hint}")
-    value: Callable[[], Any] = getattr(module, attribute)
+    value: Callable[..., Any] = getattr(module, attribute)
     if not callable(value):
         raise RequestError(f"{what} {source!r} is not callable: it is of type {type(value).__name__}; give a function")
     return value
+
+
+def _refuse_hidden(source: str, what: str) -> None:
+    """Where a module of the working directory was meant and an installed one found: name the file instead."""
+    place, _, attribute = source.rpartition(":")
+    file = Path(*place.split(".")).with_suffix(".py")
+    if file.is_file() and Path(getattr(sys.modules.get(place), "__file__", None) or "").resolve() != file.resolve():
+        raise RequestError(
+            f"{what} {source!r}: {place} is an installed module, which has no {attribute!r}; for the file in the "
+            f"working directory, write {file}:{attribute}"
+        )
 
 
 def _reraise(error: BaseException, folder: Path, source: str, what: str) -> NoReturn:
@@ -218,11 +250,14 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _on_path(folder: Path) -> Iterator[None]:
-    """Puts a folder first on ``sys.path``, for as long as this lasts."""
+    """Puts a folder last on ``sys.path``, for as long as this lasts: never before what is installed."""
     entry = str(folder)
-    sys.path.insert(0, entry)
+    added = entry not in sys.path
+    if added:
+        sys.path.append(entry)
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):
-            sys.path.remove(entry)
+            if added:
+                sys.path.remove(entry)

@@ -18,11 +18,12 @@ def optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.o
     w ← w − lr·(g + μ·v). ``adamw`` decays the weights apart from the gradient; all others add λ·w to it.
     """
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    momentum: dict[str, Any] = {"momentum": settings.momentum}
     match settings.optimizer:
         case "momentum" | "nesterov" as name:
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=name == "nesterov", **options)
+            return torch.optim.SGD(parameters, nesterov=name == "nesterov", **options, **momentum)
         case "rmsprop":
-            return torch.optim.RMSprop(parameters, momentum=settings.momentum, **options)
+            return torch.optim.RMSprop(parameters, **options, **momentum)
         case "adagrad":
             return torch.optim.Adagrad(parameters, **options)
         case "adam":

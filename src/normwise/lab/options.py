@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from normwise.errors import RequestError, choice
 from normwise.lab import values
+from normwise.lab.factory import RETURNS
 from normwise.lab.settings import KEYS
 
 Source = str | Callable[..., Any]
@@ -42,21 +43,19 @@ GENERAL: dict[str, Option] = {
     "target": Option("COLUMN", "The column of a table that is predicted; several with commas between them."),
     "model": Option(
         "MODEL",
-        "mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME: a function without arguments "
-        "that returns a torch.nn.Module, without normalization.",
+        f"mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME: {RETURNS['model']}.",
     ),
     "task": Option(
         "TASK", "classification, binary, multilabel or regression. By default what loss, outputs and targets say."
     ),
     "loss": Option(
         "LOSS",
-        "cross_entropy, bce, mse, mae, huber, or your own as FILE.py:NAME: a function of outputs and targets that "
-        "returns a scalar. By default that of the task.",
+        f"cross_entropy, bce, mse, mae, huber, or your own as FILE.py:NAME: {RETURNS['loss']}. By default the task's.",
     ),
     "metric": Option(
         "METRIC",
-        "accuracy, r2, mse, mae, loss, f1, auroc, … of torchmetrics, or your own as FILE.py:NAME: a function of "
-        "outputs and targets that returns a number. By default that of the task.",
+        "accuracy, r2, mse, mae, loss, f1, auroc, … of torchmetrics, or your own as FILE.py:NAME: "
+        f"{RETURNS['metric']}. By default the task's.",
     ),
     "baseline": Option("NAME", "The arm that others are compared with. By default plain, else the first."),
     "data_dir": Option("DIR", "Folder with mnist/, fashion-mnist/, cifar10/; else NORMWISE_DATA; else downloaded."),

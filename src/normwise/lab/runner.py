@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from normwise.lab.data import Data
@@ -24,10 +26,13 @@ OnProgress = Callable[[int, int | None], None]
 """Called with the index of a job and the number of steps that it has made, None when it has ended."""
 
 
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "normwise"
+
+
 def prepare() -> None:
     """Begin to load torch in the process that workers are forked from, while the caller goes on with something else."""
     if _method() == "forkserver":
-        with _without_main(), _without_interrupts():
+        with _without_main(), _installed_first(), _without_interrupts():
             _context()
             forkserver.ensure_running()
 
@@ -70,6 +75,8 @@ class _Running(NamedTuple):
 
 def _work(channel: Connection, job: Job, data: Data) -> None:
     """The first function of a run's process, which loads torch; the study's own process need not."""
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
     from normwise.lab import worker
 
     worker.main(channel, job, data)
@@ -78,8 +85,10 @@ def _work(channel: Connection, job: Job, data: Data) -> None:
 def _start(number: int, job: Job, data: Data, on_progress: OnProgress) -> list[_Running]:
     """Start the process of one run; none where it died before it had taken its data."""
     channel, theirs = multiprocessing.Pipe(duplex=False)
-    with _without_main(), theirs:
-        process = _context().Process(target=_work, args=(theirs, job, data), daemon=True)
+    with _without_main(), _installed_first(), theirs:
+        # No daemon: those may not have children, which the loaders of a run's data are. It ends with this process all
+        # the same.
+        process = _context().Process(target=_work, args=(theirs, job, data), daemon=False)
         try:
             with _interrupts_later():
                 process.start()
@@ -199,3 +208,29 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _installed_first() -> Iterator[None]:
+    """Let child processes look for modules among the installed ones first.
+
+    Otherwise a file of the user's in the working directory, or beside the script, that is called ``random.py`` is taken
+    for Python's own module by whatever a child process loads. What lies there can still be imported, last of all.
+    """
+    path, safe = sys.path, os.environ.get(SAFE_PATH)
+    sys.path = sorted(path, key=_is_user_s)
+    if not safe:
+        os.environ[SAFE_PATH] = OURS
+    try:
+        yield
+    finally:
+        sys.path = path
+        if not safe:
+            del os.environ[SAFE_PATH]
+
+
+def _is_user_s(entry: str) -> bool:
+    """Whether an entry of ``sys.path`` is the working directory or the folder of the script that runs."""
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    folders = [Path.cwd()] + ([Path(script).resolve().parent] if script else [])
+    return Path(entry).resolve() in folders
