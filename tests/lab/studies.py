@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from normwise.lab.arms import Arm
+from normwise.lab.arms import Arm, Point
 from normwise.lab.data import Data, Part
-from normwise.lab.findings import Findings
-from normwise.lab.job import Job
 from normwise.lab.plan import Plan, plan
+from normwise.lab.results import Results
+from normwise.lab.settings import Keys
+from normwise.lab.task import Chance, Task
 from normwise.records import RunRecord
+from normwise.records.metric import ACCURACY
 
 
 def small(out: Path, *arms: str, **options) -> Plan:
@@ -37,41 +39,72 @@ def parts(*labels: Sequence[int], classes: int = 2) -> Data:
         number = np.arange(first, first := first + len(y))
         X = np.random.default_rng(place).normal(3 * place, 1 + 4 * place, (len(y), 3))
         made.append(Part(np.c_[number, X[:, 1:]].astype(np.float32), np.asarray(y, dtype=np.int64)))
-    return Data("parts", *made, classes, "0" * 16)
+    return Data("parts", *made, kind="classification", fingerprint="0" * 16, n_outputs=classes)
 
 
-def record(validation, *, arm="plain", seed=0, lr=0.2, status="finished", every=10):
-    """A run with the given validation accuracies v, one every ``every`` steps.
+ACCURATE = Task("classification", "cross_entropy", ACCURACY, 10, Chance(0.1, 0.02))
 
-    Test accuracy is 1 − v, and training accuracy rises by 0.1 each time, so that a part taken for another shows.
+
+def record(validation, *, arm="plain", seed=0, lr=0.2, status="finished", metric=ACCURACY, every=10, **settings):
+    """A run with the given validation scores v, one every ``every`` steps.
+
+    A metric of which lower is better has each value negated. On whole parts, at the best step, validation is v − 0.05
+    and test is 1 − v; on the samples, test is v / 2; training rises by 0.1 each time, and on its sample by 0.01: so
+    that a part taken for another, or a sample for the whole, shows.
     """
     metrics = [
         {
             "step": index * every,
-            "train": {"accuracy": (index + 1) / 10},
-            "validation": {"accuracy": value},
-            "test": {"accuracy": 1 - value},
+            **_parts(metric, train=(index + 1) / 100, validation=value, test=None if value is None else value / 2),
             "gradients": [{"layer": "linear1", "norm": 0.5 + index}, {"layer": "output", "norm": 2.0}],
         }
         for index, value in enumerate(validation)
     ]
     timing = [{"step": line["step"], "seconds": 2.0 * (index + 1), "train": 1.5} for index, line in enumerate(metrics)]
-    done = {"status": status, "step": metrics[-1]["step"] if metrics else 0, "reason": None}
-    settings = {"arm": arm, "seed": seed, "lr": lr, "steps": 30}
-    return RunRecord(Path(), settings, metrics, timing, done)
+    last = metrics[-1]["step"] if metrics else 0
+    done = {"status": status, "step": last, "reason": None, "best": _best(validation, metric, every)}
+    given = {"arm": arm, "seed": seed, "lr": lr, "metric": metric._asdict(), **settings}
+    return RunRecord(Path(), given, metrics, timing, done)
 
 
-def findings(records: Sequence[RunRecord], data: Data | None = None) -> Findings:
-    """What a comparison would find that had left these records, its arms in order of first appearance."""
-    rates: dict[str, list[float]] = {}
+def _best(validation, metric, every):
+    finite = [value for value in validation if value is not None]
+    if not finite:
+        return None
+    index = validation.index(max(finite))
+    parts = _parts(metric, train=(index + 1) / 10, validation=max(finite) - 0.05, test=1 - max(finite))
+    return {"step": index * every, **parts}
+
+
+def _parts(metric, **scores):
+    return {part: {metric.name: None if value is None else metric.score(value)} for part, value in scores.items()}
+
+
+def results(
+    records: Sequence[RunRecord],
+    task: Task = ACCURATE,
+    *,
+    baseline: str | None = None,
+    swept: str | None = None,
+    steps: int = 30,
+) -> Results:
+    """What a comparison would find that had left these records, its arms in order of first appearance.
+
+    Every arm but ``plain`` has batch normalization. The baseline is the first unless another is given.
+    """
+    points: dict[str, list[Point]] = {}
     for one in records:
-        known = rates.setdefault(one.settings["arm"], [])
-        known += [] if one.settings["lr"] in known else [one.settings["lr"]]
-    arms = [Arm(name, {"norm": "none" if name == "plain" else "batch"}, tuple(lrs)) for name, lrs in rates.items()]
+        known = points.setdefault(one.settings["arm"], [])
+        point = Point(one.settings["lr"], one.settings[swept] if swept else None)
+        known += [] if point in known else [point]
+    arms = [Arm(name, Keys(norm="none" if name == "plain" else "batch"), tuple(each)) for name, each in points.items()]
     runs = [
-        SimpleNamespace(arm=one.settings["arm"], job=Job(one.directory, one.settings), record=lambda one=one: one)
+        SimpleNamespace(
+            arm=one.settings["arm"],
+            job=SimpleNamespace(settings=SimpleNamespace(steps=steps), own={}),
+            record=lambda one=one: one,
+        )
         for one in records
     ]
-    data = data or parts([0, 1] * 50, [0, 1] * 50, [0, 1] * 50)
-    study = {"data": data.name, "model": "mlp", "notes": [], "versions": {}, "machine": {}, "command": ""}
-    return Findings(Plan(Path("study"), arms, runs, data, 0, study))
+    study = {"data": "parts", "model": "mlp", "notes": [], "versions": {}, "machine": {}, "command": ""}
+    return Results(Plan(Path("study"), arms, runs, None, 0, study, task, baseline or arms[0].name, swept))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from normwise.lab import page
-from normwise.lab.findings import Findings
+from normwise.lab import page, table
 from normwise.lab.panels import Panel, panels
+from normwise.lab.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Comparison(Findings):
+class Comparison(Results):
     """What a comparison found, with its table, its figures and its report."""
 
     @cached_property
@@ -27,8 +27,8 @@ class Comparison(Findings):
 
     @property
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """The columns, and a row per arm at its best learning rate."""
-        return page.table(self)
+        """The columns, and a row per arm at its best point."""
+        return table.table(self)
 
     def write(self) -> None:
         """Write ``report.html``, and ``figures/`` as PNG and SVG, into the study's directory."""

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from normwise import figures
-from normwise.lab.findings import Findings
 from normwise.lab.panels import Panel
-from normwise.lab.summary import ArmSummary, RunSummary
+from normwise.lab.results import Results
+from normwise.lab.table import table
 from normwise.report import Page, PageFigure, Section, Table
 from normwise.report import write as write_page
 
-Column = tuple[str, Callable[[ArmSummary], str]]
 
-
-def table(result: Findings) -> tuple[list[str], list[list[str]]]:
-    """The table of a comparison: its columns, and a row per arm."""
-    columns: list[Column] = [
-        ("arm", lambda arm: arm.name),
-        ("test, %", _accuracy),
-        ("steps to target", _steps),
-        ("never", lambda arm: f"{arm.never} of {len(arm.counted)}"),
-        ("gap", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
-        ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
-        ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),
-    ]
-    if len({arm.lr for arm in result.arms}) > 1:
-        columns.insert(1, ("lr", lambda arm: f"{arm.lr:g}"))
-    ended = sorted({run.status for arm in result.arms for run in arm.runs} - {"finished"})
-    columns += [(status, _counter(status)) for status in ended]
-    return [name for name, _ in columns], [[shown(arm) for _, shown in columns] for arm in result.arms]
-
-
-def _counter(status: str) -> Callable[[ArmSummary], str]:
-    def count(arm: ArmSummary) -> str:
-        steps = [f"{run.steps:,}" for run in arm.runs if run.status == status]
-        return f"{len(steps)} of {len(arm.runs)}" + (f" (step {', '.join(steps)})" if steps else "")
-
-    return count
-
-
-def _gap(run: RunSummary) -> float | None:
-    return None if run.train is None or run.test is None else run.train - run.test
-
-
-def _accuracy(arm: ArmSummary) -> str:
-    spread = "" if arm.test_std is None else f" ± {100 * arm.test_std:.1f}"
-    return _shown(arm.test_mean, "{:.1f}", 100) + spread
-
-
-def _steps(arm: ArmSummary) -> str:
-    return _shown(arm.steps_to_target, "{:,.0f}")
-
-
-def _shown(value: float | None, form: str, scale: float = 1) -> str:
-    return "–" if value is None else form.format(scale * value)
-
-
-def write(result: Findings, panels: Sequence[Panel]) -> None:
+def write(result: Results, panels: Sequence[Panel]) -> None:
     """Write ``report.html`` and ``figures/`` into the study's directory."""
     folder = result.directory / "figures"
     folder.mkdir(exist_ok=True)
@@ -66,7 +21,7 @@ def write(result: Findings, panels: Sequence[Panel]) -> None:
     write_page(page(result, panels), result.report)
 
 
-def page(result: Findings, panels: Sequence[Panel]) -> Page:
+def page(result: Results, panels: Sequence[Panel]) -> Page:
     """The report as plain data."""
     study = result.study
     columns, rows = table(result)
@@ -86,14 +41,14 @@ def page(result: Findings, panels: Sequence[Panel]) -> Page:
     )
 
 
-def _subtitle(result: Findings) -> str:
+def _subtitle(result: Results) -> str:
     runs = len(result.arms[0].runs)
     steps = sorted({arm.settings["steps"] for arm in result.arms})
     lengths = " or ".join(f"{count:,}" for count in steps)
     return f"{runs} seed{'s' * (runs > 1)} of {lengths} steps each, {result.study['model']}"
 
 
-def _settings(result: Findings) -> list[tuple[str, str]]:
+def _settings(result: Results) -> list[tuple[str, str]]:
     """What all arms share, a line per setting; then per arm what it has to itself."""
     every = [{**arm.settings, "lr": arm.lr} for arm in result.arms]
     shared = {key: value for key, value in every[0].items() if all(settings[key] == value for settings in every)}
@@ -104,7 +59,7 @@ def _settings(result: Findings) -> list[tuple[str, str]]:
     return lines
 
 
-def _caption(result: Findings) -> str:
+def _caption(result: Results) -> str:
     """What the table's words mean."""
     target = "–" if result.target is None else f"{100 * result.target:.1f} %"
     return (

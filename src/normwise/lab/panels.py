@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from normwise.figures import activations, curves, gradients, learning_rate, preactivations
-from normwise.lab.findings import Findings
+from normwise.lab.results import Results
 from normwise.records import RunRecord
 from normwise.records.study import slug
 
@@ -48,37 +48,37 @@ class Panel(NamedTuple):
     figure: Figure
 
 
-def panels(result: Findings) -> list[Panel]:
+def panels(result: Results) -> list[Panel]:
     """Every figure of a comparison, each arm at its best learning rate."""
     return [*_curves(result), *_rates(result), *_preactivations(result), *_gradients(result), *_activations(result)]
 
 
-def _curves(result: Findings) -> Iterator[Panel]:
+def _curves(result: Results) -> Iterator[Panel]:
     for quantity, caption in CURVES.items():
         info = curves.info(result.best_records, quantity)
         yield _panel("Training", quantity, caption, curves, info)
 
 
-def _rates(result: Findings) -> Iterator[Panel]:
+def _rates(result: Results) -> Iterator[Panel]:
     if any(len(rates) > 1 for rates in result.rates.values()):
         yield _panel("Training", "learning-rate", RATES, learning_rate, learning_rate.info(result.records))
 
 
-def _preactivations(result: Findings) -> Iterator[Panel]:
+def _preactivations(result: Results) -> Iterator[Panel]:
     arms = _measured(result, "preactivations")
     infos = [preactivations.info(arm.records, place=arm.place) for arm in arms]
     for arm, info in zip(arms, _level(preactivations, infos), strict=True):
         yield _panel("Pre-activations", f"preactivations-{arm.slug}", PREACTIVATIONS, preactivations, info)
 
 
-def _gradients(result: Findings) -> Iterator[Panel]:
+def _gradients(result: Results) -> Iterator[Panel]:
     arms = _measured(result, "gradients")
     infos = [gradients.info(arm.records) for arm in arms]
     for arm, info in zip(arms, _level(gradients, infos), strict=True):
         yield _panel("Gradients", f"gradients-{arm.slug}", GRADIENTS, gradients, info)
 
 
-def _activations(result: Findings) -> Iterator[Panel]:
+def _activations(result: Results) -> Iterator[Panel]:
     for arm in _measured(result, "activations"):
         info = activations.info(arm.records, place=arm.place)
         yield _panel("Activations", f"activations-{arm.slug}", ACTIVATIONS, activations, info)
@@ -102,7 +102,7 @@ class _Measured(NamedTuple):
     records: list[RunRecord]
 
 
-def _measured(result: Findings, quantity: str) -> list[_Measured]:
+def _measured(result: Results, quantity: str) -> list[_Measured]:
     """The arms that have the quantity: a run may have failed at once, a network may have no nonlinearity."""
     found: list[_Measured] = []
     for place, arm in enumerate(result.arms):

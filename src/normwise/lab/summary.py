@@ -7,18 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any, NamedTuple
 
+from normwise.lab.arms import Point
+from normwise.lab.learned import Beyond, learned, validation
+from normwise.lab.task import Task
 from normwise.records import RunRecord
-
-Line = Mapping[str, Any]
+from normwise.records.metric import Metric
 
 
 class RunSummary(NamedTuple):
     """One run in numbers.
 
-    ``train``, ``validation`` and ``test`` are accuracies at ``best_step``, the first evaluation with the highest
-    validation accuracy. ``steps_to_target`` is the first evaluation whose validation accuracy is at or above the
-    target, None when there is none. ``gradient_ratio`` is the first linear map's gradient norm over the last one's,
-    before the first update. ``seconds`` are those spent in training, without measuring.
+    Attributes:
+        seed: of the run.
+        status: ``finished``, ``diverged`` or ``failed``.
+        steps: how many it made.
+        best_step: the step with the best validation metric, whose weights were kept.
+        train: the metric at that step, on a sample of the training part.
+        validation: on the whole validation part.
+        test: on the whole test part.
+        steps_to_target: the first evaluation whose validation metric is at least as good as the target, None when there
+            is none.
+        learned: whether validation stayed beyond chance; see ``normwise.lab.learned``.
+        gradient_ratio: the first linear map's gradient norm over the last one's, before the first update.
+        seconds: spent in training, without measuring.
+        reason: why it ended, where there is more to say than that its steps were made.
     """
 
     seed: int
@@ -29,75 +41,167 @@ class RunSummary(NamedTuple):
     validation: float | None
     test: float | None
     steps_to_target: int | None
+    learned: bool
     gradient_ratio: float | None
     seconds: float
     reason: str | None
 
 
 class ArmSummary(NamedTuple):
-    """One arm at one learning rate: its runs, and the test accuracy over those that did not fail.
+    """One arm at one of its points.
 
-    ``test_std`` is None below two runs. ``steps_to_target`` is the median over the runs, a run that never got there
-    counting as later than any that did; None when that median is such a run. ``never`` counts those runs.
+    Attributes:
+        name: of the arm.
+        settings: its keys, and the ``steps`` that its runs were given.
+        task: what its runs learn.
+        point: its learning rate, and the value of the swept key.
+        runs: all of them, also those that failed.
     """
 
     name: str
     settings: Mapping[str, Any]
-    lr: float
+    task: Task
+    point: Point
     runs: tuple[RunSummary, ...]
-    test_mean: float | None
-    test_std: float | None
-    steps_to_target: float | None
-    never: int
+
+    @property
+    def metric(self) -> Metric:
+        """What its runs are judged by."""
+        return self.task.metric
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self.point.lr
 
     @property
     def counted(self) -> list[RunSummary]:
         """The runs that have a result: those that finished or diverged, not those that failed."""
         return [run for run in self.runs if run.status != "failed"]
 
+    @property
+    def learned(self) -> bool | None:
+        """Whether more than half of the counted runs learned; None where no run counts."""
+        counted = self.counted
+        return 2 * sum(run.learned for run in counted) > len(counted) if counted else None
+
+    @property
+    def steps_to_target(self) -> float | None:
+        """The median over the counted runs, those that never got there being later than any; None for such a one."""
+        steps = [math.inf if run.steps_to_target is None else run.steps_to_target for run in self.counted]
+        middle = median(steps) if steps else math.inf
+        return None if math.isinf(middle) else middle
+
+    @property
+    def never(self) -> int:
+        """How many of the counted runs never reached the target."""
+        return sum(run.steps_to_target is None for run in self.counted)
+
+    @property
+    def validations(self) -> list[float]:
+        """The validation metric of each counted run that has one."""
+        return self._values(lambda run: run.validation)
+
+    @property
+    def tests(self) -> list[float]:
+        """The test metric of each counted run that has one."""
+        return self._values(lambda run: run.test)
+
+    @property
+    def test_mean(self) -> float | None:
+        """The mean test metric."""
+        return self.mean(lambda run: run.test)
+
+    @property
+    def test_std(self) -> float | None:
+        """The standard deviation of the test metric over the runs; None below two runs."""
+        return stdev(self.tests) if len(self.tests) > 1 else None
+
+    @property
+    def validation_mean(self) -> float | None:
+        """The mean validation metric."""
+        return self.mean(lambda run: run.validation)
+
     def mean(self, value: Callable[[RunSummary], float | None]) -> float | None:
         """The mean of a value over the runs that have it."""
-        found = [number for run in self.counted if (number := value(run)) is not None]
+        found = self._values(value)
         return fmean(found) if found else None
 
-
-def best(record: RunRecord) -> Line | None:
-    """The first evaluation with the highest validation accuracy; None for a run without any."""
-    return max(record.metrics, key=lambda line: line["validation"]["accuracy"], default=None)
+    def _values(self, value: Callable[[RunSummary], float | None]) -> list[float]:
+        return [number for run in self.counted if (number := value(run)) is not None]
 
 
-def target(records: Sequence[RunRecord]) -> float | None:
-    """The highest validation accuracy, at any one step, of the mean over the runs that reached that step.
+def target(records: Sequence[RunRecord], metric: Metric) -> float | None:
+    """The best validation metric, at any one step, of the mean over the runs.
 
-    A mean is never above its largest value, also in floating point: equal runs all reach their own target.
+    A finished run that stopped early counts with its last value from then on; one that diverged no longer counts. A
+    step at which some value is not finite has no mean. A mean is never better than its best value, also in floating
+    point: equal runs all reach their own target.
     """
-    by_step: dict[int, list[float]] = {}
-    for record in records:
-        for line in record.metrics:
-            by_step.setdefault(line["step"], []).append(line["validation"]["accuracy"])
-    return max((min(fmean(values), max(values)) for values in by_step.values()), default=None)
+    by_step = [_by_step(record) for record in records]
+    means = []
+    for step in sorted({step for curve in by_step for step in curve}):
+        values = [_at(step, curve, record) for record, curve in zip(records, by_step, strict=True)]
+        present = [value for value in values if value is not None]
+        if all(map(math.isfinite, present)):
+            means.append(_mean(present, metric))
+    return metric.best(means) if means else None
 
 
-def summarize(record: RunRecord, goal: float | None) -> RunSummary:
-    """One run in numbers; ``goal`` is the validation accuracy that ``steps_to_target`` looks for."""
-    line = best(record)
-    done = record.done or {"status": "failed", "step": 0, "reason": "the run did not end"}
-    reached = (
-        entry["step"] for entry in record.metrics if goal is not None and entry["validation"]["accuracy"] >= goal
-    )
+def _by_step(record: RunRecord) -> dict[int, float]:
+    """Validation by step; nan where it was not finite."""
+    values = (math.nan if value is None else value for value in validation(record))
+    return dict(zip((line["step"] for line in record.metrics), values, strict=True))
+
+
+def _at(step: int, curve: Mapping[int, float], record: RunRecord) -> float | None:
+    if step in curve:
+        return curve[step]
+    stopped = bool(curve) and _done(record)["status"] == "finished" and step > max(curve)
+    return curve[max(curve)] if stopped else None
+
+
+def _mean(values: Sequence[float], metric: Metric) -> float:
+    mean, limit = fmean(values), metric.best(values)
+    return limit if metric.better(mean, limit) else mean
+
+
+def summarize(record: RunRecord, goal: float | None, beyond: Beyond) -> RunSummary:
+    """One run in numbers.
+
+    Args:
+        record: what it left on disk.
+        goal: the validation metric that ``steps_to_target`` looks for, None for no target.
+        beyond: whether a validation value is beyond chance.
+    """
+    metric, done, best = record.metric, _done(record), record.best or {}
+    parts = {part: best.get(part, {}).get(metric.name) for part in ("train", "validation", "test")}
     return RunSummary(
         seed=record.settings["seed"],
         status=done["status"],
         steps=done["step"],
-        best_step=None if line is None else line["step"],
-        train=None if line is None else line["train"]["accuracy"],
-        validation=None if line is None else line["validation"]["accuracy"],
-        test=None if line is None else line["test"]["accuracy"],
-        steps_to_target=next(reached, None),
+        best_step=best.get("step"),
+        **parts,
+        steps_to_target=_first(record, goal),
+        learned=learned(record, beyond),
         gradient_ratio=_gradient_ratio(record.metrics[0]["gradients"]) if record.metrics else None,
         seconds=math.fsum(entry.get("train", 0.0) for entry in record.timing),
         reason=done["reason"],
     )
+
+
+def _done(record: RunRecord) -> Mapping[str, Any]:
+    return record.done or {"status": "failed", "step": 0, "reason": "the run did not end"}
+
+
+def _first(record: RunRecord, goal: float | None) -> int | None:
+    """The step of the first evaluation that is at least as good as ``goal``."""
+    if goal is None:
+        return None
+    for line, value in zip(record.metrics, validation(record), strict=True):
+        if value is not None and not record.metric.better(goal, value):
+            return int(line["step"])
+    return None
 
 
 def _gradient_ratio(gradients: Sequence[Mapping[str, Any]]) -> float | None:
@@ -107,37 +211,37 @@ def _gradient_ratio(gradients: Sequence[Mapping[str, Any]]) -> float | None:
     return float(norms[0] / norms[-1])
 
 
-def summarize_arm(name: str, settings: Mapping[str, Any], lr: float, runs: Sequence[RunSummary]) -> ArmSummary:
-    """One arm at one learning rate: one or more runs of it, all with the same settings but for the seed."""
-    counted = [run for run in runs if run.status != "failed"]
-    tests = [run.test for run in counted if run.test is not None]
-    steps = [run.steps_to_target for run in counted]
-    middle = median(math.inf if step is None else step for step in steps) if steps else math.inf
-    return ArmSummary(
-        name=name,
-        settings=settings,
-        lr=lr,
-        runs=tuple(runs),
-        test_mean=fmean(tests) if tests else None,
-        test_std=stdev(tests) if len(tests) > 1 else None,
-        steps_to_target=None if math.isinf(middle) else middle,
-        never=steps.count(None),
-    )
-
-
 def failed(record: RunRecord) -> bool:
     """Whether a run has no result: it failed, or did not end."""
-    return record.done is None or record.done["status"] == "failed"
+    return bool(_done(record)["status"] == "failed")
 
 
-def best_rate(records: Sequence[RunRecord]) -> float | None:
-    """The learning rate whose runs have the highest mean best validation accuracy; of equals, the smallest.
+def best_value(record: RunRecord) -> float | None:
+    """The validation metric on the whole part at the best step; None where there is none or it is not finite."""
+    found: float | None = (record.best or {}).get("validation", {}).get(record.metric.name)
+    return found
 
-    A run that diverged counts with its best evaluation before that. None where no run was evaluated.
+
+def point_of(record: RunRecord, swept: str | None) -> Point:
+    """What a run was tried with; ``swept`` is the key beside the learning rate that has several values."""
+    return Point(record.settings["lr"], record.settings[swept] if swept else None)
+
+
+def best_point(points: Sequence[Point], values: Callable[[Point], Sequence[float | None]], metric: Metric) -> Point:
+    """The point whose runs have the best mean of their best validation metrics.
+
+    Runs without such a value count against a point first. Of equals it is the smallest learning rate, and of those the
+    first.
+
+    Args:
+        points: one or more.
+        values: the validation metric of each run at a point.
+        metric: what runs are judged by.
     """
-    scores: dict[float, list[float]] = {}
-    for record in records:
-        line = best(record)
-        if line is not None:
-            scores.setdefault(record.settings["lr"], []).append(line["validation"]["accuracy"])
-    return max(sorted(scores), key=lambda lr: fmean(scores[lr]), default=None)
+
+    def rank(point: Point) -> tuple[float, float]:
+        found = values(point)
+        known = [value for value in found if value is not None]
+        return (len(known) / len(found), metric.score(fmean(known))) if known else (0.0, -math.inf)
+
+    return max(sorted(points, key=lambda point: point.lr), key=rank)

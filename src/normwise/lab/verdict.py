@@ -2,145 +2,138 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from statistics import median
-from typing import NamedTuple
 
+from normwise.lab.effects import Gain, Speed, gain, helped, speed
+from normwise.lab.ranking import Ranking
 from normwise.lab.summary import ArmSummary
 
-LEVEL = 0.1
-"""The p-value up to which a difference in steps is called one: the least that three runs against three can give."""
+LONG = 60
+"""Characters up to which a title names every arm."""
 
 
-class Speed(NamedTuple):
-    """How many times fewer steps than the baseline an arm needed to the target.
+def title(arms: Sequence[str], data: str) -> str:
+    """The question: ``plain against bn on digits``, ``plain, bn and he on digits``, ``6 arms on digits``."""
+    if len(arms) == 2:
+        return f"{arms[0]} against {arms[1]} on {data}"
+    named = f"{_list(arms)} on {data}"
+    return named if len(named) <= LONG or len(arms) == 1 else f"{len(arms)} arms on {data}"
 
-    Attributes:
-        ratio: the baseline's median over the arm's.
-        low: the smallest ratio over all pairs of a baseline run and a run of the arm.
-        high: the largest.
-        at_least: whether ``ratio`` is a bound, because half of the baseline's runs never got there.
-        high_at_least: whether ``high`` is a bound, because any of them did not.
-        p: two-sided p-value of the exact permutation test on ranks; None where the runs are too few for any p-value up
-            to ``LEVEL``, below three of each.
 
-    A baseline run that never got there counts with all the steps it was given, which makes a ratio with it a lower
-    bound. A run of the arm that never got there has a ratio of zero.
+def headline(baseline: ArmSummary, others: Sequence[ArmSummary], ranking: Ranking) -> str:
+    """The verdict in one or two sentences.
+
+    With one other arm it is about that one. With several, the first sentence names the best of all by validation, and
+    the second is about the best of the others.
     """
-
-    ratio: float
-    low: float
-    high: float
-    at_least: bool
-    high_at_least: bool
-    p: float | None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the difference is beyond seed noise, as far as a p-value can say."""
-        return self.p is not None and self.p <= LEVEL + 1e-9
+    if not others:
+        return _alone(baseline)
+    if len(others) == 1:
+        return against(baseline, others[0])
+    if not any(arm.learned for arm in (baseline, *others)):
+        return f"{_none_learned(baseline, others)}{_diverged_words([baseline, *others])}."
+    order = [arm.name for arm in ranking.order]
+    about = min((arm for arm in others if arm.name in order), key=lambda arm: order.index(arm.name), default=others[0])
+    return f"{_best_words(1 + len(others), ranking)} {against(baseline, about)}"
 
 
-class Gain(NamedTuple):
-    """Test accuracy of an arm minus the baseline's, and half the width of Welch's 95 % confidence interval, if any."""
-
-    difference: float
-    margin: float | None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.margin is not None and abs(self.difference) > self.margin
+def _list(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
-def speed(baseline: ArmSummary, arm: ArmSummary) -> Speed | None:
-    """Steps to target of the baseline over those of the arm; None where no run of one of them has a result."""
-    slow, quick = _steps(baseline), _steps(arm)
-    if not slow or not quick:
-        return None
-    given = [min(steps, baseline.settings["steps"]) for steps in slow]
-    ratios = [a / b for a in given for b in quick]
-    return Speed(
-        ratio=median(given) / median(quick),
-        low=min(ratios),
-        high=max(ratios),
-        at_least=baseline.steps_to_target is None,
-        high_at_least=baseline.never > 0,
-        p=_p_value(slow, quick),
-    )
+def _alone(arm: ArmSummary) -> str:
+    if arm.learned is False:
+        return f"{arm.name} alone did not learn: {_chance_words(arm)}{_diverged_words([arm])}."
+    mean = arm.test_mean
+    result = "no result" if mean is None else f"{arm.metric.write(mean)} test {arm.metric.label}"
+    return f"{arm.name} alone: {result}, nothing to compare it with."
 
 
-def _steps(arm: ArmSummary) -> list[float]:
-    """Each run's steps to target, one at least; infinitely many for a run that never got there."""
-    return [math.inf if run.steps_to_target is None else max(1, run.steps_to_target) for run in arm.counted]
+def _best_words(arms: int, ranking: Ranking) -> str:
+    said = f"Of {arms} arms, {ranking.best} has the best validation {ranking.metric.label}"
+    said += f" ({ranking.metric.write(ranking.order[0].validation)})"
+    if ranking.within_noise:
+        return f"{said}, with {_few(ranking.within_noise)} within noise of it."
+    return f"{said}, beyond noise." if len(ranking.order) > 1 and ranking.clear else f"{said}."
 
 
-def _p_value(a: Sequence[float], b: Sequence[float]) -> float | None:
-    if 2 / math.comb(len(a) + len(b), len(a)) > LEVEL:
-        return None
-    from scipy.stats import permutation_test, rankdata
-
-    ranks = rankdata([*a, *b])
-    found = permutation_test(
-        (ranks[: len(a)], ranks[len(a) :]),
-        lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
-        vectorized=True,
-        n_resamples=20_000,
-        rng=0,
-    )
-    return float(found.pvalue)
+def _few(names: Sequence[str]) -> str:
+    return _list(names) if len(names) <= 3 else f"{len(names)} others"
 
 
-def gain(baseline: ArmSummary, arm: ArmSummary) -> Gain | None:
-    """The difference of the mean test accuracies; None where an arm has no result."""
-    if baseline.test_mean is None or arm.test_mean is None:
-        return None
-    difference = arm.test_mean - baseline.test_mean
-    if not baseline.test_std and not arm.test_std:
-        return Gain(difference, None)
-    return Gain(difference, _welch(baseline, arm))
-
-
-def _welch(a: ArmSummary, b: ArmSummary) -> float | None:
-    """Half the width of Welch's 95 % confidence interval for a difference of two means."""
-    from scipy.stats import t
-
-    if a.test_std is None or b.test_std is None:
-        return None
-    n_a, n_b = len(a.counted), len(b.counted)
-    var_a, var_b = a.test_std**2 / n_a, b.test_std**2 / n_b
-    freedom = (var_a + var_b) ** 2 / (var_a**2 / (n_a - 1) + var_b**2 / (n_b - 1))
-    return float(t.ppf(0.975, freedom)) * math.sqrt(var_a + var_b)
-
-
-def sentence(baseline: ArmSummary, arm: ArmSummary) -> str:
-    """One sentence: how ``arm`` did against ``baseline``."""
+def against(baseline: ArmSummary, arm: ArmSummary) -> str:
+    """One sentence: how ``arm`` did against ``baseline``, and whether batch normalization helped where that is all."""
     for silent in (baseline, arm):
         if not silent.counted:
             return f"No verdict on {arm.name}: every run of {silent.name} failed ({silent.runs[0].reason})."
+    if not (baseline.learned and arm.learned):
+        return f"{_unlearned(baseline, arm)}{_diverged_words([baseline, arm])}."
     said = f"{_speed_words(baseline, arm)}, {_gain_words(baseline, arm)}"
-    return f"{said}{_few_words(baseline, arm)}{_diverged_words([baseline, arm])}."
+    said = f"{said}{_seeds_words(baseline, arm)}{_diverged_words([baseline, arm])}."
+    if _only_batch_normalization(baseline, arm) and helped(baseline, arm) is False:
+        return f"Batch normalization did not measurably help: {said}"
+    return said
 
 
-def _few_words(baseline: ArmSummary, arm: ArmSummary) -> str:
+def _only_batch_normalization(baseline: ArmSummary, arm: ArmSummary) -> bool:
+    """Whether ``arm`` is ``baseline`` with batch normalization; where that stands follows from it."""
+    rest = [
+        {key: value for key, value in one.settings.items() if key not in ("norm", "place")} for one in (baseline, arm)
+    ]
+    return arm.settings["norm"] == "batch" != baseline.settings["norm"] and rest[0] == rest[1]
+
+
+def _unlearned(baseline: ArmSummary, arm: ArmSummary) -> str:
+    """The verdict where an arm is no better than chance: steps to the target mean nothing then."""
+    if not baseline.learned and not arm.learned:
+        return _none_learned(baseline, [arm])
+    if not baseline.learned:
+        said = f"{baseline.name} did not learn: {_chance_words(baseline)}"
+        return f"{said}; {_reached(arm)}, {_gain_words(baseline, arm)}{_seeds_words(baseline, arm)}"
+    return f"{arm.name} did not learn: {_chance_words(arm)}; {_reached(baseline)}"
+
+
+def _none_learned(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
+    who = f"Neither {baseline.name} nor {others[0].name}" if len(others) == 1 else f"None of the {len(others) + 1} arms"
+    return f"{who} learned: validation {baseline.metric.label} did not stay {_beyond_words(baseline)}"
+
+
+def _chance_words(arm: ArmSummary) -> str:
+    return f"its validation {arm.metric.label} did not stay {_beyond_words(arm)}"
+
+
+def _beyond_words(arm: ArmSummary) -> str:
+    return "better than before training" if arm.task.chance is None else "beyond chance"
+
+
+def _reached(arm: ArmSummary) -> str:
+    return f"{arm.name} reached {arm.metric.write(arm.test_mean)} on test data"
+
+
+def _seeds_words(baseline: ArmSummary, arm: ArmSummary) -> str:
     seeds = min(len(baseline.counted), len(arm.counted))
     few = {1: "; one seed tells nothing about seed noise", 2: "; two seeds are too few to tell this from seed noise"}
     return few.get(seeds, "")
 
 
 def _speed_words(baseline: ArmSummary, arm: ArmSummary) -> str:
-    found = speed(baseline, arm)
-    goal = f"{baseline.name}'s best validation accuracy"
-    if found is None or (arm.never == len(arm.counted) and baseline.never == len(baseline.counted)):
-        return f"no run of {arm.name} or {baseline.name} reached {goal}"
+    found, label = speed(baseline, arm), baseline.metric.label
+    if found is None or baseline.never == len(baseline.counted):
+        mean = f"the mean validation {label} of {baseline.name}'s runs"
+        return f"{arm.name} has no target to reach, since {mean} was never {_beyond_words(baseline)}"
+    goal = f"{baseline.name}'s best validation {label}"
     if arm.steps_to_target is None:
-        runs = f"{arm.never} of {len(arm.counted)} runs of {arm.settings['steps']:,} steps"
-        return f"{arm.name} did not reach {goal} in {runs}"
-    detail = f"{_medians(baseline, arm)}{_range(found)}"
+        return f"{arm.name} did not reach {goal} in {arm.never} of {len(arm.counted)} runs{_lengths(arm)}"
+    detail = f"{_medians(found, baseline, arm)}{_range(found)}"
     if found.p is not None and not found.clear:
         return f"{arm.name} reached {goal} with no difference in steps beyond seed noise ({detail})"
     return f"{arm.name} reached {goal} in {_times_words(found)} steps ({detail})"
+
+
+def _lengths(arm: ArmSummary) -> str:
+    early = any(run.status == "finished" and run.steps < arm.settings["steps"] for run in arm.counted)
+    return f" of {'at most ' if early else ''}{arm.settings['steps']:,} steps"
 
 
 def _times_words(found: Speed) -> str:
@@ -150,10 +143,9 @@ def _times_words(found: Speed) -> str:
     return f"{bound}{times(found.ratio)} times fewer" if found.ratio > 1 else f"{times(1 / found.ratio)} times more"
 
 
-def _medians(baseline: ArmSummary, arm: ArmSummary) -> str:
-    ours = f"{arm.steps_to_target:,.0f} against "
-    theirs = baseline.steps_to_target
-    words = ours + (f"more than {baseline.settings['steps']:,}" if theirs is None else f"{theirs:,.0f}")
+def _medians(found: Speed, baseline: ArmSummary, arm: ArmSummary) -> str:
+    more = "more than " if found.at_least else ""
+    words = f"{arm.steps_to_target:,.0f} against {more}{found.baseline if more else baseline.steps_to_target:,.0f}"
     return words if min(len(baseline.counted), len(arm.counted)) == 1 else f"median {words}"
 
 
@@ -172,18 +164,27 @@ def times(ratio: float) -> str:
 
 
 def _gain_words(baseline: ArmSummary, arm: ArmSummary) -> str:
-    found = gain(baseline, arm)
+    found, metric = gain(baseline, arm), arm.metric
     if found is None:
-        return "with no test accuracy to compare"
+        return f"with no test {metric.label} to compare"
     if found.difference == 0:
-        return "with the same test accuracy"
-    which = "higher" if found.difference > 0 else "lower"
+        return f"with the same test {metric.label}"
+    which = _which(found, arm)
     if found.margin is None:
-        return f"and its test accuracy was {100 * abs(found.difference):.1f} points {which}"
-    interval = f"{100 * found.difference:+.1f} ± {100 * found.margin:.1f} points"
+        size = metric.write_difference(abs(found.difference)).removeprefix("+")
+        return f"and its test {metric.label} was {size} {which}"
+    interval = metric.write_interval(found.difference, found.margin)
     if not found.clear:
-        return f"with no difference in test accuracy beyond seed noise ({interval})"
-    return f"and its test accuracy was {which} ({interval}, 95 % confidence)"
+        return f"with no difference in test {metric.label} beyond seed noise ({interval})"
+    return f"and its test {metric.label} was {which} ({interval}, 95 % confidence)"
+
+
+def _which(found: Gain, arm: ArmSummary) -> str:
+    """Higher or lower; and what that means where lower is better."""
+    which = "higher" if found.difference > 0 else "lower"
+    if arm.metric.higher_is_better:
+        return which
+    return f"{which}, which is {'worse' if found.difference > 0 else 'better'}"
 
 
 def _diverged_words(arms: Sequence[ArmSummary]) -> str:
@@ -193,40 +194,3 @@ def _diverged_words(arms: Sequence[ArmSummary]) -> str:
         if count:
             said.append(f"{count} of {len(arm.runs)} runs of {arm.name} diverged")
     return f"; {' and '.join(said)}" if said else ""
-
-
-def helped(baseline: ArmSummary, arm: ArmSummary) -> bool | None:
-    """Whether the arm was quicker beyond seed noise, or more accurate and not slower; None where seeds are too few."""
-    pace, accuracy = speed(baseline, arm), gain(baseline, arm)
-    if pace is None or accuracy is None or pace.p is None:
-        return None
-    quicker, slower = pace.clear and pace.ratio > 1, pace.clear and pace.ratio < 1
-    better, worse = accuracy.clear and accuracy.difference > 0, accuracy.clear and accuracy.difference < 0
-    return (quicker and not worse) or (better and not slower)
-
-
-def unlearned(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
-    """The verdict where the baseline is no better than chance, so that steps to its best accuracy mean nothing."""
-    said = f"{baseline.name} did not learn: its validation accuracy was never beyond chance"
-    for arm in others:
-        if arm.test_mean is None:
-            said += f"; every run of {arm.name} failed"
-        else:
-            said += f"; {arm.name} reached {100 * arm.test_mean:.1f} % on test data, {_gain_words(baseline, arm)}"
-    return f"{said}{_diverged_words([baseline, *others])}."
-
-
-def headline(baseline: ArmSummary, others: Sequence[ArmSummary]) -> str:
-    """The verdict on the first arm with batch normalization, else on the first other; and which was quickest."""
-    if not others:
-        result = "no result" if baseline.test_mean is None else f"{100 * baseline.test_mean:.1f} % test accuracy"
-        return f"{baseline.name} alone: {result}, nothing to compare it with."
-    about = next((arm for arm in others if arm.settings["norm"] == "batch"), others[0])
-    said = sentence(baseline, about)
-    if about.settings["norm"] == "batch" != baseline.settings["norm"] and helped(baseline, about) is False:
-        said = f"Batch normalization did not measurably help: {said}"
-    reached = [arm for arm in others if arm.steps_to_target is not None]
-    quickest = min(reached, key=lambda arm: arm.steps_to_target or 0, default=about)
-    if (quickest.steps_to_target or 0) < (about.steps_to_target or math.inf) and quickest is not about:
-        said += f" The fewest steps were those of {quickest.name}: median {quickest.steps_to_target:,.0f}."
-    return said

@@ -54,5 +54,11 @@ class Metric(NamedTuple):
         """A difference of two values with its sign: ``+3.9 points``, ``-0.12``."""
         return f"{100 * value:+.1f} points" if self.percent else f"{value:+.2g}"
 
+    def write_interval(self, value: float, margin: float) -> str:
+        """A difference with half the width of its interval: ``+3.9 ± 1.2 points``, ``-0.12 ± 0.05``."""
+        if self.percent:
+            return f"{100 * value:+.1f} ± {100 * margin:.1f} points"
+        return f"{value:+.2g} ± {margin:.2g}"
+
 
 ACCURACY = Metric("accuracy", "accuracy", percent=True)
