@@ -11,9 +11,10 @@ import torch
 
 from normwise import cli, surgery
 from normwise.cli.fold import show
-from normwise.lab import deploy
+from normwise.lab import deploy, saved
 from normwise.lab.data import Scaling, load
 from normwise.lab.plan import plan
+from normwise.lab.settings import Settings
 from normwise.lab.train import train
 from normwise.surgery import Change
 from normwise.surgery.fold import FOLDED
@@ -74,15 +75,14 @@ def run_of(study, model, arm="bn"):
 
 
 def accuracy(run_file):
-    data = load("digits")
+    data = load("digits").finish("classification")
     X = Scaling.fit("minmax", data.train.X).apply(data.test.X)
     return float(np.mean(np.argmax(run_file(X), axis=1) == data.test.y))
 
 
 def expected(run):
     """The accuracy of the run's network with the population statistics of its training data."""
-    settings, data = json.loads((run / "settings.json").read_text()), load("digits")
-    network = deploy._network(run, settings, data)
+    network, data = saved.load(run).train(), load("digits").finish("classification")
     X = torch.from_numpy(Scaling.fit("minmax", data.train.X).apply(data.train.X))
     surgery.estimate_population(network, X.split(60), progress=False)
     return accuracy(lambda X: network.eval()(torch.from_numpy(X)).detach().numpy())
@@ -109,13 +109,13 @@ def test_the_file_is_as_good_as_the_network_that_was_trained(normwise, study, mo
 
 def test_scaling_and_statistics_are_those_of_the_training_part(study, tmp_path):
     """Of a table whose parts lie far apart, in batches as in training."""
-    run, data = run_of(study, "table"), load(f"{study}/own.py:make_data")
+    run, data = run_of(study, "table"), load(f"{study}/own.py:make_data").finish("classification")
     found = deploy.deploy(run, tmp_path / "model.pt2")
     shift, scale = data.train.X.mean(0), data.train.X.std(0)
     assert found.as_dict()["inputs"] == {
         "how": "standard", "shift": pytest.approx(shift), "factor": pytest.approx(1 / scale)
     }  # fmt: skip
-    network = deploy._network(run, found.settings, data)
+    network = saved.load(run)
     surgery.estimate_population(network, torch.from_numpy((data.train.X - shift) / scale).float().split(20))
     X = torch.from_numpy((data.test.X - shift) / scale).float()
     # Folding rounds each weight once more; the inputs are tens of standard deviations away from those of training.
@@ -126,7 +126,7 @@ def test_scaling_and_statistics_are_those_of_the_training_part(study, tmp_path):
 
 def test_what_is_left_is_not_counted_as_folded(capsys):
     changes = [Change("norm1", "BatchNorm1d", "", f"{FOLDED} linear1"), Change("norm2", "a", "a", "its own reason")]
-    found = deploy.Deployed(Path("model.pt2"), {"inputs": "raw"}, changes, 0.0, None)
+    found = deploy.Deployed(Path("model.pt2"), Settings(inputs="raw"), changes, 0.0, None)
     assert found.folded == 1
     show(found)
     assert "1 of 2 normalizations folded" in capsys.readouterr().out
@@ -179,8 +179,8 @@ def copy_of(run, folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda run: (run / "checkpoint.safetensors").unlink(), "has no checkpoint.safetensors that can be read"),
-        (lambda run: (run / "checkpoint.safetensors").write_bytes(b"x"), "has no checkpoint.safetensors that can be"),
+        (lambda run: [file.unlink() for file in run.glob("*.safetensors")], "has no best.safetensors that can be read"),
+        (lambda run: (run / "best.safetensors").write_bytes(b"x"), "has no best.safetensors that can be"),
         (lambda run: (run / "settings.json").write_text("{"), "cannot read"),
         (lambda run: edit(run, fingerprint="0"), "is not what"),
         (lambda run: edit(run, model="mlp:7"), "do not fit mlp:7"),

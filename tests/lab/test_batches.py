@@ -1,25 +1,31 @@
 import torch
 
-from normwise.lab.batches import Batches
+from normwise.lab.batches import MemoryBatches
 
 
 def make(seed=0):
-    return Batches(torch.arange(11.0)[:, None], torch.arange(11), 3, seed)
+    parts = {name: (torch.arange(11.0)[:, None], torch.arange(11)) for name in ("train", "validation", "test")}
+    return MemoryBatches(parts, 3, seed, chunk=4)
+
+
+def target(batches):
+    return batches.next().target
 
 
 def test_an_epoch_shows_each_example_at_most_once_in_whole_batches():
     batches = make()
     seen = [batches.next() for _ in range(3)]
-    rows = torch.cat([y for _, y in seen])
+    rows = torch.cat([batch.target for batch in seen])
     assert len(rows) == len(set(rows.tolist())) == 9
-    assert all(torch.equal(X[:, 0].long(), y) for X, y in seen)
+    assert all(torch.equal(batch.args[0][:, 0].long(), batch.target) for batch in seen)
+    assert {batch.size for batch in seen} == {3}
 
 
 def test_epochs_differ_and_seeds_differ():
     batches, other = make(), make(1)
-    first, second = (torch.cat([batches.next()[1] for _ in range(3)]) for _ in range(2))
+    first, second = (torch.cat([target(batches) for _ in range(3)]) for _ in range(2))
     assert not torch.equal(first, second)
-    assert not torch.equal(first, torch.cat([other.next()[1] for _ in range(3)]))
+    assert not torch.equal(first, torch.cat([target(other) for _ in range(3)]))
 
 
 def test_any_position_can_be_returned_to():
@@ -29,4 +35,15 @@ def test_any_position_can_be_returned_to():
             batches.next()
         later.seek(batches.position())
         for _ in range(7):
-            assert torch.equal(batches.next()[1], later.next()[1])
+            assert torch.equal(target(batches), target(later))
+
+
+def test_a_sample_is_the_same_examples_every_time_and_the_whole_is_all_in_order():
+    batches = make()
+    first, again = ([*batches.sample("test", 6)] for _ in range(2))
+    assert [batch.size for batch in first] == [4, 2]
+    rows = torch.cat([batch.target for batch in first])
+    assert torch.equal(rows, torch.cat([batch.target for batch in again]))
+    assert len(set(rows.tolist())) == 6
+    assert rows.tolist() != sorted(rows.tolist())  # not the first ones: data are often sorted by class
+    assert torch.cat([batch.target for batch in batches.whole("test")]).tolist() == list(range(11))

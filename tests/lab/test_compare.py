@@ -35,7 +35,7 @@ def test_every_arm_rate_and_seed_is_a_run(result):
 def test_numbers_come_from_the_records(result):
     bn = result.arms[1]
     records = [record for record in result.records if record.settings["arm"] == "bn" and record.settings["lr"] == bn.lr]
-    best = [max(record.metrics, key=lambda line: line["validation"]["accuracy"]) for record in records]
+    best = [record.done["best"] for record in records]
     assert bn.test_mean == pytest.approx(np.mean([line["test"]["accuracy"] for line in best]))
     assert bn.test_std == pytest.approx(np.std([line["test"]["accuracy"] for line in best], ddof=1))
     assert [run.best_step for run in bn.runs] == [line["step"] for line in best]
@@ -45,7 +45,7 @@ def test_the_rate_is_chosen_on_validation_and_both_comparisons_are_told(result):
     for arm in result.arms:
         scores = {
             lr: np.mean([
-                max(line["validation"]["accuracy"] for line in record.metrics)
+                record.done["best"]["validation"]["accuracy"]
                 for record in result.records
                 if record.settings["arm"] == arm.name and record.settings["lr"] == lr
             ])

@@ -4,16 +4,28 @@ import pytest
 import torch
 from torch import nn
 
+from normwise.errors import RequestError
 from normwise.lab.arms import resolve
+from normwise.lab.batch import Batch
 from normwise.lab.evaluate import evaluate
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.networks import build, initialise
+from normwise.lab.objective import Objective
+from normwise.lab.settings import Settings
 from normwise.nn import BatchNorm1d, BatchNorm2d
 
 
 def network(arm, model="mlp:5,4", shape=(1, 4, 4)):
     (resolved,) = resolve([arm], {})
-    return build({**resolved.settings, "model": model, "seed": 0}, shape, 3)
+    return build(settings(resolved, model), examples(shape)).network
+
+
+def settings(arm, model, seed=0):
+    return Settings(**vars(arm.at(arm.points[0])), model=model, seed=seed, outputs=3)
+
+
+def examples(shape, count=2):
+    return Batch((torch.zeros(count, *shape),), {}, torch.zeros(count, dtype=torch.long), count)
 
 
 def layers(net):
@@ -110,7 +122,7 @@ def test_a_user_s_network_is_drawn_from_the_run_s_seed_and_trains():
     def made(seed):
         own = resolve_factory(lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)).eval(), what="model")
         (arm,) = resolve(["bn"], {}, own_model=True)
-        return build({**arm.settings, "model": own.name, "seed": seed}, (4,), 3, own)
+        return build(settings(arm, own.name, seed), examples((4,)), own).network
 
     first, again, other = made(5), made(5), made(6)
     assert torch.equal(first[0].weight, again[0].weight)
@@ -121,8 +133,9 @@ def test_a_user_s_network_is_drawn_from_the_run_s_seed_and_trains():
 def test_evaluation_is_that_of_the_whole_part_and_leaves_the_modes():
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
     net[1].eval()
-    X, y = torch.randn(2500, 4), torch.randint(3, (2500,))  # more than two chunks
-    found = evaluate(net, {"test": (X, y)})["test"]
+    X, y = torch.randn(2500, 4), torch.randint(3, (2500,))
+    whole = [Batch((X[:1000],), {}, y[:1000], 1000), Batch((X[1000:],), {}, y[1000:], 1500)]
+    found = evaluate(net, Objective(Settings(outputs=3)), {"test": whole})["test"]
     assert [module.training for module in net] == [True, False, True, True]
     net.eval()
     outputs = net(X).double()
@@ -142,5 +155,42 @@ def test_evaluation_lets_a_network_keep_what_it_computed():
             return self.linear(x) * self.ones
 
     net, X, y = Caching(), torch.randn(5, 4), torch.zeros(5, dtype=torch.long)
-    evaluate(net, {"test": (X, y)})
+    evaluate(net, Objective(Settings(outputs=3)), {"test": [Batch((X,), {}, y, 5)]})
     net(X).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "said"),
+    [
+        ("cnn", examples((3, 8)), r"model cnn needs images, examples of shape \(channels, height, width\)"),
+        ("mlp", Batch((torch.zeros(2, 3), torch.zeros(2, 3)), {}, None, 2), "these data have several inputs"),
+        ("mlp", Batch((), {"x": torch.zeros(2, 3)}, None, 2), "these data have several inputs"),
+    ],
+)
+def test_examples_that_a_built_in_network_does_not_take(model, example, said):
+    (arm,) = resolve(["bn"], {})
+    with pytest.raises(RequestError, match=said):
+        build(settings(arm, model), example)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 5), nn.Linear(4, 5)
+        self.out = nn.Linear(5, 1)
+
+    def forward(self, x, z):
+        return self.out(torch.tanh(self.a(x)) + torch.tanh(self.b(z)))
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_layers_of_a_network_of_several_inputs_keep_their_names_in_every_arm(by_name):
+    x, z = torch.zeros(2, 3), torch.zeros(2, 4)
+    example = Batch((), {"x": x, "z": z}, None, 2) if by_name else Batch((x, z), {}, None, 2)
+    own = resolve_factory(TwoInputs, what="model")
+    for text in ("plain", "bn"):
+        (arm,) = resolve([text], {}, own_model=True)
+        built = build(settings(arm, own.name), example, own)
+        assert example.through(built.network).shape == (2, 1)
+        maps = [name for name, module in built.network.named_modules() if isinstance(module, nn.Linear)]
+        assert [built.names.get(name, name) for name in maps] == ["a", "b", "out"]

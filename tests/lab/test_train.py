@@ -1,14 +1,19 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from lab.studies import of_parts, parts, small
 from normwise import probes
 from normwise.lab import checkpoint, networks
-from normwise.lab.batches import Batches
+from normwise.lab import batches as batches_
+from normwise.lab.batches import MemoryBatches
 from normwise.lab.evaluate import evaluate
+from normwise.lab.objective import Objective
+from normwise.lab.samples import SAMPLES
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from normwise.records.run import METRICS
@@ -22,7 +27,7 @@ class KilledError(Exception):
 
 def job(out, arm="bn", **options):
     planned = small(out, arm, **options)
-    return planned.runs[0].job._replace(seconds_between_checkpoints=0.0), planned.data
+    return replace(planned.runs[0].job, seconds_between_checkpoints=0.0), planned.data
 
 
 def train_killed_at(step, run, data):
@@ -49,7 +54,9 @@ def test_a_run_is_recorded_from_the_start_to_the_last_step(tmp_path):
     found = record(run)
     assert [line["step"] for line in found.metrics] == [0, 10, 20, 30, 40]
     assert steps == [10, 20, 30, 40]
-    assert found.done == {"status": "finished", "step": 40, "reason": None}
+    assert {key: found.done[key] for key in ("status", "step", "reason")} == {
+        "status": "finished", "step": 40, "reason": None
+    }  # fmt: skip
     first, last = found.metrics[0], found.metrics[-1]
     assert first["batch_loss"] is None
     assert first["updates"] == []
@@ -63,8 +70,7 @@ DATA = parts([0] * 30 + [1] * 30, [0, 1, 1] * 10, [1, 0, 0, 0] * 5)  # sorted by
 
 
 def weights(run):
-    tensors = checkpoint.load(run.directory)
-    return {name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")}
+    return checkpoint.below("weights", checkpoint.load(run.directory))
 
 
 def numbers(X):
@@ -78,21 +84,22 @@ def used(monkeypatch):
     found = {"trained": [], "probed": [], "train": [], "validation": [], "test": []}
     measure = probes.measure
 
-    class Watched(Batches):
+    class Watched(MemoryBatches):
         def next(self):
-            found["trained"].append(super().next())
-            return found["trained"][-1]
+            batch = super().next()
+            found["trained"].append((batch.args[0], batch.target))
+            return batch
 
-    def watched_measure(network, X, y, loss):
-        found["probed"].append((X, y))
-        return measure(network, X, y, loss)
+    def watched_measure(network, args, y, loss):
+        found["probed"].append((args[0], y))
+        return measure(network, args, y, loss)
 
-    def watched_evaluate(network, given):
-        for name, part in given.items():
-            found[name].append(part)
-        return evaluate(network, given)
+    def watched_evaluate(network, objective, given):
+        for name, (batch,) in given.items():
+            found[name].append((batch.args[0], batch.target))
+        return evaluate(network, objective, given)
 
-    monkeypatch.setattr("normwise.lab.train.Batches", Watched)
+    monkeypatch.setattr("normwise.lab.batches.MemoryBatches", Watched)
     monkeypatch.setattr("normwise.lab.train.probes.measure", watched_measure)
     monkeypatch.setattr("normwise.lab.train.evaluate", watched_evaluate)
     return found
@@ -100,13 +107,13 @@ def used(monkeypatch):
 
 def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, used):
     """Training examples alone fit weights and are probed; each part's numbers are of its own examples."""
-    monkeypatch.setattr("normwise.lab.train.TRAIN_PART", 20)
-    monkeypatch.setattr("normwise.lab.train.PROBE_PART", 10)
+    monkeypatch.setitem(SAMPLES, "train", 20)
+    monkeypatch.setattr("normwise.lab.train.PROBED", 10)
     planned = of_parts(tmp_path, "bn", DATA)
     train(planned.runs[0].job, planned.data)
     assert {number for X, _ in used["trained"] for number in numbers(X)} == set(range(60))
-    assert all(numbers(X) == list(range(60, 90)) for X, _ in used["validation"])
-    assert all(numbers(X) == list(range(90, 110)) for X, _ in used["test"])
+    assert all(sorted(numbers(X)) == list(range(60, 90)) for X, _ in used["validation"])
+    assert all(sorted(numbers(X)) == list(range(90, 110)) for X, _ in used["test"])
     for use, size in (("train", 20), ("probed", 10)):  # a sample of all classes, the same every time
         X, y = used[use][0]
         assert all(torch.equal(X, again) for again, _ in used[use])
@@ -122,7 +129,7 @@ def test_the_recorded_numbers_are_those_of_the_saved_weights_on_each_part(tmp_pa
     planned = of_parts(tmp_path, f"bn, dropout=0.3, inputs={inputs}", DATA)
     run = planned.runs[0].job
     train(run, planned.data)
-    network = networks.build(run.settings, DATA.example_shape, DATA.classes)
+    network = networks.build(run.settings, batches_.first(DATA, run.settings, 2)).network
     network.load_state_dict(weights(run))
     network.eval()
     X = DATA.train.X.astype(float)
@@ -143,15 +150,15 @@ def test_a_run_is_a_plain_training_loop(tmp_path):
     run = planned.runs[1].job
     train(run, planned.data)
     torch.manual_seed(1)
-    network = networks.build(run.settings, DATA.example_shape, DATA.classes)
+    network = networks.build(run.settings, batches_.first(DATA, run.settings, 2)).network
     optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
-    batches = Batches(torch.from_numpy(DATA.train.X), torch.from_numpy(DATA.train.y), 20, seed=1)
+    batches = MemoryBatches({"train": (torch.from_numpy(DATA.train.X), torch.from_numpy(DATA.train.y))}, 20, seed=1)
     losses = []
     for step in range(10):
         optimizer.param_groups[0]["lr"] = 0.05 * 0.5 ** (step // 3)
-        X, y = batches.next()
+        batch = batches.next()
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(network(X), y)
+        loss = nn.functional.cross_entropy(network(batch.args[0]), batch.target)
         loss.backward()
         before = network.output.weight.detach().clone()
         optimizer.step()
@@ -238,16 +245,16 @@ def test_weights_that_are_not_finite_end_the_run_as_diverged(tmp_path):
 
 def test_the_step_of_divergence_is_the_first_bad_loss(tmp_path, monkeypatch):
     seen = []
-    real = nn.functional.cross_entropy
+    real = Objective.loss
 
-    def bad(outputs, labels, **options):
-        loss = real(outputs, labels, **options)
-        if options or not torch.is_grad_enabled() or len(labels) != 60:
+    def bad(self, outputs, labels):
+        loss = real(self, outputs, labels)
+        if not torch.is_grad_enabled() or len(labels) != 60:
             return loss
         seen.append(1)
         return loss * math.nan if len(seen) == 17 else loss
 
-    monkeypatch.setattr(nn.functional, "cross_entropy", bad)
+    monkeypatch.setattr(Objective, "loss", bad)
     run, data = job(tmp_path)
     train(run, data)
     assert record(run).done["step"] == 17
@@ -265,7 +272,93 @@ def test_clocks_are_kept_apart_from_the_metrics(tmp_path):
     run, data = job(tmp_path)
     train(run, data)
     timing = record(run).timing
-    assert [line["step"] for line in timing] == [0, 10, 20, 30, 40]
-    assert set(timing[-1]) == {"step", "seconds", "train", "evaluate", "probe", "record"}
+    assert [line["step"] for line in timing] == [0, 10, 20, 30, 40, 40]  # the last one is of the whole parts
+    assert set(timing[-2]) == {"step", "seconds", "train", "evaluate", "probe", "record"}
     parts = sum(sum(value for key, value in line.items() if key not in ("step", "seconds")) for line in timing)
     assert timing[-1]["seconds"] == pytest.approx(parts)
+
+
+def best(run):
+    return record(run).done["best"]
+
+
+def test_the_best_step_is_evaluated_on_the_whole_parts_with_its_weights(tmp_path, monkeypatch):
+    """Curves are of samples, of the validation part too; what is chosen there is reported once on the whole."""
+    for part, size in (("train", 20), ("validation", 10), ("test", 10)):
+        monkeypatch.setitem(SAMPLES, part, size)
+    planned = of_parts(tmp_path, "bn, dropout=0.3, lr=2", DATA)
+    run = planned.runs[0].job
+    train(run, planned.data)
+    found = record(run)
+    curve = [line["validation"]["accuracy"] for line in found.metrics]
+    first_best = found.metrics[curve.index(max(curve))]
+    assert best(run)["step"] == first_best["step"] < 40
+    network = networks.build(run.settings, batches_.first(DATA, run.settings, 2)).network.eval()
+    network.load_state_dict(load_file(run.directory / "best.safetensors"))
+    kept = load_file(run.directory / "predictions.safetensors")
+    for name in ("validation", "test"):
+        part = getattr(DATA, name)
+        outputs, y = network(torch.from_numpy(part.X)), torch.from_numpy(part.y)
+        assert best(run)[name]["accuracy"] == pytest.approx((outputs.argmax(1) == y).double().mean().item())
+    assert torch.equal(kept["targets"], y)
+    torch.testing.assert_close(kept["outputs"], outputs.detach())
+
+
+def test_a_run_that_diverged_keeps_the_best_step_before_that(tmp_path):
+    planned = of_parts(tmp_path, "plain, activation=relu, schedule=constant, lr=1e4", DATA, steps=40, eval_every=1)
+    run = planned.runs[0].job
+    train(run, planned.data)
+    found = record(run)
+    assert found.done["status"] == "diverged"
+    assert found.done["best"]["step"] <= found.metrics[-1]["step"]
+    assert (run.directory / "best.safetensors").exists()
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path):
+    planned = of_parts(tmp_path, "plain, lr=1e-9", DATA, patience=2, steps=100)
+    run = planned.runs[0].job
+    train(run, planned.data)
+    found = record(run)
+    assert [line["step"] for line in found.metrics] == [0, 10, 20]
+    assert (found.done["status"], found.done["step"]) == ("finished", 20)
+    assert found.done["reason"] == "no better validation accuracy in 2 measurements"
+
+
+def test_a_network_whose_first_outputs_are_not_finite_diverges_at_step_0(tmp_path):
+    class Endless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.linear(x) / 0
+
+    planned = of_parts(tmp_path, "plain", DATA, model=Endless)
+    train(planned.runs[0].job, planned.data)
+    assert {key: record(planned.runs[0].job).done[key] for key in ("status", "step", "best")} == {
+        "status": "diverged", "step": 0, "best": None
+    }  # fmt: skip
+
+
+def test_clipping_bounds_the_gradient_of_a_step(tmp_path):
+    planned = of_parts(tmp_path, "plain, lr=1, clip=1e-3", DATA, steps=1)
+    run = planned.runs[0].job
+    train(run, planned.data)
+    moved = record(run).metrics[-1]["updates"]
+    assert 0 < sum(row["norm"] ** 2 for row in moved) ** 0.5 <= 1e-3 * 1.0001
+
+
+def test_what_is_measured_is_written_as_events_too(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    planned = of_parts(tmp_path, "bn", DATA, tensorboard=True)
+    run = replace(planned.runs[0].job, seconds_between_checkpoints=0.0)
+    train_killed_at(20, run, planned.data)
+    train(run, planned.data)
+    events = EventAccumulator(str(run.directory / "tensorboard"))
+    events.Reload()
+    written = events.Scalars("accuracy/validation")
+    lines = record(run).metrics
+    assert [each.step for each in written] == [line["step"] for line in lines]  # no step twice
+    assert [each.value for each in written] == pytest.approx([line["validation"]["accuracy"] for line in lines])
+    assert "activations/activation1" in events.Tags()["histograms"]
