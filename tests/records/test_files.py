@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from normwise.errors import JobError
 from normwise.records.files import dumps, read_json, read_lines, replace, write_json
 
 
@@ -42,3 +43,22 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         replace(path, b"half")
     assert read_json(path) == {"status": "finished"}
     assert [file.name for file in tmp_path.iterdir()] == ["done.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff{}", b"\x00\x00"])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content):
+    path = tmp_path / "bn-0-0a" / "done.json"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(JobError) as refused:
+        read_json(path)
+    assert str(refused.value).startswith(f"{path} is damaged (")
+    assert f"delete the folder {path.parent} and give the command again" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_line_is_named_with_its_number(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes('{"name":"a\u2028b"}\n{"st\n{"step":20}\n'.encode())  # U+2028 ends no line of JSON
+    with pytest.raises(JobError, match=r"metrics\.jsonl is damaged \(line 2: "):
+        read_lines(path)

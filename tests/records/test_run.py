@@ -1,5 +1,8 @@
+import pytest
+
+from normwise.errors import JobError
 from normwise.records import RunRecord
-from normwise.records.run import METRICS, TIMING, RunWriter, write_done
+from normwise.records.run import METRICS, TIMING, RunWriter, write_done, write_failed
 
 
 def test_a_writer_cuts_what_came_after_the_checkpoint(tmp_path):
@@ -26,5 +29,30 @@ def test_a_record_can_be_read_while_the_run_goes_on(tmp_path):
 
 
 def test_the_end_of_a_run_says_how_and_why(tmp_path):
+    (tmp_path / METRICS).write_text('{"step":0}\n')
     write_done(tmp_path, "diverged", 30, "loss is not finite")
     assert RunRecord.read(tmp_path, arm="bn").done == {"status": "diverged", "step": 30, "reason": "loss is not finite"}
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(b"", "holds no measurement, and the run at step 20"), (b'{"step":0}\n{"step":10}\n{"st', "ends at step 10")],
+)
+def test_metrics_that_end_before_the_run_did_are_named(tmp_path, left, said):
+    (tmp_path / METRICS).write_bytes(left)
+    write_done(tmp_path, "finished", 20)
+    with pytest.raises(JobError, match=said):
+        RunRecord.read(tmp_path, arm="bn")
+
+
+def test_a_run_that_diverged_at_once_or_failed_has_no_measurement(tmp_path):
+    write_done(tmp_path, "diverged", 0, "the loss is not finite")
+    assert RunRecord.read(tmp_path, arm="bn").metrics == []
+    write_failed(tmp_path, "out of memory")
+    assert RunRecord.read(tmp_path, arm="bn").metrics == []
+
+
+def test_metrics_that_are_shorter_than_at_the_checkpoint_are_not_gone_on_with(tmp_path):
+    (tmp_path / METRICS).write_bytes(b'{"step":0}\n')
+    with pytest.raises(JobError, match=r"metrics\.jsonl is damaged \(it ends before the last checkpoint\)"):
+        RunWriter(tmp_path, {METRICS: 40})

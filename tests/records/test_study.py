@@ -1,10 +1,20 @@
 import pytest
 
 from normwise.errors import RequestError
+from normwise.records import study
 from normwise.records.files import read_json
+from normwise.records.metric import ACCURACY, Metric
 from normwise.records.study import opened, run_directory, slug
 
-QUESTION = {"study": "compare", "data": "digits", "model": "mlp"}
+QUESTION = {
+    "study": "compare",
+    "data": "digits",
+    "target": None,
+    "model": "mlp",
+    "task": "classification",
+    "loss": "cross_entropy",
+    "metric": ACCURACY._asdict(),
+}
 
 
 def test_a_new_directory_is_made_and_says_what_was_asked(tmp_path):
@@ -36,11 +46,27 @@ def test_a_directory_that_holds_something_else_is_refused_and_left_alone(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_another_study_s_directory_is_refused(tmp_path):
-    with opened(tmp_path, QUESTION, QUESTION):
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"data": "mnist"}, "data 'digits', not 'mnist'"),
+        ({"loss": "mse"}, "loss 'cross_entropy', not 'mse'"),
+        ({"metric": Metric("f1", "F1")}, "metric 'accuracy', not 'f1'"),
+        ({"target": "price"}, "target None, not 'price'"),
+    ],
+)
+def test_another_question_is_refused_and_leaves_the_study_as_it_is(tmp_path, other, said):
+    with opened(tmp_path, QUESTION, {**QUESTION, "metric": ACCURACY}):
         pass
-    other = {**QUESTION, "data": "mnist"}
-    with pytest.raises(RequestError, match="data 'digits', not 'mnist'"), opened(tmp_path, other, other):
+    with pytest.raises(RequestError, match=said), opened(tmp_path, {**QUESTION, **other}, {**QUESTION, **other}):
+        pass
+    assert read_json(tmp_path / "study.json") == QUESTION
+    assert tuple(QUESTION) == study.QUESTION
+
+
+def test_a_damaged_study_is_named(tmp_path):
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(RequestError, match=r"study\.json is damaged; delete"), opened(tmp_path, QUESTION, QUESTION):
         pass
 
 

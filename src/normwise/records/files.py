@@ -1,4 +1,7 @@
-"""Reading and writing JSON so that a process killed at any moment leaves whole files."""
+"""Reading and writing JSON so that a process killed at any moment leaves whole files.
+
+A file that is damaged all the same is refused with its name.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import math
 import os
 from pathlib import Path
 from typing import Any
+
+from normwise.errors import JobError, first_line
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
@@ -44,22 +49,51 @@ def write_json(path: Path, value: Any) -> None:
     replace(path, (dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; None where there is none."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a file that holds a JSON object; None where there is none.
+
+    Raises:
+        JobError: the file holds something else.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _object(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise damaged(path, first_line(error)) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON lines; a last line that was cut off is left out."""
+    """Read a file with a JSON object in each line; a last line that was cut off is left out. Without a file, no lines.
+
+    Raises:
+        JobError: a line holds something else.
+    """
+    number = 0
     try:
-        text = path.read_text(encoding="utf-8")
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        lines = []
+        for number, line in enumerate(whole.split("\n") if whole else [], start=1):  # noqa: B007 - told in the error
+            lines.append(_object(line))
+        return lines
     except FileNotFoundError:
         return []
-    whole, _, _ = text.rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise damaged(path, f"line {number}: {first_line(error)}" if number else first_line(error)) from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"a JSON object belongs there, not {text[:20]!r}")
+    return found
+
+
+def damaged(path: Path, why: str) -> JobError:
+    """The error for a file of a run that does not hold what was written to it."""
+    return JobError(
+        f"{path} is damaged ({why}); delete the folder {path.parent} and give the command again, which makes it anew"
+    )
 
 
 def size(path: Path) -> int:

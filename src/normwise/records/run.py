@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normwise.records.files import dumps, read_json, read_lines, write_json
+from normwise.records.files import damaged, dumps, read_json, read_lines, size, write_json
 from normwise.records.metric import Metric
 
 METRICS, TIMING, DONE, SETTINGS = "metrics.jsonl", "timing.jsonl", "done.json", "settings.json"
@@ -56,23 +56,41 @@ class RunRecord:
 
     @classmethod
     def read(cls, directory: Path, *, arm: str) -> RunRecord:
-        """Read a run's directory, also one that another process is still writing."""
-        return cls(
-            directory,
-            {"arm": arm, **(read_json(directory / SETTINGS) or {})},
-            read_lines(directory / METRICS),
-            read_lines(directory / TIMING),
-            read_json(directory / DONE),
-        )
+        """Read a run's directory, also one that another process is still writing.
+
+        Raises:
+            JobError: a file does not hold what was written to it; the error says which and what to do.
+        """
+        done = read_json(directory / DONE)  # first: what a run has written before it ended is there
+        metrics = read_lines(directory / METRICS)
+        _refuse_cut(directory / METRICS, metrics, done)
+        settings = {"arm": arm, **(read_json(directory / SETTINGS) or {})}
+        return cls(directory, settings, metrics, read_lines(directory / TIMING), done)
+
+
+def _refuse_cut(path: Path, metrics: list[dict[str, Any]], done: Mapping[str, Any] | None) -> None:
+    """Refuse metrics that end before the run did."""
+    last = metrics[-1].get("step") if metrics else None
+    if done is None or done.get("status") not in ("finished", "diverged"):
+        return
+    if (done["status"] == "finished" and last != done["step"]) or (last is None and done["step"]):
+        ends = "holds no measurement" if last is None else f"ends at step {last}"
+        raise damaged(path, f"it {ends}, and the run at step {done['step']}")
 
 
 class RunWriter:
     """Appends the lines of a run's files.
 
     The files are cut to the given lengths first, so that what a killed process wrote after its last checkpoint is gone.
+
+    Raises:
+        JobError: a file is shorter.
     """
 
     def __init__(self, directory: Path, lengths: Mapping[str, int]) -> None:
+        for name, length in lengths.items():
+            if size(directory / name) < length:
+                raise damaged(directory / name, "it ends before the last checkpoint")
         self._files = {name: (directory / name).open("ab") for name in (METRICS, TIMING)}
         for name, file in self._files.items():
             file.truncate(lengths.get(name, 0))

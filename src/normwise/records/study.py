@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,8 +15,12 @@ from filelock import FileLock, Timeout
 
 from normwise.errors import JobError, RequestError
 from normwise.records.files import dumps, read_json, write_json
+from normwise.records.metric import Metric
 
 STUDY, LOCK = "study.json", ".lock"
+QUESTION = ("study", "data", "target", "model", "task", "loss", "metric")
+"""What tells one study from another; arms, seeds and steps can be added to a study."""
+
 ELSEWHERE = "give another directory with --out DIR"
 
 
@@ -26,8 +31,8 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
     Args:
         directory: the study's directory.
         study: what was asked; written to ``study.json``.
-        question: the part of ``study`` by which a directory is recognised as belonging to the same question, so that
-            arms and seeds can be added to it.
+        question: the part of ``study``, its keys ``QUESTION``, by which a directory is recognised as belonging to the
+            same question, so that arms and seeds can be added to it.
 
     Raises:
         RequestError: for a path that is a file or cannot be written, a directory in use, one that holds a study of
@@ -72,13 +77,25 @@ def _refuse_foreign(directory: Path, question: Mapping[str, Any]) -> None:
         return
     try:
         study = read_json(directory / STUDY)
-    except ValueError:
-        study = None
-    if not isinstance(study, dict):
+    except JobError:
+        raise RequestError(f"{directory / STUDY} is damaged; delete the folder {directory}, or {ELSEWHERE}") from None
+    if study is None:
         raise RequestError(f"{directory} holds something else than a study; give an empty or a new one with --out DIR")
     for key, value in question.items():
-        if study.get(key) != value:
-            raise RequestError(f"{directory} holds a study with {key} {study.get(key)!r}, not {value!r}; {ELSEWHERE}")
+        if study.get(key) != json.loads(dumps(_plain(value))):
+            raise RequestError(
+                f"{directory} holds a study with {key} {_shown(study.get(key))}, not {_shown(value)}; {ELSEWHERE}"
+            )
+
+
+def _shown(value: Any) -> str:
+    """A part of a question in an error: a metric is shown by its name."""
+    plain = _plain(value)
+    return repr(plain.get("name", plain) if isinstance(plain, dict) else plain)
+
+
+def _plain(value: Any) -> Any:
+    return value._asdict() if isinstance(value, Metric) else value
 
 
 def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:
