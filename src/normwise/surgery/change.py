@@ -28,6 +28,9 @@ class Change(NamedTuple):
 TRACED = "followed with torch.fx"
 """What the first change of a surgery says where the network's calls were followed."""
 
+OBSERVED = "followed as it runs on the example"
+"""What it begins with where they could only be followed on the example."""
+
 
 class Surgery(NamedTuple):
     """A changed network and what was changed; prints as a table.

@@ -65,9 +65,7 @@ class _Tracer(fx.Tracer):
         self.asked = ""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, (_NormBase, FrozenBatchNorm)) or is_linear_map(m) or is_nonlinearity(m)
-        known = known or (self._whole is not None and self._whole(m))
-        return known or super().is_leaf_module(m, module_qualified_name)
+        return is_leaf(m, self._whole)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """A node that knows the contexts in which it was called, which a graph does not keep."""
@@ -85,6 +83,13 @@ class _Tracer(fx.Tracer):
             node.meta["unasked"] = True
             return (Unasked if given else Computed)(node, self)
         return Value(node, self)
+
+
+def is_leaf(module: nn.Module, whole: Callable[[nn.Module], bool] | None = None) -> bool:
+    """Whether a graph has a call of the module, not of what is in it."""
+    known = isinstance(module, (_NormBase, FrozenBatchNorm)) or is_linear_map(module) or is_nonlinearity(module)
+    known = known or (whole is not None and whole(module))
+    return known or fx.Tracer().is_leaf_module(module, "")
 
 
 def trace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.kinds import is_linear_map
 from normwise.surgery import compiled, walk
 from normwise.surgery import optimizer as optimizers
-from normwise.surgery.change import TRACED, Change, Surgery
+from normwise.surgery.change import OBSERVED, TRACED, Change, Surgery
 from normwise.surgery.inserting import places, tree
 from normwise.surgery.inserting.edit import apply
 from normwise.surgery.inserting.features import Plan, plan
@@ -50,12 +50,15 @@ def batch_normalize(
     several places or shares its parameters.
 
     The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
-    with all arguments after the first at their defaults, where they have any. Where a network cannot be traced, only
-    the children of ``Sequential`` modules are seen; the first change says which of the two it was. Unless the network
-    is one itself, its forward may run any part of a ``Sequential``: the nonlinearities in it then become pairs of a
-    normalization and themselves, so that numbers and biases stay, and the example shows what runs, how often, and what
-    makes the output. Without an example a nonlinearity is taken to be called once, and a sigmoid or tanh that ends its
-    ``Sequential`` is left alone.
+    with all arguments after the first at their defaults, where they have any. A network that cannot be traced, because
+    it branches on values or packs a padded sequence, is run on the example, and its calls are followed as they happen.
+    Of what the example does not reach, and of such a network without an example, only the children of ``Sequential``
+    modules are seen: each is taken to be called once, and a sigmoid or tanh that ends its ``Sequential`` is left alone.
+    The first change says how the network was followed. Unless the network that cannot be traced is a ``Sequential``
+    itself, its forward may run any part of one: the nonlinearities in it then become pairs of a normalization and
+    themselves, so that numbers and biases stay.
+
+    Statistics are over all positions of a sequence, those that pad it too: a layer is not given the mask.
 
     **Names.** In a ``Sequential`` they change as in the published ``_bn`` networks: where children are numbered, the
     new layer shifts the numbers after it; where they are named, the layer before ``relu`` is called ``relu_norm``. Any
@@ -103,14 +106,14 @@ def batch_normalize(
         optimizers.check(optimizer, model, no_decay=no_decay)
     network = model if inplace else walk.duplicate(model)
     replaced = dict(zip(model.parameters(), network.parameters(), strict=True))
-    survey, followed = _survey(network, place, linear, example)
+    survey, followed, wanted, rest = _survey(network, place, linear, example)
     skipped = _skipper(network, skip)
     chosen = [each for each in survey.places if not skipped(each)]
     plans = plan(network, [each for each in chosen if not each.problem], example)
     left = [each for each in chosen if each.problem] + [_problem(each) for each in plans if each.problem]
     placed = [(each, _make(each, layer, network)) for each in plans if not each.problem]
     if not placed:
-        raise SurgeryError(_nothing(network, survey, left, len(survey.places) - len(chosen), followed))
+        raise SurgeryError(_nothing(network, survey, left, len(survey.places) - len(chosen), wanted, rest))
     added = [(beside, list(made.parameters())) for each, made in placed for beside in _anchor(each, network)]
     changes = apply(network, placed, left)
     if optimizer is not None:
@@ -118,9 +121,16 @@ def batch_normalize(
     return Surgery(network, [followed, *changes])
 
 
-def _survey(
-    network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None, example: Any
-) -> tuple[Survey, Change]:
+class _Found(NamedTuple):
+    """The places, by what they were found, what was looked for, and what to say where there are none."""
+
+    survey: Survey
+    followed: Change
+    wanted: str
+    rest: str = ""
+
+
+def _survey(network: nn.Module, place: str, linear: Callable[[nn.Module], bool] | None, example: Any) -> _Found:
     """The places, and by what they were found."""
 
     def is_linear(module: nn.Module) -> bool:
@@ -128,11 +138,22 @@ def _survey(
 
     kind, traced = type(network).__name__, Traced(network, is_linear, example)
     if not traced.problem:
-        return places.survey(traced, place, is_linear), Change("", kind, kind, TRACED)
-    why = f"only the children of Sequentials are seen: {traced.problem}"
-    if example is None:
-        why += "; each is taken to run once, give an example to see"
-    return tree.survey(network, place, is_linear, example), Change("", kind, kind, why)
+        return _Found(places.survey(traced, place, is_linear), Change("", kind, kind, TRACED), _REACHING)
+    if traced.observed:
+        why = f"{OBSERVED}, because {traced.problem}"
+        unseen = tree.survey(network, place, is_linear, traced.called)
+        found = _joined(places.survey(traced, place, is_linear), unseen)
+        return _Found(found, Change("", kind, kind, why), _REACHING, f" It was {why}.")
+    why = f"only the children of Sequentials are seen: {traced.problem}; give an example, on which the rest is followed"
+    rest = f" It was not looked further because {why}. {_ADVICE}"
+    return _Found(tree.survey(network, place, is_linear), Change("", kind, kind, why), _IN_SEQUENTIALS, rest)
+
+
+def _joined(seen: Survey, unseen: Survey) -> Survey:
+    """The places that an example shows, and those of what it does not reach."""
+    placed = {place.linear for place in unseen.places if not place.problem}
+    kept = [place for place in seen.places if not (place.problem and place.linear in placed)]
+    return Survey(list(dict.fromkeys([*kept, *unseen.places])), seen.normalized + unseen.normalized)
 
 
 def _batch_norm(features: int, dims: int, last: bool) -> nn.Module:
@@ -177,7 +198,7 @@ def _problem(each: Plan) -> Place:
     return each.place._replace(problem=each.problem)
 
 
-def _nothing(network: nn.Module, survey: Survey, left: list[Place], skipped: int, followed: Change) -> str:
+def _nothing(network: nn.Module, survey: Survey, left: list[Place], skipped: int, wanted: str, rest: str) -> str:
     """The sentence for a network without a place: what was looked for, what was found and what to do."""
     counts = {
         "linear maps": sum(map(is_linear_map, network.modules())),
@@ -187,17 +208,14 @@ def _nothing(network: nn.Module, survey: Survey, left: list[Place], skipped: int
     found = [f"{what}: {count}" for what, count in counts.items() if count]
     found += [f"{place.name or 'the network itself'}: {place.problem}" for place in left]
     return (
-        f"nothing to insert into {type(network).__name__}: looked for {_WANTED[followed.why == TRACED]} and not "
-        f"normalized yet; found {'; '.join(found) or 'no layers'}. "
-        + ("" if followed.why == TRACED else f"It was not looked further because {followed.why}. {_ADVICE}")
-    ).rstrip()
+        f"nothing to insert into {type(network).__name__}: looked for {wanted} and not normalized yet; "
+        f"found {'; '.join(found) or 'no layers'}.{rest}"
+    )
 
 
-_WANTED = {
-    True: "linear maps whose output reaches a nonlinearity",
-    False: "nonlinearities that are children of an nn.Sequential",
-}
+_REACHING = "linear maps whose output reaches a nonlinearity"
+_IN_SEQUENTIALS = "nonlinearities that are children of an nn.Sequential"
 _ADVICE = (
-    "Write the hidden layers as an nn.Sequential with nn.ReLU or the like in it, take what cannot be traced out of "
-    "forward, or add the normalization by hand"
+    "Otherwise write the hidden layers as an nn.Sequential with nn.ReLU or the like in it, take what cannot be traced "
+    "out of forward, or add the normalization by hand"
 )

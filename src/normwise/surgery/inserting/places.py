@@ -113,7 +113,25 @@ def _before(traced: Traced, calls: list[_Call]) -> Iterator[Place]:
             yield Place(name, linear=name, problem=problem)
             continue
         place = Place(name, "after", slot, name, PLAIN, len(traced.calls(call.node)) == 1, rank.get(call.node))
-        yield _beside(traced, place._replace(nonlinear=tuple(_modules(traced, call.wanted))))
+        place = place._replace(nonlinear=tuple(_modules(traced, call.wanted)))
+        yield _paired(traced, call, place) if traced.observed and slot is None else _beside(traced, place)
+
+
+def _paired(traced: Traced, call: _Call, place: Place) -> Place:
+    """The same place where only an example was seen: the numbers and biases of a ``Sequential`` stay.
+
+    What else the linear map's output goes to there, beside its one nonlinearity, stays what it was.
+    """
+    linear, first = traced.module(call.node), call.wanted[0]
+    following = traced.module(first)
+    if linear is None or not traced.is_child(linear):
+        return place
+    place = place._replace(direct=False)
+    if following is None or len(call.wanted) > 1 or len(traced.calls(first)) > 1:
+        return place
+    if first not in call.node.users or not traced.are_neighbors(linear, following):
+        return place
+    return place._replace(name=traced.first_name(following), side="before")
 
 
 def _beside(traced: Traced, place: Place) -> Place:
@@ -159,7 +177,10 @@ def _source(traced: Traced, node: fx.Node, calls: list[_Call]) -> tuple[str | No
 def _alone(traced: Traced) -> Iterator[fx.Node]:
     """The nonlinearities that are called from a ``Sequential``."""
     for node in traced.nodes:
-        if traced.role(node) is Role.NONLINEAR and traced.module(node) is not None and traced.slot(node) is not None:
+        module = traced.module(node)
+        if traced.role(node) is not Role.NONLINEAR or module is None:
+            continue
+        if traced.slot(node) is not None or (traced.observed and traced.is_child(module)):
             yield node
 
 
@@ -239,7 +260,10 @@ def _uncalled(traced: Traced, is_linear: Callable[[nn.Module], bool]) -> Iterato
     inside |= {part for _, module in _outermost(traced.network, is_block) for part in module.modules()}
     for name, module in traced.network.named_modules():
         if name and is_linear(module) and module not in called | inside:
-            yield Place(name, linear=name, problem="forward does not call it")
+            yield Place(name, linear=name, problem=_NOT_CALLED[traced.observed])
+
+
+_NOT_CALLED = {False: "forward does not call it", True: "the example does not reach it"}
 
 
 def _outermost(network: nn.Module, wanted: Callable[[nn.Module], bool]) -> list[tuple[str, nn.Module]]:

@@ -51,13 +51,13 @@ _FUNCTIONS: dict[Role, frozenset[str]] = {
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
         "adaptive_max_pool3d add alpha_dropout avg_pool1d avg_pool2d avg_pool3d bfloat16 clone contiguous cpu cuda "
         "detach div double dropout dropout1d dropout2d dropout3d feature_alpha_dropout float half iadd imul "
-        "interpolate isub itruediv local_response_norm lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d "
-        "mul neg pad rsub sub to true_divide truediv type type_as upsample"
+        "interpolate isub itruediv local_response_norm lp_pool1d lp_pool2d lp_pool3d masked_fill max_pool1d max_pool2d "
+        "max_pool3d mul neg pad rdiv rsub sub to true_divide truediv type type_as upsample"
     ),
     Role.REARRANGES: _words(
         "amax amin cat channel_shuffle chunk concat concatenate expand expand_as flatten flip getitem hstack "
         "index_select mean narrow pixel_shuffle pixel_unshuffle repeat repeat_interleave reshape reshape_as roll "
-        "select split squeeze stack sum tensor_split tile unbind unflatten unsqueeze view view_as vstack"
+        "select setitem split squeeze stack sum tensor_split tile unbind unflatten unsqueeze view view_as vstack"
     ),
     Role.PERMUTES: _words("movedim moveaxis permute swapaxes swapdims t transpose"),
     Role.NOTHING: _words(

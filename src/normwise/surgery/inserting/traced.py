@@ -12,20 +12,22 @@ from torch import fx, nn
 
 from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
+from normwise.surgery.inserting.observed import observe
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
 from normwise.surgery.plain import replaced_forward
-from normwise.surgery.sites import is_sequential
+from normwise.surgery.sites import certain, is_sequential
 
 Slot = tuple[str, str]
 """The dotted name of a ``Sequential`` and a child's own name in it."""
 
 
 class Traced:
-    """The calls of a network's forward in training, and what each does.
+    """The calls of a network's forward in training, or where it cannot be traced on an example, and what each does.
 
     Attributes:
         network: the network.
         problem: why the network cannot be traced; empty where it can.
+        observed: whether the calls are those of the example, in evaluation mode.
         nodes: the calls in order.
     """
 
@@ -33,10 +35,18 @@ class Traced:
         self.network = network
         self._is_linear = is_linear
         fixed = _fixed(network, example)
-        flow = graph.trace(network, fixed, whole=lambda module: is_whole(module) or is_linear(module), training=True)
-        self.problem, self._constants = flow.problem, flow.constants
+
+        def whole(module: nn.Module) -> bool:
+            return is_whole(module) or is_linear(module)
+
+        flow = graph.trace(network, fixed, whole=whole, training=True)
+        self.problem = flow.problem
         if _MADE in self.problem:
             self.problem = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
+        self.observed = bool(self.problem) and example is not None
+        if self.observed:
+            flow = observe(network, example, whole)
+        self._constants = flow.constants
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
         self._modules = dict(self.network.named_modules(remove_duplicate=False))
@@ -72,6 +82,11 @@ class Traced:
         """Every call of the module that a node calls."""
         return self._calls_of[self._modules[str(node.target)]]
 
+    @property
+    def called(self) -> set[nn.Module]:
+        """The modules that are called."""
+        return set(self._calls_of)
+
     @cached_property
     def _calls_of(self) -> dict[nn.Module, list[fx.Node]]:
         found: dict[nn.Module, list[fx.Node]] = {}
@@ -96,15 +111,33 @@ class Traced:
 
         A ``Sequential`` calls its children in order, so where it runs once the first call of a module is that of the
         module's first slot in it. One whose children forward also calls itself, as ``net[0]``, is not to be numbered
-        anew.
+        anew, and neither is one of which only an example was seen, unless it is certain to run as a whole.
         """
         outer = self.within(node)
         sequential = self._modules[outer]
         if not is_sequential(sequential) or self._is_indexed(outer, sequential):
             return None
+        if self.observed and sequential not in self._certain:
+            return None
         keys = [key for key, child in sequential._modules.items() if child is self.module(node)]
         calls = [call for call in self.calls(node) if self.within(call) == outer]
         return (outer, keys[calls.index(node)]) if len(calls) == len(keys) else None
+
+    def is_child(self, module: nn.Module) -> bool:
+        """Whether a module is a child of a ``Sequential``."""
+        return any(is_sequential(parent) for parent, _ in self._slots.get(module, ()))
+
+    def are_neighbors(self, one: nn.Module, other: nn.Module) -> bool:
+        """Whether each of two modules has one slot, and these follow each other in a ``Sequential``."""
+        slots = [self._slots.get(module, []) for module in (one, other)]
+        if [len(each) for each in slots] != [1, 1] or slots[0][0][0] is not slots[1][0][0]:
+            return False
+        children = list(slots[0][0][0].children())
+        return is_sequential(slots[0][0][0]) and children.index(other) == children.index(one) + 1
+
+    @cached_property
+    def _certain(self) -> set[nn.Module]:
+        return certain(self.network)
 
     def _is_indexed(self, name: str, sequential: nn.Module) -> bool:
         """Whether a child that is nowhere else is called by another forward than the ``Sequential``'s."""

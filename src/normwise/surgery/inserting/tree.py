@@ -2,14 +2,13 @@
 
 A ``Sequential`` that is certain to run as a whole is changed as in a traced network. In any other, a forward may index,
 slice or tap what is in it, so its children keep their numbers and biases: a nonlinearity is replaced by itself and its
-normalization, which changes only what the nonlinearity is given. What an example shows is followed.
+normalization, which changes only what the nonlinearity is given.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
 
 from torch import nn
 
@@ -17,20 +16,25 @@ from normwise.nn.kinds import nonlinearities
 from normwise.surgery.inserting.places import Place, Survey, blocks, has_inside
 from normwise.surgery.inserting.reach import FOLLOWED, SATURATING
 from normwise.surgery.inserting.roles import module_role
-from normwise.surgery.inserting.shown import show
 from normwise.surgery.inserting.traced import join
 from normwise.surgery.sites import Link, Site, certain, chains, sites
 from normwise.surgery.walk import find
 
 
-def survey(network: nn.Module, side: str, is_linear: Callable[[nn.Module], bool], example: Any = None) -> Survey:
+def survey(
+    network: nn.Module, side: str, is_linear: Callable[[nn.Module], bool], known: Collection[nn.Module] = ()
+) -> Survey:
     """Find the places of a network from its modules; a nonlinearity that forward calls as a function is not seen.
 
-    Raises:
-        SurgeryError: the network does not run on the example.
+    Args:
+        network: the network.
+        side: ``"before"`` or ``"after"`` the nonlinearities.
+        is_linear: which modules are linear maps.
+        known: modules of which it is known what they are given and where their output goes; they have no places here.
     """
-    every, tree = sites(network, is_linear), _Tree(network, example)
-    inside = {site.link.module for site in every}
+    tree = _Tree(network)
+    every = [site for site in sites(network, is_linear) if site.link.module not in known and _map(site) not in known]
+    inside = {site.link.module for site in every}.union(known)
     places = [tree.place(site, side) for site in every if not tree.is_normalized(site)]
     places += [tree.own(site) for site in every if _own(site)]
     places += [
@@ -42,20 +46,17 @@ def survey(network: nn.Module, side: str, is_linear: Callable[[nn.Module], bool]
 
 
 class _Tree:
-    """The modules of a network, and what an example shows of them."""
+    """The modules of a network."""
 
-    def __init__(self, network: nn.Module, example: Any) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self._names = {module: name for name, module in find(network, lambda _: True)}
         self._homes = Counter(module for _, module in network.named_modules(remove_duplicate=False))
         self._whole = certain(network)
         self._last = {_slot(link) for link in map(_end, chains(network)) if link is not None}
-        self._shown = None if example is None else show(network, example)
 
     def is_normalized(self, site: Site) -> bool:
-        """Whether a nonlinearity is next to a normalization, by the order of the modules or on the example."""
-        name, shown = self._names[site.link.module], self._shown
-        seen = shown is not None and name in shown.normalized and shown.times[name] == 1
-        return site.normalized or bool(_own(site)) or seen
+        """Whether a nonlinearity is next to a normalization, by the order of the modules."""
+        return site.normalized or bool(_own(site))
 
     def own(self, site: Site) -> Place:
         """What is said of a linear map that normalizes its own output."""
@@ -85,14 +86,8 @@ class _Tree:
         """As above, for a ``Sequential`` of which forward may call any part."""
         if (places := self._homes[link.module]) > 1:
             return f"it is in {places} places, and which of them run is not known"
-        name = self._names[link.module]
-        times = 0 if self._shown is None else self._shown.times[name]
-        if times > 1:
-            return f"the example calls it {times} times, and one normalization would mix the statistics of all"
-        if _slot(link) not in self._last or (times and self._shown is not None and name in self._shown.goes_on):
+        if _slot(link) not in self._last:
             return ""
-        if times:
-            return _makes_output(link)
         kind = type(link.module).__name__
         return f"it may be the last layer, where {kind} makes the network's output; give an example that reaches it"
 
@@ -111,6 +106,10 @@ def _end(chain: list[Link]) -> Link | None:
 def _own(site: Site) -> str:
     """Why the linear map of a place needs no normalization; empty where it does."""
     return "" if site.linear is None else has_inside(site.linear.module)
+
+
+def _map(site: Site) -> nn.Module | None:
+    return None if site.linear is None else site.linear.module
 
 
 def _slot(link: Link) -> tuple[nn.Module, str]:
