@@ -117,4 +117,4 @@ CALLED: list[tuple[type[nn.Module], Any, list[str]]] = [
     (UNet, torch.randn(2, 3, 9, 9, generator=GENERATOR), ["down", "joined", "up"]),
     (OnValues, ({"x": X[:, 0]},), ["small"]),
 ]
-"""Networks, an example of each, and the modules beside which a normalization belongs; in a ``Sequential`` the nonlinearity."""
+"""Networks, an example, and the modules beside which a normalization belongs; in a ``Sequential`` the nonlinearity."""

@@ -33,7 +33,7 @@ def observe(network: nn.Module, example: Any, whole: Callable[[nn.Module], bool]
     observer = _Observer(twin)
     for name, module in twin.named_modules():
         watch = _Watch(observer, name, leaf=bool(name) and is_leaf(module, whole))
-        module.register_forward_pre_hook(watch.enter, with_kwargs=True)
+        module.register_forward_pre_hook(watch.enter, with_kwargs=True, prepend=True)
         module.register_forward_hook(watch.leave, with_kwargs=True, always_call=True)
     run(twin, example, within=observer)
     return Flow(observer.graph, "", observer.constants)
