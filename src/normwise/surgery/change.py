@@ -60,6 +60,25 @@ class Surgery(NamedTuple):
         return str(self)
 
 
+def original_names(surgery: Surgery) -> dict[str, str]:
+    """New to old dotted name of each module of a changed network, also of those that kept theirs.
+
+    What the surgery added has no old name and is left out: layers, and the ``Sequential`` that holds a module with its
+    normalization.
+    """
+    renamed, model = surgery.renamed, surgery.model
+    old = {new: old for old, new in renamed.items()}
+    layers = [model.get_submodule(change.name) for change in surgery.changes if not change.before]
+    added = {part for layer in layers for part in layer.modules()}
+    found: dict[str, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        outer, _, key = name.rpartition(".")
+        original = old.get(name) or f"{found.get(outer, outer)}.{key}".lstrip(".")
+        if module not in added and renamed.get(original, name) == name:
+            found[name] = original
+    return found
+
+
 def in_order(network: nn.Module, changes: list[Change]) -> list[Change]:
     """The changes in the order in which the changed network has the modules that they name."""
     order = {name: index for index, (name, _) in enumerate(network.named_modules(remove_duplicate=False))}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer
 from torch.utils import _pytree as pytree
 
-from normwise.errors import SurgeryError
+from normwise.errors import SurgeryError, first_line
 
 PLAIN = (type(None), bool, int, float, str)
 """What is no tensor, and decides what runs."""
@@ -26,7 +26,13 @@ def is_plain(value: Any) -> bool:
 
 
 def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """How a network is called: with a tuple or list as arguments, a mapping as keywords, all else as the argument."""
+    """How a network is called on an example.
+
+    What has ``args`` and ``kwargs``, such as an ``inspect.BoundArguments``, gives both. Else a tuple or list is passed
+    as arguments, a mapping as keywords, and anything else as the only argument.
+    """
+    if hasattr(example, "args") and hasattr(example, "kwargs"):
+        return tuple(example.args), dict(example.kwargs)
     if isinstance(example, Mapping):
         return (), dict(example)
     if isinstance(example, (tuple, list)):
@@ -62,12 +68,19 @@ def call(
             with within or nullcontext():
                 return network(*args, **kwargs)
         except Exception as error:
-            given = [str(tuple(value.shape)) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            kinds = [type(value).__name__ for value in (*args, *kwargs.values())]
-            shown = f"of shape {', '.join(given)}" if given else f"of type {', '.join(kinds) or 'nothing'}"
             raise SurgeryError(
-                f"the network does not run on the example {shown}: {error}; give an input as the network takes it"
+                f"the network does not run on the example {_described(args, kwargs)}: "
+                f"{type(error).__name__}: {first_line(error)}; give an input as the network takes it"
             ) from error
+
+
+def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The shapes of what an example gives, by keyword where it gives it by keyword; the types where nothing has one."""
+    named = [("", value) for value in args] + [(f"{name}=", value) for name, value in kwargs.items()]
+    shapes = [f"{name}{tuple(value.shape)}" for name, value in named if isinstance(value, Tensor)]
+    if shapes:
+        return f"of shape {', '.join(shapes)}"
+    return f"of type {', '.join(f'{name}{type(value).__name__}' for name, value in named) or 'nothing'}"
 
 
 def fixed(network: nn.Module, example: Any) -> dict[str, Any]:

@@ -71,9 +71,10 @@ def batch_normalize(
         place: ``"before"`` the nonlinearity, directly after the linear map, or ``"after"`` the nonlinearity, which must
             then be a module that is called in one place.
         example: an input, from which the numbers of features and axes are measured by running a copy of the network
-            once in evaluation mode; a tuple or list is passed as arguments, a dict as keywords. Without it they are
-            those of the linear map, and the output of a Linear is taken to be (N, features) unless the calls show that
-            it is (N, length, features).
+            once in evaluation mode; a tuple or list is passed as arguments, a dict as keywords, and what has ``args``
+            and ``kwargs``, such as an ``inspect.BoundArguments``, as both. Without it they are those of the linear map,
+            and the output of a Linear is taken to be (N, features) unless the calls show that it is (N, length,
+            features).
         skip: dotted names (a network inside is skipped whole), or ``skip(name, module)``; for nonlinearities or linear
             maps.
         layer: ``layer(features, dims)`` makes a normalization for inputs (N, features) with ``dims`` more axes after
