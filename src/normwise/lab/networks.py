@@ -19,7 +19,7 @@ from normwise.lab.settings import Settings
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.surgery import Surgery, batch_normalize
-from normwise.surgery.names import original_names
+from normwise.surgery.change import original_names
 
 Named = Iterator[tuple[str, nn.Module]]
 
