@@ -23,11 +23,11 @@ OWN_MODEL = {
 }
 """What a user's own network decides for itself."""
 
-STREAMS = {
-    "batch_size": "is the loader's own business; leave it out and set it in your make_data",
-    "inputs": "is the loader's own business; leave it out and scale the inputs in your make_data",
-}
+STREAMS = {"inputs": "is the loader's own business; leave it out and scale the inputs in your make_data"}
 """What data that are read batch by batch decide for themselves."""
+
+LOADERS = {**STREAMS, "batch_size": "is the loader's own business; leave it out and set it in your make_data"}
+"""What a data loader decides for itself."""
 
 
 class Point(NamedTuple):
@@ -134,6 +134,7 @@ def resolve(
     *,
     own_model: bool = False,
     streams: bool = False,
+    own_batches: bool = False,
     defaults: Mapping[str, Any] | None = None,
 ) -> list[Arm]:
     """Read all arms of a comparison.
@@ -143,7 +144,8 @@ def resolve(
         shared: the values that were given for all arms and hold where an arm does not set the key itself, one or
             several by key; see ``normwise.lab.options.shared``.
         own_model: whether the network is the user's own, which has its own activation and dropout.
-        streams: whether the data are read batch by batch, which have their own batch size and inputs.
+        streams: whether the data are read batch by batch, and scaled, if at all, by the user's own code.
+        own_batches: whether they come from a loader, which has its own batch size.
         defaults: what holds where neither an arm nor ``shared`` says anything, instead of ``DEFAULTS``.
 
     Raises:
@@ -152,7 +154,7 @@ def resolve(
     """
     if not texts:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
-    decided = {**(OWN_MODEL if own_model else {}), **(STREAMS if streams else {})}
+    decided = {**(OWN_MODEL if own_model else {}), **(LOADERS if own_batches else STREAMS if streams else {})}
     base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
     arms = [_resolve(text, shared, base, decided) for text in texts]
     for index, arm in enumerate(arms):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from normwise.errors import RequestError
 from normwise.lab.batch import Batch, Batches, Position
 from normwise.lab.data import Data, LoaderData, Scaling
 from normwise.lab.settings import Settings
@@ -20,7 +21,7 @@ CHUNK = 1000
 def opened(data: Data | LoaderData, settings: Settings, device: torch.device) -> Batches:
     """The batches of one run, on its device."""
     if isinstance(data, LoaderData):
-        return data.open(settings.seed, device)
+        return data.open(settings.seed, device, settings.batch_size)
     chunk = settings.batch_size if settings.task == "other" else CHUNK  # a loss of the user's own may compare examples
     return MemoryBatches(tensors(data, settings, device), settings.batch_size or 1, settings.seed, chunk or CHUNK)
 
@@ -109,3 +110,23 @@ def sampled_targets(data: Data | LoaderData, part: str, size: int) -> np.ndarray
         return data.targets(part, size)
     y: np.ndarray = getattr(data, part).y
     return y[_order(len(y))[:size]]
+
+
+TARGETS = 10_000
+"""Training targets by which those of a loader are scaled."""
+
+
+def target_scaling(data: Data | LoaderData, how: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Shift and factor that give the training targets mean 0 and standard deviation 1; None for any other ``how``.
+
+    A target that is constant is shifted and not stretched.
+    """
+    if how != "standard":
+        return None
+    y = data.targets("train", TARGETS) if isinstance(data, LoaderData) else data.train.y
+    if y is None:
+        raise RequestError(f"targets of {data.name} are no array, which targets=standard needs; leave it out")
+    y = y.astype(np.float64)
+    std = y.std(axis=0)
+    factor = np.divide(1.0, std, out=np.ones_like(std), where=std > np.finfo(np.float32).tiny)
+    return y.mean(axis=0).astype(np.float32), factor.astype(np.float32)

@@ -123,7 +123,7 @@ def _check_objective(
 ) -> list[str]:
     """Try loss and metric on outputs that are finite; one that is not diverges at step 0, which is no wrong request."""
     own = {what: each.callable for what, each in functions.items() if what != "model"}
-    objective = Objective(settings, own, data.target_scaling(settings.targets))
+    objective = Objective(settings, own, batches.target_scaling(data, settings.targets))
     if isinstance(outputs, Tensor) and not outputs.isfinite().all():
         return []
     check_loss(objective, outputs, target, settings.loss)

@@ -93,7 +93,8 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         arms,
         shared,
         own_model="model" in own.factories,
-        streams=isinstance(loaded, LoaderData),
+        streams=given.streams,
+        own_batches=given.own_batches,
         defaults=_defaults(task, loaded, named=given.named),
     )
     _check_targets(resolved, task)
@@ -238,7 +239,7 @@ def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data 
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
     batch_size, epochs = arm.at(point).batch_size, counts["epochs"]
     if isinstance(data, LoaderData):
-        per_epoch = data.batches_per_epoch()
+        per_epoch = data.batches_per_epoch(batch_size)
         if epochs and per_epoch is None:
             raise RequestError(f"{data.name} does not say how long it is; give steps instead of epochs")
     else:

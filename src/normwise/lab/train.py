@@ -64,7 +64,7 @@ class _Run:
         device = torch.device(settings.device)
         own = {what: _own(job, what) for what in job.own}
         functions = {what: each.callable for what, each in own.items() if what != "model"}
-        self.objective = Objective(settings, functions, data.target_scaling(settings.targets))
+        self.objective = Objective(settings, functions, batches.target_scaling(data, settings.targets))
         self.batches = batches.opened(data, settings, device)
         probed = self.batches.sample("train", PROBED)[0]
         built = networks.build(settings, probed, own.get("model"))
