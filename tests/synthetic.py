@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normwise.records import RunRecord
+from normwise.records.metric import ACCURACY, Metric
 
 BINS = 30
 
@@ -25,14 +26,20 @@ def record(
     every: int = 100,
     diverged: int | None = None,
     norm: str = "none",
+    metric: Metric = ACCURACY,
 ) -> RunRecord:
-    """One run that learns ``pace`` times as fast as plain; with ``diverged`` it ends at that step."""
+    """One run that learns ``pace`` times as fast as plain; with ``diverged`` it ends at that step.
+
+    With another metric than accuracy it is a regression: R² rises from −400, an error falls from 80 to 40.
+    """
     noise = random.Random(f"{arm} {seed} {lr}")
     last = steps if diverged is None else diverged - 1
-    lines = [_line(step, lr, pace, best, layers, noise, norm) for step in range(0, last + 1, every)]
+    lines = [_line(step, lr, pace, best, layers, noise, norm, metric) for step in range(0, last + 1, every)]
     status = "finished" if diverged is None else "diverged"
     reason = None if diverged is None else "loss is not finite"
     settings = {"arm": arm, "seed": seed, "lr": lr, "norm": norm, "activation": "sigmoid", "steps": steps}
+    kind = ("classification", "cross_entropy") if metric.percent else ("regression", "mse")
+    settings |= {"batch_size": 60, "metric": metric._asdict(), "task": kind[0], "loss": kind[1]}
     done = {"status": status, "step": steps if diverged is None else diverged, "reason": reason}
     timing = [{"step": line["step"], "seconds": 0.0006 * line["step"]} for line in lines]
     return RunRecord(Path("runs") / f"{arm}-{seed}", settings, lines, timing, done)
@@ -55,15 +62,16 @@ def _quick(place: int) -> dict[str, Any]:
 
 
 def _line(
-    step: int, lr: float, pace: float, best: float, layers: int, noise: random.Random, norm: str
-) -> dict[str, Any]:
+    step: int, lr: float, pace: float, best: float, layers: int, noise: random.Random, norm: str,
+    metric: Metric,
+) -> dict[str, Any]:  # fmt: skip
     learned = 1 / (1 + math.exp(6 - 6 * math.sqrt(step * pace * lr / 0.2 / 900))) if step else 0.0
     here = {"step": step, "lr": lr, "batch_loss": None if step == 0 else 2.2 * (1 - learned) + 0.02}
     for part, ceiling in (("train", min(best + 0.03, 0.999)), ("validation", best), ("test", best - 0.005)):
         accuracy = 0.1 + (ceiling - 0.1) * learned + noise.gauss(0, 0.006)
         here[part] = {
             "loss": (2.3 * (1 - learned) + (1 - ceiling) * 2) * math.exp(noise.gauss(0, 0.05)),
-            "accuracy": min(max(accuracy, 0.0), 1.0),
+            metric.name: _scored(metric, min(max(accuracy, 0.0), 1.0)),
         }
     names = [f"activation{depth + 1}" for depth in range(layers)]
     here["preactivations"] = [_preactivation(name, learned, norm, noise) for name in names]
@@ -74,6 +82,14 @@ def _line(
     ]
     here["updates"] = [{**item, "norm": lr * item["norm"]} for item in here["gradients"]] if step else []
     return here
+
+
+def _scored(metric: Metric, accuracy: float) -> float:
+    if metric.percent:
+        return accuracy
+    if metric.higher_is_better:
+        return 0.7 * accuracy - 400 * max(0.0, 0.3 - accuracy) ** 2
+    return 84 - 45 * accuracy
 
 
 def _norm(depth: int, layers: int, norm: str, learned: float) -> float:

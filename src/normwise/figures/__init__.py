@@ -1,11 +1,25 @@
 """The figures of a comparison and of a benchmark, one module each.
 
 Every module has the same four functions: ``info`` makes plain data of records, ``title`` names them,
-``describe`` says in words what they show (the alternative text), ``draw`` makes a matplotlib figure of them. matplotlib
-is imported when something is drawn.
+``describe`` says in words what they show (the alternative text), ``draw`` makes a matplotlib figure of them. Line
+charts also have ``chart``: the same as plain data, for a page that draws it itself. matplotlib is imported when
+something is drawn.
 """
 
-from normwise.figures import activations, curves, gradients, learning_rate, preactivations, speed
+from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, speed, sweep
+from normwise.figures.chart import Chart
 from normwise.figures.files import save, svg
 
-__all__ = ["activations", "curves", "gradients", "learning_rate", "preactivations", "save", "speed", "svg"]
+__all__ = [
+    "Chart",
+    "activations",
+    "agreement",
+    "confusion",
+    "curves",
+    "gradients",
+    "preactivations",
+    "save",
+    "speed",
+    "svg",
+    "sweep",
+]

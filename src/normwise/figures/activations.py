@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import layout, style
-from normwise.figures.series import arm, layers, number, spread
+from normwise.figures.series import arm, layer_name, layers, number, spread
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def info(runs: Sequence[RunRecord], place: int = 0) -> Info:
     ends = (lines[0], lines[-1]) if lines else (NOTHING, NOTHING)
     start, end = ({item["layer"]: _histogram(item) for item in line["activations"]} for line in ends)
     none = Histogram(0.0, 1.0, ())
-    rows = tuple(Row(name, start.get(name, none), end.get(name, none)) for name in spread(names, ROWS))
+    rows = tuple(Row(layer_name(name), start.get(name, none), end.get(name, none)) for name in spread(names, ROWS))
     return Info(
         arm(runs[0]), runs[0].settings.get("seed", 0), rows, len(names), (ends[0]["step"], ends[1]["step"]), place
     )

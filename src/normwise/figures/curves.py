@@ -1,158 +1,195 @@
-"""Accuracy or loss over training, one colour per arm: the test examples solid, the training examples dashed."""
+"""One quantity over training, one colour per arm: the metric, the loss, or what was measured inside the network."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import layout, scales, style
-from normwise.figures.series import Band, band, by_arm, diverged_at, number
+from normwise.figures import chart as charts
+from normwise.figures import layout, limits, scales, style
+from normwise.figures.quantities import Name, Part, Quantity, capital, quantity
+from normwise.figures.series import Band, band, by_arm, diverged_at
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Quantity = Literal["accuracy", "loss"]
 MARKS = 7
 
 
 class Cross(NamedTuple):
-    """Where a run diverged: the step, and its last finite test value before that (nan if there was none)."""
+    """Where a run diverged: the step, and its last finite value before that (nan if there was none)."""
 
     step: int
     value: float
 
 
 class Curve(NamedTuple):
-    """One arm: the mean over the seeds that reached a step, with their least and greatest value."""
+    """One arm.
+
+    Attributes:
+        arm: its name.
+        seeds: how many runs there are.
+        parts: for each part of the quantity the mean over the seeds that reached a step, with its band.
+        runs: for each part the curves of the single runs.
+        diverged: where runs diverged, by the first part.
+    """
 
     arm: str
     seeds: int
-    train: Band
-    test: Band
+    parts: tuple[Band, ...]
+    runs: tuple[tuple[Band, ...], ...]
     diverged: tuple[Cross, ...]
+
+    @property
+    def main(self) -> Band:
+        """The band of the first part, which is drawn solid."""
+        return self.parts[0]
 
 
 class Info(NamedTuple):
-    """What is drawn. ``limits`` are those of the y axis, positive for a loss."""
+    """What is drawn; ``parts`` are the names of the lines of each arm, the solid one first."""
 
-    quantity: Quantity
+    title: str
+    label: str
+    subject: str
+    percent: bool
+    log: bool
+    parts: tuple[str, ...]
     curves: tuple[Curve, ...]
-    limits: tuple[float, float]
+    limits: limits.Limits
+
+    def write(self, value: float) -> str:
+        """A value in a sentence."""
+        if not math.isfinite(value):
+            return "not finite"
+        return f"{100 * value:.1f} %" if self.percent else f"{value:.3g}"
 
 
-def info(runs: Sequence[RunRecord], quantity: Quantity = "accuracy") -> Info:
+def info(runs: Sequence[RunRecord], name: Name = "metric") -> Info:
     """The curves of every arm, in the order in which the arms first appear.
 
     Args:
-        runs: one or more runs of each arm.
-        quantity: ``"accuracy"`` (a share between 0 and 1) or ``"loss"`` (mean cross entropy, in nats).
+        runs: one or more runs of each arm, all with one metric and one loss.
+        name: ``metric`` and ``loss`` have test (solid) and training (dashed) values; ``gradients`` the norms of the
+            first and the last layer; ``preactivations`` percentiles, and ``saturated`` the saturated share, of the last
+            hidden nonlinearity.
     """
-    curves = tuple(
-        Curve(
-            arm,
-            len(members),
-            band(_curve(run, "train", quantity) for run in members),
-            band(_curve(run, "test", quantity) for run in members),
-            tuple(_cross(run, quantity) for run in members if diverged_at(run) is not None),
-        )
-        for arm, members in by_arm(runs).items()
-    )
-    return Info(quantity, curves, _limits(curves, quantity))
+    what = quantity(runs, name)
+    curves = tuple(_of_arm(arm, members, what) for arm, members in by_arm(runs).items())
+    drawn = [part for curve in curves for part in curve.parts]
+    values = [value for part in drawn for value in (*part.mean, *part.low, *part.high)]
+    reach = what.limits(values)
+    parts = tuple(part.name for part in what.parts)
+    return Info(what.title, what.label, what.subject, what.percent, what.log and reach[0] > 0, parts, curves, reach)
 
 
-def _curve(run: RunRecord, part: str, quantity: str) -> dict[int, float]:
-    return {line["step"]: number(line[part][quantity]) for line in run.metrics}
+def _of_arm(arm: str, runs: Sequence[RunRecord], what: Quantity) -> Curve:
+    parts = tuple(_band(runs, what, part) for part in what.parts)
+    single = tuple(tuple(band([what.curve(run, part.value)]) for run in runs) for part in what.parts)
+    crosses = tuple(_cross(run, what) for run in runs if diverged_at(run) is not None)
+    return Curve(arm, len(runs), parts, single, crosses)
 
 
-def _cross(run: RunRecord, quantity: str) -> Cross:
-    finite = [value for value in _curve(run, "test", quantity).values() if math.isfinite(value)]
+def _band(runs: Sequence[RunRecord], what: Quantity, part: Part) -> Band:
+    pooled = band(what.curve(run, part.value) for run in runs)
+    if part.edges is None:
+        return pooled
+    low, high = (band(what.curve(run, read) for run in runs).mean for read in part.edges)
+    return pooled._replace(low=low, high=high)
+
+
+def _cross(run: RunRecord, what: Quantity) -> Cross:
+    finite = [value for value in what.curve(run, what.parts[0].value).values() if math.isfinite(value)]
     return Cross(diverged_at(run) or 0, finite[-1] if finite else math.nan)
-
-
-def _limits(curves: Sequence[Curve], quantity: Quantity) -> tuple[float, float]:
-    bands = [part for curve in curves for part in (curve.train, curve.test)]
-    values = [value for part in bands for value in (*part.low, *part.high) if math.isfinite(value)]
-    if quantity == "accuracy":
-        least, most = min(values, default=0.0), max(values, default=1.0)
-        room = max(0.04 * (most - least), 0.005)
-        return max(least - room, -0.02), most + room
-    return _loss_limits([value for value in values if value > 0], bands)
-
-
-def _loss_limits(values: Sequence[float], bands: Sequence[Band]) -> tuple[float, float]:
-    """From the least loss, but no lower than 1e-6, to the greatest, but no higher than 20 times the first."""
-    first = max((part.mean[part.ends()[0]] for part in bands if part.ends()), default=1.0)  # type: ignore[index]
-    most = min(max(values, default=1.0), 20 * max(first, 1e-3))
-    return max(min(values, default=0.1) / 1.2, 1e-6), most * 1.2
 
 
 def title(info: Info) -> str:
     """The heading: what is drawn."""
-    return f"{info.quantity.capitalize()} over training"
+    return info.title
 
 
 def describe(info: Info) -> str:
     """The figure in words."""
-    said = [f"{info.quantity.capitalize()} against training step, test solid and training dashed."]
-    return " ".join([*said, *(_describe(curve, info.quantity) for curve in info.curves)])
+    lines = f"{info.parts[0]} solid and {info.parts[1]} dashed" if len(info.parts) > 1 else info.parts[0]
+    said = [f"{capital(info.subject)} ({info.label}) against training step, {lines}."]
+    said += [_describe(curve, info) for curve in info.curves]
+    return " ".join(said + _beyond(info))
 
 
-def _describe(curve: Curve, quantity: Quantity) -> str:
+def _describe(curve: Curve, info: Info) -> str:
     seeds = "1 seed" if curve.seeds == 1 else f"mean of {curve.seeds} seeds"
     said = f"{curve.arm} ({seeds}): "
-    ends = curve.test.ends()
+    ends = curve.main.ends()
     if ends is None:
         said += "no finite value."
     else:
         first, last = ends
-        start, end = (_value(curve.test.mean[place], quantity) for place in ends)
-        said += f"test {quantity} from {start} at step {curve.test.steps[first]:,}"
-        said += f" to {end} at step {curve.test.steps[last]:,}"
+        start, end = (info.write(curve.main.mean[place]) for place in ends)
+        said += f"{info.parts[0]} from {start} at step {curve.main.steps[first]:,}"
+        said += f" to {end} at step {curve.main.steps[last]:,}"
         if curve.seeds > 1:
-            said += (
-                f" (seeds from {_value(curve.test.low[last], quantity)} to {_value(curve.test.high[last], quantity)})"
-            )
-        said += f", training {_value(curve.train.mean[last], quantity)}."
+            said += f" ({info.write(curve.main.low[last])} to {info.write(curve.main.high[last])})"
+        others = zip(info.parts[1:], curve.parts[1:], strict=True)
+        said += "".join(f", {name} {info.write(part.mean[last])}" for name, part in others) + "."
     return said + "".join(f" A run diverged at step {cross.step:,}." for cross in curve.diverged)
 
 
-def _value(value: float, quantity: Quantity) -> str:
-    if not math.isfinite(value):
-        return "not finite"
-    return f"{100 * value:.1f} %" if quantity == "accuracy" else f"{value:.3g}"
+def _beyond(info: Info) -> list[str]:
+    """What is drawn at the edge of the axes, in words."""
+    means = [value for curve in info.curves for part in curve.parts for value in part.mean]
+    low, high = info.limits
+    below, above = sum(value < low for value in means), sum(value > high for value in means)
+    foot = "at the foot of the axis" + (", below " + info.write(low) if below else "")
+    said = [f"{below} of {len(means)} values are drawn {foot}."] if below else []
+    return said + ([f"{above} of {len(means)} values are above {info.write(high)}, at its top."] if above else [])
+
+
+def chart(info: Info) -> charts.Chart:
+    """The figure for a page that draws it itself."""
+    lines = [
+        charts.Line(
+            place, curve.arm, part, style.colour(place), band.steps, band.mean, band.low, band.high,
+            tuple((run.steps, run.mean) for run in runs) if curve.seeds > 1 else (),
+            dashed=index > 0, marker=None if index else place,
+        )
+        for place, curve in enumerate(info.curves)
+        for index, (part, band, runs) in enumerate(zip(info.parts, curve.parts, curve.runs, strict=True))
+    ]  # fmt: skip
+    crosses = [
+        charts.Cross(place, cross.step, cross.value)
+        for place, curve in enumerate(info.curves)
+        for cross in curve.diverged
+    ]
+    return charts.Chart(info.label, info.percent, info.log, info.limits, tuple(lines), tuple(crosses))
 
 
 @style.styled
 def draw(info: Info) -> Figure:
-    """Draw the curves; bands reach from the least to the greatest seed."""
+    """Draw the curves with their bands; what lies beyond the axes is drawn at their edge and marked."""
     entries = [
         layout.Entry(curve.arm, _line(place, "-") | {"marker": style.marker(place)})
         for place, curve in enumerate(info.curves)
     ]
-    figure, axes = layout.panel(title(info), entries, _notes(info.curves))
+    figure, axes = layout.panel(info.title, entries, _notes(info), label=info.label)
     scales.steps_axis(axes)
-    if info.quantity == "loss":
-        scales.log_axis(axes, info.limits)
-    else:
-        scales.percent_axis(axes)
-        axes.set_ylim(*info.limits)
-    last = max((step for curve in info.curves for step in curve.test.steps), default=0)
+    scales.y_axis(axes, info.limits, log=info.log, percent=info.percent)
+    last = max((step for curve in info.curves for step in curve.main.steps), default=0)
     for place, curve in enumerate(info.curves):
         offset = (place + 1) / (len(info.curves) + 1)
-        _draw_curve(axes, curve, place, _marks(curve.test.steps, last, offset))
+        _draw_curve(axes, curve, place, _marks(curve.main.steps, last, offset), info.limits)
     return figure
 
 
-def _notes(curves: Iterable[Curve]) -> list[layout.Entry]:
-    notes = [
-        layout.Entry("test", {"color": style.INK}),
-        layout.Entry("train", {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}),
-    ]
-    if any(curve.diverged for curve in curves):
+def _notes(info: Info) -> list[layout.Entry]:
+    dashed = {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}
+    looks = [{"color": style.INK}, dashed]
+    short = [part.removesuffix(" layer") for part in info.parts]
+    notes = [layout.Entry(part, look) for part, look in zip(short, looks, strict=False)] if len(short) > 1 else []
+    if any(curve.diverged for curve in info.curves):
         notes.append(layout.Entry("diverged", layout.cross(style.INK)))
     return notes
 
@@ -168,12 +205,17 @@ def _marks(steps: Sequence[int], last: int, offset: float) -> list[int]:
     return sorted(places) or [len(steps) - 1][: len(steps)]
 
 
-def _draw_curve(axes: Axes, curve: Curve, place: int, marked: list[int]) -> None:
-    for part in (curve.train, curve.test):
-        if curve.seeds > 1:
-            axes.fill_between(part.steps, part.low, part.high, color=style.colour(place), alpha=0.16, linewidth=0)
-    axes.plot(curve.train.steps, curve.train.mean, **_line(place, (0, (2.5, 1.5))), linewidth=1.4, dash_capstyle="butt")
+def _draw_curve(axes: Axes, curve: Curve, place: int, marked: list[int], reach: limits.Limits) -> None:
+    for part in reversed(curve.parts):
+        if part.low != part.high:
+            edges = (limits.clamp(edge, reach) for edge in (part.low, part.high))
+            axes.fill_between(part.steps, *edges, color=style.colour(place), alpha=0.16, linewidth=0)
+    for part in curve.parts[1:]:
+        look = _line(place, (0, (2.5, 1.5))) | {"linewidth": 1.4, "dash_capstyle": "butt"}
+        axes.plot(part.steps, limits.clamp(part.mean, reach), **look)
     look = _line(place, "-") | {"marker": style.marker(place), "markevery": marked}
-    axes.plot(curve.test.steps, curve.test.mean, **look)
+    axes.plot(curve.main.steps, limits.clamp(curve.main.mean, reach), **look)
+    for part in curve.parts:
+        layout.put_beyond(axes, part.steps, part.mean, style.colour(place))
     for cross in curve.diverged:
-        layout.put_cross(axes, cross.step, cross.value, style.colour(place))
+        layout.put_cross(axes, cross.step, limits.clamp([cross.value], reach)[0], style.colour(place))

@@ -145,7 +145,7 @@ def _number_ids(root: ET.Element, name: str) -> None:
                 del element.attrib["id"]
             elif key == "id":
                 element.set("id", numbered[value])
-            elif key == "href":
+            elif key == "href" and not value.startswith("data:"):
                 element.set(key, f"#{numbered[value.removeprefix('#')]}")
             else:
                 element.set(key, _REFERENCE.sub(lambda found: f"url(#{numbered[found[1]]})", value))
@@ -153,7 +153,7 @@ def _number_ids(root: ET.Element, name: str) -> None:
 
 def _references(root: ET.Element) -> Iterator[str]:
     for element in root.iter():
-        if "href" in element.attrib:
+        if element.get("href", "data:").startswith("#"):
             yield element.attrib["href"].removeprefix("#")
         for value in element.attrib.values():
             yield from _REFERENCE.findall(value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from normwise.figures import layout, scales, style
-from normwise.figures.series import Band, arm, band, layers, of_layer, spread
+from normwise.figures import chart as charts
+from normwise.figures import layout, limits, scales, style
+from normwise.figures.series import Band, arm, band, layer_name, layers, of_layer, spread
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
@@ -17,35 +17,40 @@ IN_KEY = 4
 
 
 class Info(NamedTuple):
-    """What is drawn: the layers, input side first, with the mean norm over seeds, and the limits of the y axis."""
+    """What is drawn: the layers, input side first, with the mean norm over seeds.
+
+    ``limits`` are those of the y axis; a norm below them, zero included, is drawn at its foot. ``place`` is the arm's
+    place in the study.
+    """
 
     arm: str
     layers: tuple[str, ...]
     norms: tuple[Band, ...]
-    limits: tuple[float, float]
+    limits: limits.Limits
+    place: int = 0
 
 
-def info(runs: Sequence[RunRecord], limits: tuple[float, float] | None = None) -> Info:
+def info(runs: Sequence[RunRecord], reach: limits.Limits | None = None, place: int = 0) -> Info:
     """The gradient norms of every linear map.
 
     Args:
         runs: the runs of one arm.
-        limits: of the y axis, positive; None for those that fit these runs. See ``shared_limits``.
+        reach: limits of the y axis, positive; None for those that fit these runs. See ``shared_limits``.
+        place: the arm's place in the study.
     """
     names = layers(runs, "gradients")
     norms = tuple(band(of_layer(run, "gradients", name, "norm") for run in runs) for name in names)
-    return Info(arm(runs[0]), tuple(names), norms, limits or _limits(norms))
+    shown = tuple(layer_name(name) for name in names)
+    return Info(arm(runs[0]), shown, norms, reach or _limits(norms), place)
 
 
-def _limits(norms: Sequence[Band]) -> tuple[float, float]:
-    """Room for every positive norm, but for at most twelve powers of ten below the greatest."""
-    values = [value for norm in norms for value in norm.mean if math.isfinite(value) and value > 0] or [0.1, 1.0]
-    return max(min(values), max(values) * 1e-12) / 1.5, max(values) * 1.5
+def _limits(norms: Sequence[Band]) -> limits.Limits:
+    return limits.positive(value for norm in norms for value in norm.mean)
 
 
-def shared_limits(infos: Sequence[Info]) -> tuple[float, float]:
+def shared_limits(infos: Sequence[Info]) -> limits.Limits:
     """Limits of the y axis for several arms, so that their figures can be compared."""
-    return min(info.limits[0] for info in infos), max(info.limits[1] for info in infos)
+    return limits.wide([info.limits for info in infos])
 
 
 def title(info: Info) -> str:
@@ -65,16 +70,32 @@ def describe(info: Info) -> str:
         f"{side} ({name}): {_at(norm, ends[0])}, {_at(norm, ends[1])}"
         for side, (name, norm, ends) in zip(sides, shown, strict=False)
     )
-    return said + "."
+    return f"{said}.{''.join(_vanished(name, norm, info.limits[0]) for name, norm, _ in measured)}"
 
 
 def _at(norm: Band, place: int) -> str:
     return f"{norm.mean[place]:.2g} at step {norm.steps[place]:,}"
 
 
+def _vanished(name: str, norm: Band, low: float) -> str:
+    """How often a layer had no gradient, or one too small for the axis."""
+    zero, small = sum(value == 0 for value in norm.mean), sum(0 < value < low for value in norm.mean)
+    said = f" {name} is exactly 0 at {zero} of {len(norm.mean)} evaluations." if zero else ""
+    return said + (f" {name} is below {low:.1g} at {small} of {len(norm.mean)} evaluations." if small else "")
+
+
+def chart(info: Info) -> charts.Chart:
+    """The figure for a page that draws it itself."""
+    lines = tuple(
+        charts.Line(info.place, name, "", style.ramp(index, len(info.layers)), norm.steps, norm.mean)
+        for index, (name, norm) in enumerate(zip(info.layers, info.norms, strict=True))
+    )
+    return charts.Chart("gradient norm", percent=False, log=True, limits=info.limits, lines=lines)
+
+
 @style.styled
 def draw(info: Info) -> Figure:
-    """Draw one line per layer, dark on the input side and light on the output side."""
+    """Draw one line per layer, dark on the input side and light on the output side; 0 is drawn at the foot, marked."""
     count = len(info.layers)
     keyed = spread(range(count), IN_KEY)
     entries = [layout.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
@@ -82,5 +103,7 @@ def draw(info: Info) -> Figure:
     scales.steps_axis(axes)
     scales.log_axis(axes, info.limits)
     for index, norm in enumerate(info.norms):
-        axes.plot(norm.steps, norm.mean, color=style.ramp(index, count), linewidth=1.6)
+        colour = style.ramp(index, count)
+        axes.plot(norm.steps, limits.clamp(norm.mean, info.limits), color=colour, linewidth=1.6)
+        layout.put_beyond(axes, norm.steps, norm.mean, colour)
     return figure

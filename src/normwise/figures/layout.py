@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from normwise.figures import style
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -17,7 +19,7 @@ WIDTH = 4.8
 MARGIN = 0.1
 LEFT, RIGHT, BOTTOM = 0.7, 0.32, 0.54
 AXES_HEIGHT = 2.26
-HEADING, KEY_ROW, GAP = 0.3, 0.2, 0.1
+HEADING, KEY_ROW, GAP, LABEL_ROW = 0.3, 0.2, 0.1, 0.2
 HEADING_ID, NOTES_ID = "heading", "notes"
 
 
@@ -43,21 +45,38 @@ def _columns(entries: Sequence[Entry]) -> int:
     return max(1, min(len(entries), int((WIDTH - 0.2) * 72 / widest)))
 
 
-def panel(heading: str, entries: Sequence[Entry] = (), notes: Sequence[Entry] = ()) -> tuple[Figure, Axes]:
+def panel(
+    heading: str,
+    entries: Sequence[Entry] = (),
+    notes: Sequence[Entry] = (),
+    *,
+    label: str = "",
+    axes_height: float = AXES_HEIGHT,
+) -> tuple[Figure, Axes]:
     """A figure of one panel: heading with notes at its right, the key below it, then the axes.
 
     The axes always have the same size; the figure grows with the rows of the key.
+
+    Args:
+        heading: what is drawn.
+        entries: the key.
+        notes: the part of the key that stands at the right of the heading.
+        label: of the y axis, written above it.
+        axes_height: of the axes alone.
     """
     from normwise.figures.notebook import NotebookFigure
 
     columns = _columns(entries) if entries else 1
     rows = -(-len(entries) // columns)
-    top = HEADING + rows * KEY_ROW + GAP
-    height = top + AXES_HEIGHT + BOTTOM
+    top = HEADING + rows * KEY_ROW + GAP + (LABEL_ROW if label else 0)
+    height = top + axes_height + BOTTOM
     figure = NotebookFigure(figsize=(WIDTH, height))
-    size = (LEFT / WIDTH, BOTTOM / height, (WIDTH - LEFT - RIGHT) / WIDTH, AXES_HEIGHT / height)
+    size = (LEFT / WIDTH, BOTTOM / height, (WIDTH - LEFT - RIGHT) / WIDTH, axes_height / height)
     axes = figure.add_axes(size)
     write_heading(figure, heading)
+    if label:
+        look: dict[str, Any] = {"va": "bottom", "color": style.MUTED, "parse_math": False}
+        figure.text(MARGIN / WIDTH, 1 - (top - 0.07) / height, plain_text(label, 60), **look)
     if notes:
         corner = (1 - MARGIN / WIDTH, 1 - 0.08 / height)
         _key(figure, notes, columns=len(notes), loc="upper right", bbox_to_anchor=corner).set_gid(NOTES_ID)
@@ -104,3 +123,13 @@ def put_cross(axes: Axes, x: float, y: float, colour: str) -> None:
     known = math.isfinite(y)
     transform = axes.transData if known else axes.get_xaxis_transform()
     axes.plot([x], [y if known else 0.0], transform=transform, **cross(colour), zorder=4)
+
+
+def put_beyond(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    """Mark with a triangle at the edge of the axes where a line first leaves its limits, at the top or at the foot."""
+    low, high = axes.get_ylim()
+    for edge, marker, there in ((0.0, "v", [v < low for v in y]), (1.0, "^", [v > high for v in y])):
+        first = [x[place] for place, beyond in enumerate(there) if beyond and not (place and there[place - 1])]
+        look: dict[str, Any] = {"linestyle": "none", "marker": marker, "markersize": 6, "clip_on": False, "zorder": 4}
+        if first:
+            axes.plot(first, [edge] * len(first), transform=axes.get_xaxis_transform(), color=colour, **look)

@@ -26,6 +26,18 @@ def percent_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
+def y_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percent: bool = False) -> None:
+    """Set the limits of the y axis, and write its ticks as numbers, in percent or on a logarithmic scale."""
+    if log:
+        log_axis(axes, limits)
+        return
+    axes.set_ylim(*limits)
+    if percent:
+        percent_axis(axes)
+    else:
+        plain_axis(axes)
+
+
 def log_axis(axes: Axes, limits: tuple[float, float]) -> None:
     """Make the y axis logarithmic, with ticks at powers of ten, or also at 2 and 5 times one where there are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -37,6 +49,21 @@ def log_axis(axes: Axes, limits: tuple[float, float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     write = "{:g}".format if low > 2e-4 and high < 2e4 else power_of_ten
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+
+
+def plain_axis(axes: Axes) -> None:
+    """Few ticks on the y axis, with thousands and no more digits than they need."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+
+
+def _plain(value: float) -> str:
+    size = abs(value)
+    if value == 0 or 1e-4 <= size < 1e6:
+        return (f"{value:,.0f}" if size >= 1000 else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
+    return power_of_ten(size) if value > 0 else f"\N{MINUS SIGN}{power_of_ten(size)}"
 
 
 def power_of_ten(value: float) -> str:

@@ -74,6 +74,11 @@ def layers(runs: Iterable[RunRecord], quantity: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def layer_name(name: str) -> str:
+    """How a layer is called: as in its network; ``layer 4`` for one that has only a number there."""
+    return f"layer {name}" if name.replace("#", "").isdigit() else name or "network"
+
+
 def of_layer(run: RunRecord, quantity: str, layer: str, value: str) -> dict[int, float]:
     """One value of one layer over training, for example ``("gradients", "linear1", "norm")``."""
     return {

@@ -1,0 +1,246 @@
+"""The best validation metric of each arm against the values of one key, the learning rate for example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from normwise.figures import chart as charts
+from normwise.figures import layout, limits, scales, style
+from normwise.figures.quantities import capital, direction
+from normwise.figures.series import by_arm, diverged_at, number
+from normwise.records import RunRecord
+from normwise.records.metric import Metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+APART = 0.02  # of the axis, between the arms at one value
+NAMES = {"lr": "learning rate"}
+
+
+class Point(NamedTuple):
+    """One arm at one value: over seeds, the mean, least and greatest best validation metric (or nan).
+
+    A run that diverged counts with its best before that; ``diverged`` has those again, one for each such run.
+    """
+
+    value: Any
+    mean: float
+    low: float
+    high: float
+    runs: int
+    diverged: tuple[float, ...]
+
+
+class Arm(NamedTuple):
+    """The points of one arm, in the order of the axis."""
+
+    arm: str
+    points: tuple[Point, ...]
+
+    def best(self, metric: Metric) -> Point | None:
+        """The point with the best mean."""
+        there = [point for point in self.points if math.isfinite(point.mean)]
+        return max(there, key=lambda point: metric.score(point.mean), default=None)
+
+
+class Info(NamedTuple):
+    """What is drawn, arms in the order of first appearance.
+
+    Attributes:
+        key: the setting.
+        metric: what runs are judged by.
+        places: the values of the key with their places on the axis, ascending.
+        arms: the points of each arm.
+        limits: of the y axis.
+    """
+
+    key: str
+    metric: Metric
+    places: tuple[tuple[Any, float], ...]
+    arms: tuple[Arm, ...]
+    limits: limits.Limits
+
+    @property
+    def name(self) -> str:
+        """How the key is called."""
+        return NAMES.get(self.key, self.key.replace("_", " "))
+
+
+def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = ()) -> Info:
+    """The best validation metric, over the evaluations, of runs at several values of ``key``.
+
+    Args:
+        runs: runs of any arms, seeds and values.
+        key: a key of the settings. Numbers are laid out on a linear axis, or on a logarithmic one where they span more
+            than a factor of five, 0 one step to the left of the least; words, and numbers beside none, side by side.
+        others: keys of the settings that were swept besides; each arm is shown at their best values for each value of
+            ``key``.
+    """
+    metric = runs[0].metric
+    places = _places(list(dict.fromkeys(run.settings[key] for run in runs)))
+    arms = []
+    for name, members in by_arm(runs).items():
+        here = {value: [run for run in members if run.settings[key] == value] for value in places}
+        points = tuple(_best_point(value, found, others, metric) for value, found in here.items() if found)
+        arms.append(Arm(name, points))
+    reach = _limits(arms, metric)
+    return Info(key, metric, tuple(places.items()), tuple(arms), reach)
+
+
+def _places(values: Sequence[Any]) -> dict[Any, float]:
+    """Where each value stands on the axis."""
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return {value: float(place) for place, value in enumerate(values)}
+    ordered = sorted(values)
+    positive = [value for value in ordered if value > 0]
+    if ordered[0] < 0 or not positive or positive[-1] <= 5 * positive[0]:
+        return {value: float(value) for value in ordered}
+    step = math.log10(positive[-1] / positive[0]) / (len(positive) - 1)
+    return {value: math.log10(value) if value > 0 else math.log10(positive[0]) - step for value in ordered}
+
+
+def _best_point(value: Any, runs: Sequence[RunRecord], others: Sequence[str], metric: Metric) -> Point:
+    """Of the settings that were tried with one value, those with the best mean."""
+    tried: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for run in runs:
+        tried.setdefault(tuple(run.settings[key] for key in others), []).append(run)
+    points = [_point(value, members, metric) for members in tried.values()]
+    return max(points, key=lambda point: metric.score(point.mean) if math.isfinite(point.mean) else -math.inf)
+
+
+def _point(value: Any, runs: Sequence[RunRecord], metric: Metric) -> Point:
+    scores = [score for run in runs if math.isfinite(score := _best(run, metric))] or [math.nan]
+    diverged = tuple(_best(run, metric) for run in runs if diverged_at(run) is not None)
+    return Point(value, math.fsum(scores) / len(scores), min(scores), max(scores), len(runs), diverged)
+
+
+def _best(run: RunRecord, metric: Metric) -> float:
+    scores = [number(line["validation"][metric.name]) for line in run.metrics]
+    finite = [score for score in scores if math.isfinite(score)]
+    return metric.best(finite) if finite else math.nan
+
+
+def _limits(arms: Sequence[Arm], metric: Metric) -> limits.Limits:
+    values = [value for arm in arms for point in arm.points for value in (point.low, point.high)]
+    if metric.percent:
+        return limits.shares(values)
+    return limits.good_side(values, higher_is_better=metric.higher_is_better)
+
+
+def title(info: Info) -> str:
+    """The heading: what is drawn."""
+    return f"Best validation {info.metric.label} by {info.name}"
+
+
+def describe(info: Info) -> str:
+    """The figure in words."""
+    values = ", ".join(_written(value) for value, _ in info.places)
+    said = [f"Best validation {info.metric.label} against {info.name} ({values}), mean and range over seeds."]
+    said += [_describe(arm, info.metric) for arm in info.arms]
+    beyond = sum(limits.beyond([point.mean for point in arm.points], info.limits) for arm in info.arms)
+    return " ".join([*said, *([f"{beyond} means lie beyond the axis, drawn at its edge."] if beyond else [])])
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _describe(arm: Arm, metric: Metric) -> str:
+    best = arm.best(metric)
+    said = f"{arm.arm}: "
+    said += f"best at {_written(best.value)} with {metric.write(best.mean)}" if best else "no finite value"
+    there = [point for point in arm.points if math.isfinite(point.mean)]
+    worst = min(there, key=lambda point: metric.score(point.mean), default=None)
+    said += f", worst at {_written(worst.value)} with {metric.write(worst.mean)}." if worst not in (None, best) else "."
+    return said + "".join(
+        f" {len(point.diverged)} of {point.runs} runs diverged at {_written(point.value)}."
+        for point in arm.points
+        if point.diverged
+    )
+
+
+def _x(info: Info) -> dict[str, list[float]]:
+    """Where each arm's points stand, moved sideways so that whiskers do not cover each other."""
+    places = dict(info.places)
+    width = max(places.values()) - min(places.values()) or 1.0
+    return {
+        arm.arm: [places[point.value] + APART * width * (at - (len(info.arms) - 1) / 2) for point in arm.points]
+        for at, arm in enumerate(info.arms)
+    }
+
+
+def _ticks(info: Info, most: int = 7) -> list[tuple[float, str]]:
+    shown = info.places[:: -(-len(info.places) // most)]
+    return [(place, layout.plain_text(_written(value), 18)) for value, place in shown]
+
+
+def _label(info: Info) -> str:
+    return f"{info.metric.label}, {direction(info.metric.higher_is_better)}"
+
+
+def chart(info: Info) -> charts.Chart:
+    """The figure for a page that draws it itself."""
+    x = _x(info)
+    lines = tuple(
+        charts.Line(
+            place, arm.arm, "", style.colour(place), tuple(x[arm.arm]), tuple(point.mean for point in arm.points),
+            tuple(point.low for point in arm.points), tuple(point.high for point in arm.points), marker=place,
+        )
+        for place, arm in enumerate(info.arms)
+    )  # fmt: skip
+    crosses = tuple(
+        charts.Cross(place, at, value)
+        for place, arm in enumerate(info.arms)
+        for at, point in zip(x[arm.arm], arm.points, strict=True)
+        for value in point.diverged
+    )
+    ticks = tuple(_ticks(info))
+    percent = info.metric.percent
+    return charts.Chart(_label(info), percent, log=False, limits=info.limits, lines=lines, crosses=crosses,
+                        ticks=ticks, x_label=info.name)  # fmt: skip
+
+
+@style.styled
+def draw(info: Info) -> Figure:
+    """Draw each arm's mean with whiskers from the least to the greatest seed, and a cross for each diverged run."""
+    entries = [layout.Entry(arm.arm, _look(place)) for place, arm in enumerate(info.arms)]
+    crosses = any(point.diverged for arm in info.arms for point in arm.points)
+    notes = [layout.Entry("diverged", layout.cross(style.INK))] if crosses else []
+    figure, axes = layout.panel(title(info), entries, notes, label=_label(info))
+    _value_axis(axes, info)
+    scales.y_axis(axes, info.limits, percent=info.metric.percent)
+    for place, (arm, x) in enumerate(zip(info.arms, _x(info).values(), strict=True)):
+        _draw_arm(axes, arm, x, place, info.limits)
+    return figure
+
+
+def _look(place: int) -> dict[str, Any]:
+    return {"color": style.colour(place), "marker": style.marker(place)}
+
+
+def _value_axis(axes: Axes, info: Info) -> None:
+    places = [place for _, place in info.places]
+    room = 0.12 * (places[-1] - places[0]) or 0.5
+    axes.set_xlim(min(places) - room, max(places) + room)
+    axes.set_xlabel(info.name)
+    places, texts = zip(*_ticks(info), strict=True)
+    axes.set_xticks(places, texts, parse_math=False)
+
+
+def _draw_arm(axes: Axes, arm: Arm, x: Sequence[float], place: int, reach: limits.Limits) -> None:
+    mean, low, high = (
+        limits.clamp(values, reach) for values in zip(*(point[1:4] for point in arm.points), strict=True)
+    )
+    below = [middle - end for middle, end in zip(mean, low, strict=True)]
+    above = [end - middle for middle, end in zip(mean, high, strict=True)]
+    axes.errorbar(x, mean, (below, above), **_look(place), elinewidth=1.2, capsize=2.5)
+    layout.put_beyond(axes, x, [point.mean for point in arm.points], style.colour(place))
+    for at, point in zip(x, arm.points, strict=True):
+        for value in limits.clamp(point.diverged, reach):
+            layout.put_cross(axes, at, value, style.colour(place))
