@@ -100,7 +100,7 @@ def draw(info: Info) -> Figure:
     axes.grid(visible=False)
     (_cells if count <= NAMED else _image)(axes, info)
     ticks = [place + 0.5 for place in range(len(names))]
-    upright = {"rotation": 90} if long > 3 else {}
+    upright: dict[str, Any] = {"rotation": 90} if long > 3 else {}
     axes.set_xticks(ticks, names, parse_math=False, **upright)
     axes.set_yticks(ticks, names, parse_math=False)
     axes.tick_params(length=0)

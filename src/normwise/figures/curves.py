@@ -32,6 +32,7 @@ class Curve(NamedTuple):
 
     Attributes:
         arm: its name.
+        place: its place in the study, which sets its colour.
         seeds: how many runs there are.
         parts: for each part of the quantity the mean over the seeds that reached a step, with its band.
         runs: for each part the curves of the single runs.
@@ -39,6 +40,7 @@ class Curve(NamedTuple):
     """
 
     arm: str
+    place: int
     seeds: int
     parts: tuple[Band, ...]
     runs: tuple[tuple[Band, ...], ...]
@@ -69,17 +71,21 @@ class Info(NamedTuple):
         return f"{100 * value:.1f} %" if self.percent else f"{value:.3g}"
 
 
-def info(runs: Sequence[RunRecord], name: Name = "metric") -> Info:
-    """The curves of every arm, in the order in which the arms first appear.
+def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] = ()) -> Info:
+    """The curves of every arm that has runs.
 
     Args:
         runs: one or more runs of each arm, all with one metric and one loss.
         name: ``metric`` and ``loss`` have test (solid) and training (dashed) values; ``gradients`` the norms of the
             first and the last layer; ``preactivations`` percentiles, and ``saturated`` the saturated share, of the last
             hidden nonlinearity.
+        arms: every arm of the study, in its order; those of the runs, in the order of first appearance, where there
+            are none.
     """
     what = quantity(runs, name)
-    curves = tuple(_of_arm(arm, members, what) for arm, members in by_arm(runs).items())
+    found = by_arm(runs)
+    order = list(arms) or list(found)
+    curves = tuple(_of_arm(arm, place, found[arm], what) for place, arm in enumerate(order) if arm in found)
     drawn = [part for curve in curves for part in curve.parts]
     values = [value for part in drawn for value in (*part.mean, *part.low, *part.high)]
     reach = what.limits(values)
@@ -87,11 +93,11 @@ def info(runs: Sequence[RunRecord], name: Name = "metric") -> Info:
     return Info(what.title, what.label, what.subject, what.percent, what.log and reach[0] > 0, parts, curves, reach)
 
 
-def _of_arm(arm: str, runs: Sequence[RunRecord], what: Quantity) -> Curve:
+def _of_arm(arm: str, place: int, runs: Sequence[RunRecord], what: Quantity) -> Curve:
     parts = tuple(_band(runs, what, part) for part in what.parts)
     single = tuple(tuple(band([what.curve(run, part.value)]) for run in runs) for part in what.parts)
     crosses = tuple(_cross(run, what) for run in runs if diverged_at(run) is not None)
-    return Curve(arm, len(runs), parts, single, crosses)
+    return Curve(arm, place, len(runs), parts, single, crosses)
 
 
 def _band(runs: Sequence[RunRecord], what: Quantity, part: Part) -> Band:
@@ -152,18 +158,14 @@ def chart(info: Info) -> charts.Chart:
     """The figure for a page that draws it itself."""
     lines = [
         charts.Line(
-            place, curve.arm, part, style.colour(place), band.steps, band.mean, band.low, band.high,
+            curve.place, curve.arm, part, style.colour(curve.place), band.steps, band.mean, band.low, band.high,
             tuple((run.steps, run.mean) for run in runs) if curve.seeds > 1 else (),
-            dashed=index > 0, marker=None if index else place,
+            dashed=index > 0, marker=None if index else curve.place,
         )
-        for place, curve in enumerate(info.curves)
+        for curve in info.curves
         for index, (part, band, runs) in enumerate(zip(info.parts, curve.parts, curve.runs, strict=True))
     ]  # fmt: skip
-    crosses = [
-        charts.Cross(place, cross.step, cross.value)
-        for place, curve in enumerate(info.curves)
-        for cross in curve.diverged
-    ]
+    crosses = [charts.Cross(curve.place, cross.step, cross.value) for curve in info.curves for cross in curve.diverged]
     return charts.Chart(info.label, info.percent, info.log, info.limits, tuple(lines), tuple(crosses))
 
 
@@ -171,8 +173,8 @@ def chart(info: Info) -> charts.Chart:
 def draw(info: Info) -> Figure:
     """Draw the curves with their bands; what lies beyond the axes is drawn at their edge and marked."""
     entries = [
-        layout.Entry(curve.arm, _line(place, "-") | {"marker": style.marker(place)})
-        for place, curve in enumerate(info.curves)
+        layout.Entry(curve.arm, _line(curve.place, "-") | {"marker": style.marker(curve.place)})
+        for curve in info.curves
     ]
     figure, axes = layout.panel(info.title, entries, _notes(info), label=info.label)
     scales.steps_axis(axes)
@@ -180,13 +182,13 @@ def draw(info: Info) -> Figure:
     last = max((step for curve in info.curves for step in curve.main.steps), default=0)
     for place, curve in enumerate(info.curves):
         offset = (place + 1) / (len(info.curves) + 1)
-        _draw_curve(axes, curve, place, _marks(curve.main.steps, last, offset), info.limits)
+        _draw_curve(axes, curve, _marks(curve.main.steps, last, offset), info.limits)
     return figure
 
 
 def _notes(info: Info) -> list[layout.Entry]:
-    dashed = {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}
-    looks = [{"color": style.INK}, dashed]
+    dashed: dict[str, Any] = {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.4}
+    looks: list[dict[str, Any]] = [{"color": style.INK}, dashed]
     short = [part.removesuffix(" layer") for part in info.parts]
     notes = [layout.Entry(part, look) for part, look in zip(short, looks, strict=False)] if len(short) > 1 else []
     if any(curve.diverged for curve in info.curves):
@@ -205,17 +207,17 @@ def _marks(steps: Sequence[int], last: int, offset: float) -> list[int]:
     return sorted(places) or [len(steps) - 1][: len(steps)]
 
 
-def _draw_curve(axes: Axes, curve: Curve, place: int, marked: list[int], reach: limits.Limits) -> None:
+def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limits) -> None:
     for part in reversed(curve.parts):
         if part.low != part.high:
-            edges = (limits.clamp(edge, reach) for edge in (part.low, part.high))
-            axes.fill_between(part.steps, *edges, color=style.colour(place), alpha=0.16, linewidth=0)
+            low, high = (limits.clamp(edge, reach) for edge in (part.low, part.high))
+            axes.fill_between(part.steps, low, high, color=style.colour(curve.place), alpha=0.16, linewidth=0)
     for part in curve.parts[1:]:
-        look = _line(place, (0, (2.5, 1.5))) | {"linewidth": 1.4, "dash_capstyle": "butt"}
+        look = _line(curve.place, (0, (2.5, 1.5))) | {"linewidth": 1.4, "dash_capstyle": "butt"}
         axes.plot(part.steps, limits.clamp(part.mean, reach), **look)
-    look = _line(place, "-") | {"marker": style.marker(place), "markevery": marked}
+    look = _line(curve.place, "-") | {"marker": style.marker(curve.place), "markevery": marked}
     axes.plot(curve.main.steps, limits.clamp(curve.main.mean, reach), **look)
     for part in curve.parts:
-        layout.put_beyond(axes, part.steps, part.mean, style.colour(place))
+        layout.put_beyond(axes, part.steps, part.mean, style.colour(curve.place))
     for cross in curve.diverged:
-        layout.put_cross(axes, cross.step, limits.clamp([cross.value], reach)[0], style.colour(place))
+        layout.put_cross(axes, cross.step, limits.clamp([cross.value], reach)[0], style.colour(curve.place))

@@ -23,8 +23,13 @@ LOSSES = {
 
 
 class Part(NamedTuple):
-    """One line of each arm: its name, its value in a line of ``metrics.jsonl``, and its band where that is not the
-    range over seeds."""
+    """One line of each arm.
+
+    Attributes:
+        name: how it is told from the others.
+        value: its value in a line of ``metrics.jsonl``.
+        edges: its band's, where that is not the range over seeds.
+    """
 
     name: str
     value: Read

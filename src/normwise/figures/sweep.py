@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import chart as charts
 from normwise.figures import layout, limits, scales, style
-from normwise.figures.quantities import capital, direction
+from normwise.figures.quantities import direction
 from normwise.figures.series import by_arm, diverged_at, number
 from normwise.records import RunRecord
 from normwise.records.metric import Metric
@@ -36,9 +36,10 @@ class Point(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """The points of one arm, in the order of the axis."""
+    """The points of one arm, in the order of the axis; ``place`` is its place in the study, which sets its colour."""
 
     arm: str
+    place: int
     points: tuple[Point, ...]
 
     def best(self, metric: Metric) -> Point | None:
@@ -70,7 +71,7 @@ class Info(NamedTuple):
         return NAMES.get(self.key, self.key.replace("_", " "))
 
 
-def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = ()) -> Info:
+def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = (), arms: Sequence[str] = ()) -> Info:
     """The best validation metric, over the evaluations, of runs at several values of ``key``.
 
     Args:
@@ -79,16 +80,19 @@ def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = ()) -> Inf
             than a factor of five, 0 one step to the left of the least; words, and numbers beside none, side by side.
         others: keys of the settings that were swept besides; each arm is shown at their best values for each value of
             ``key``.
+        arms: every arm of the study, in its order; those of the runs, in the order of first appearance, where there
+            are none.
     """
     metric = runs[0].metric
     places = _places(list(dict.fromkeys(run.settings[key] for run in runs)))
-    arms = []
-    for name, members in by_arm(runs).items():
+    found = by_arm(runs)
+    drawn = []
+    for place, name in enumerate(list(arms) or list(found)):
+        members = found.get(name, [])
         here = {value: [run for run in members if run.settings[key] == value] for value in places}
-        points = tuple(_best_point(value, found, others, metric) for value, found in here.items() if found)
-        arms.append(Arm(name, points))
-    reach = _limits(arms, metric)
-    return Info(key, metric, tuple(places.items()), tuple(arms), reach)
+        points = tuple(_best_point(value, tried, others, metric) for value, tried in here.items() if tried)
+        drawn += [Arm(name, place, points)] if points else []
+    return Info(key, metric, tuple(places.items()), tuple(drawn), _limits(drawn, metric))
 
 
 def _places(values: Sequence[Any]) -> dict[Any, float]:
@@ -187,16 +191,10 @@ def _label(info: Info) -> str:
 def chart(info: Info) -> charts.Chart:
     """The figure for a page that draws it itself."""
     x = _x(info)
-    lines = tuple(
-        charts.Line(
-            place, arm.arm, "", style.colour(place), tuple(x[arm.arm]), tuple(point.mean for point in arm.points),
-            tuple(point.low for point in arm.points), tuple(point.high for point in arm.points), marker=place,
-        )
-        for place, arm in enumerate(info.arms)
-    )  # fmt: skip
+    lines = tuple(_line(arm, x[arm.arm]) for arm in info.arms)
     crosses = tuple(
-        charts.Cross(place, at, value)
-        for place, arm in enumerate(info.arms)
+        charts.Cross(arm.place, at, value)
+        for arm in info.arms
         for at, point in zip(x[arm.arm], arm.points, strict=True)
         for value in point.diverged
     )
@@ -206,17 +204,23 @@ def chart(info: Info) -> charts.Chart:
                         ticks=ticks, x_label=info.name)  # fmt: skip
 
 
+def _line(arm: Arm, x: Sequence[float]) -> charts.Line:
+    mean, low, high = (tuple(values) for values in zip(*(point[1:4] for point in arm.points), strict=True))
+    colour = style.colour(arm.place)
+    return charts.Line(arm.place, arm.arm, "", colour, tuple(x), mean, low, high, marker=arm.place)
+
+
 @style.styled
 def draw(info: Info) -> Figure:
     """Draw each arm's mean with whiskers from the least to the greatest seed, and a cross for each diverged run."""
-    entries = [layout.Entry(arm.arm, _look(place)) for place, arm in enumerate(info.arms)]
+    entries = [layout.Entry(arm.arm, _look(arm.place)) for arm in info.arms]
     crosses = any(point.diverged for arm in info.arms for point in arm.points)
     notes = [layout.Entry("diverged", layout.cross(style.INK))] if crosses else []
     figure, axes = layout.panel(title(info), entries, notes, label=_label(info))
     _value_axis(axes, info)
     scales.y_axis(axes, info.limits, percent=info.metric.percent)
-    for place, (arm, x) in enumerate(zip(info.arms, _x(info).values(), strict=True)):
-        _draw_arm(axes, arm, x, place, info.limits)
+    for arm, x in zip(info.arms, _x(info).values(), strict=True):
+        _draw_arm(axes, arm, x, info.limits)
     return figure
 
 
@@ -229,18 +233,18 @@ def _value_axis(axes: Axes, info: Info) -> None:
     room = 0.12 * (places[-1] - places[0]) or 0.5
     axes.set_xlim(min(places) - room, max(places) + room)
     axes.set_xlabel(info.name)
-    places, texts = zip(*_ticks(info), strict=True)
-    axes.set_xticks(places, texts, parse_math=False)
+    ticks = _ticks(info)
+    axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks], parse_math=False)
 
 
-def _draw_arm(axes: Axes, arm: Arm, x: Sequence[float], place: int, reach: limits.Limits) -> None:
+def _draw_arm(axes: Axes, arm: Arm, x: Sequence[float], reach: limits.Limits) -> None:
     mean, low, high = (
         limits.clamp(values, reach) for values in zip(*(point[1:4] for point in arm.points), strict=True)
     )
     below = [middle - end for middle, end in zip(mean, low, strict=True)]
     above = [end - middle for middle, end in zip(mean, high, strict=True)]
-    axes.errorbar(x, mean, (below, above), **_look(place), elinewidth=1.2, capsize=2.5)
-    layout.put_beyond(axes, x, [point.mean for point in arm.points], style.colour(place))
+    axes.errorbar(x, mean, (below, above), **_look(arm.place), elinewidth=1.2, capsize=2.5)
+    layout.put_beyond(axes, x, [point.mean for point in arm.points], style.colour(arm.place))
     for at, point in zip(x, arm.points, strict=True):
         for value in limits.clamp(point.diverged, reach):
-            layout.put_cross(axes, at, value, style.colour(place))
+            layout.put_cross(axes, at, value, style.colour(arm.place))

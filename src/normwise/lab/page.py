@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from normwise import figures
-from normwise.lab.panels import Panel
+from normwise.figures import style
+from normwise.figures.quantities import direction
+from normwise.figures.series import band
+from normwise.lab.panels import CAPTIONS, Panel
 from normwise.lab.results import Results
 from normwise.lab.table import table
-from normwise.report import Page, PageFigure, Section, Table
+from normwise.records import RunRecord
+from normwise.report import Group, Page, PageArm, PageFigure, Section, Table
 from normwise.report import write as write_page
 
 
-def write(result: Results, panels: Sequence[Panel]) -> None:
-    """Write ``report.html`` and ``figures/`` into the study's directory."""
+def write(result: Results, panels: Sequence[Panel], progress: str = "") -> None:
+    """Write ``report.html`` and ``figures/`` into the study's directory; ``progress`` as in ``Page``."""
     folder = result.directory / "figures"
     folder.mkdir(exist_ok=True)
     for panel in panels:
         figures.save(panel.figure, folder, panel.name, panel.alt)
-    write_page(page(result, panels), result.report)
+    write_page(page(result, panels, progress), result.report)
 
 
-def page(result: Results, panels: Sequence[Panel]) -> Page:
+def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     """The report as plain data."""
     study = result.study
     columns, rows = table(result)
     return Page(
-        title=f"{' against '.join(arm.name for arm in result.arms)} on {study['data']}",
+        title=result.title,
         verdict=result.verdict,
+        ranking=result.ranking_lines,
+        progress=progress,
         subtitle=_subtitle(result),
         notes=result.notes,
         tables=[Table(_caption(result), columns, rows)],
-        figures=[PageFigure(p.name, p.title, p.caption, p.alt, figures.svg(p.figure, p.name), p.group) for p in panels],
+        groups=_groups(panels),
+        arms=page_arms([arm.name for arm in result.arms], result.best_records),
+        examples=study.get("examples"),
         facts=[
             Section("Settings", [("data", study["data"]), ("network", study["model"]), *_settings(result)]),
             Section("Versions", list(study["versions"].items())),
@@ -39,6 +48,39 @@ def page(result: Results, panels: Sequence[Panel]) -> Page:
         ],
         command=study["command"],
     )
+
+
+def _groups(panels: Sequence[Panel]) -> list[Group]:
+    """The figures by section, in the order of first appearance."""
+    return [
+        Group(heading, [_figure(panel) for panel in panels if panel.group == heading], CAPTIONS.get(heading, ""))
+        for heading in dict.fromkeys(panel.group for panel in panels)
+    ]
+
+
+def _figure(panel: Panel) -> PageFigure:
+    drawn = figures.svg(panel.figure, panel.name)
+    return PageFigure(panel.name, panel.title, panel.alt, drawn, panel.caption, panel.place, panel.chart)
+
+
+def page_arms(names: Sequence[str], records: Sequence[RunRecord]) -> list[PageArm]:
+    """The arms as a report's script needs them, with their mean clock over the seeds."""
+    return [
+        _page_arm(name, place, [run for run in records if run.settings["arm"] == name])
+        for place, name in enumerate(names)
+    ]
+
+
+def _page_arm(name: str, place: int, runs: Sequence[RunRecord]) -> PageArm:
+    clock = band(_clock(run) for run in runs)
+    batch_size = runs[0].settings.get("batch_size") if runs else None
+    return PageArm(name, style.colour(place), place, batch_size, dict(zip(clock.steps, clock.mean, strict=True)))
+
+
+def _clock(run: RunRecord) -> dict[int, float]:
+    """The seconds spent in training, without measuring, up to each step."""
+    steps = (line["step"] for line in run.timing)
+    return dict(zip(steps, accumulate(line.get("train", 0.0) for line in run.timing), strict=True))
 
 
 def _subtitle(result: Results) -> str:
@@ -61,11 +103,13 @@ def _settings(result: Results) -> list[tuple[str, str]]:
 
 def _caption(result: Results) -> str:
     """What the table's words mean."""
-    target = "–" if result.target is None else f"{100 * result.target:.1f} %"
+    metric = result.metric
+    side = "or above" if metric.higher_is_better else "or below"
+    points = ", in points" if metric.percent else ""
     return (
-        "Test: accuracy at the step of the best validation accuracy, mean ± standard deviation over the seeds. Steps "
-        f"to target: the first evaluation at or above {target}, the best mean validation accuracy of "
-        f"{result.baseline.name}; median over the seeds. Never: runs that did not get there. Gap: training minus "
-        "test accuracy, in points. Gradient: norm in the first layer over norm in the last, before training. Seconds: "
-        "of training, per run."
+        f"Test: {metric.label} ({direction(metric.higher_is_better)}) on the whole test data, at the step of the best "
+        f"validation {metric.label}, mean ± standard deviation over the seeds. Steps to target: the first evaluation "
+        f"at {side} {metric.write(result.target)}, the best mean validation {metric.label} of {result.baseline.name}; "
+        f"median over the seeds. Never: runs that did not get there. Gap: training minus test {metric.label}{points}. "
+        "Gradient: norm in the first layer over norm in the last, before training. Seconds: of training, per run."
     )

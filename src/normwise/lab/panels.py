@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import activations, curves, gradients, learning_rate, preactivations
+from normwise.figures import Chart, activations, agreement, confusion, curves, gradients, preactivations, sweep
+from normwise.figures.quantities import Name, direction, loss_label
 from normwise.lab.results import Results
 from normwise.records import RunRecord
 from normwise.records.study import slug
@@ -13,19 +14,33 @@ from normwise.records.study import slug
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CURVES: dict[Literal["accuracy", "loss"], str] = {
-    "accuracy": "Test accuracy solid, training accuracy dashed; mean over the seeds, and the range from worst to best.",
-    "loss": "Cross-entropy on test data (solid) and training data (dashed), on a logarithmic axis.",
+TRAINING, PREACTIVATIONS, GRADIENTS, ACTIVATIONS = "Training", "Pre-activations", "Gradients", "Activations"
+CONFUSION, AGREEMENT = "Confusion", "Predictions"
+
+CAPTIONS = {
+    TRAINING: (
+        "Test solid, training dashed, on fixed samples of the data; mean over the seeds, and the range from least to "
+        "greatest. A triangle at the edge marks where values lie beyond the axis."
+    ),
+    PREACTIVATIONS: (
+        "What the last hidden layer's nonlinearity receives: 15th, 50th and 85th percentile over units and examples. "
+        "Figure 1 (b, c) of Ioffe and Szegedy 2015 shows the same of a single unit. Saturated units let hardly any "
+        "gradient through."
+    ),
+    GRADIENTS: (
+        "Norm of the loss gradient with respect to each layer's weights. Layers far apart learn at different speeds. "
+        "A triangle at the foot marks a gradient that is 0, or too small for the axis."
+    ),
+    ACTIVATIONS: "What each hidden layer puts out before the first and after the last step, first seed.",
+    CONFUSION: (
+        "Test data at the step of the best validation metric, all seeds together: of the examples of the class on the "
+        "left, the share in percent that was taken for the class below."
+    ),
+    AGREEMENT: (
+        "Test data at the step of the best validation metric, all seeds together: predicted against true values, in "
+        "the target's own unit. On the line both are equal."
+    ),
 }
-RATES = "Best validation accuracy at each learning rate: mean over the seeds, and the range from worst to best."
-PREACTIVATIONS = (
-    "What the last hidden layer's nonlinearity receives: 15th, 50th and 85th percentile over units and examples. "
-    "Figure 1 (b, c) of Ioffe and Szegedy 2015 shows the same of a single unit."
-)
-GRADIENTS = (
-    "Norm of the loss gradient with respect to each layer's weights. Layers far apart learn at different speeds."
-)
-ACTIVATIONS = "What each hidden layer puts out before the first and after the last step, first seed."
 
 
 class Panel(NamedTuple):
@@ -35,9 +50,11 @@ class Panel(NamedTuple):
         group: its section in the report.
         name: the stem of its files.
         title: the heading above it.
-        caption: what to see in it.
+        caption: what to see in it; empty where its group's caption (``CAPTIONS``) says it.
         alt: the same in numbers.
         figure: the drawing.
+        place: of the arm that it is about; None for a figure of all arms.
+        chart: the same for a page that draws it itself; None where the drawing is all there is.
     """
 
     group: str
@@ -46,42 +63,100 @@ class Panel(NamedTuple):
     caption: str
     alt: str
     figure: Figure
+    place: int | None = None
+    chart: Chart | None = None
 
 
 def panels(result: Results) -> list[Panel]:
-    """Every figure of a comparison, each arm at its best learning rate."""
-    return [*_curves(result), *_rates(result), *_preactivations(result), *_gradients(result), *_activations(result)]
+    """Every figure of a comparison, each arm at its best point."""
+    return [
+        *_curves(result),
+        *_sweeps(result),
+        *_outputs(result),
+        *_preactivations(result),
+        *_gradients(result),
+        *_activations(result),
+    ]
 
 
 def _curves(result: Results) -> Iterator[Panel]:
-    for quantity, caption in CURVES.items():
-        info = curves.info(result.best_records, quantity)
-        yield _panel("Training", quantity, caption, curves, info)
+    best = result.best_records
+    if not any(run.metrics for run in best):
+        return
+    metric = best[0].metric
+    yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
+    if metric.name != "loss":
+        caption = f"The loss: {loss_label(best)}; {direction(higher_is_better=False)}."
+        yield _over_training(result, TRAINING, "loss", best, "loss", caption)
 
 
-def _rates(result: Results) -> Iterator[Panel]:
-    if any(len(rates) > 1 for rates in result.rates.values()):
-        yield _panel("Training", "learning-rate", RATES, learning_rate, learning_rate.info(result.records))
+def _over_training(
+    result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name, caption: str = ""
+) -> Panel:
+    return _panel(group, name, caption, curves, curves.info(runs, what, [arm.name for arm in result.arms]))
+
+
+def _sweeps(result: Results) -> Iterator[Panel]:
+    """One figure for each key whose values an arm was trained with."""
+    key = getattr(result, "swept", None)
+    swept = [each for each in ("lr", key) if each is not None and _varies(result.records, each)]
+    for each in swept:
+        others = [other for other in swept if other != each]
+        names = [arm.name for arm in result.arms]
+        info = sweep.info([run for run in result.records if run.metrics], each, others, names)
+        caption = f"Best validation {info.metric.label} at each {info.name}: mean over the seeds, and the range."
+        caption += f" Each point at its best {' and '.join(sweep.NAMES.get(o, o) for o in others)}." if others else ""
+        yield _panel(TRAINING, slug(info.name), caption, sweep, info)
+
+
+def _varies(records: Sequence[RunRecord], key: str) -> bool:
+    pairs = {(run.settings["arm"], run.settings.get(key)) for run in records}
+    return len(pairs) > len({arm for arm, _ in pairs})
+
+
+def _outputs(result: Results) -> Iterator[Panel]:
+    """What was predicted, beside what was right."""
+    for arm in _arms(result):
+        kind = arm.records[0].settings.get("task")
+        if kind in ("classification", "binary"):
+            matrix = confusion.info(arm.records, _classes(result), arm.place)
+            if matrix:
+                yield _panel(CONFUSION, f"confusion-{arm.slug}", "", confusion, matrix, arm.place)
+        elif kind == "regression":
+            pairs = agreement.info(arm.records, arm.place)
+            if pairs:
+                yield _panel(AGREEMENT, f"predictions-{arm.slug}", "", agreement, pairs, arm.place)
+
+
+def _classes(result: Results) -> Sequence[str]:
+    return getattr(getattr(result, "task", None), "classes", ())
 
 
 def _preactivations(result: Results) -> Iterator[Panel]:
     arms = _measured(result, "preactivations")
+    if len(arms) > 1:
+        runs = [run for arm in arms for run in arm.records]
+        yield _over_training(result, PREACTIVATIONS, "preactivations", runs, "preactivations")
+        if any(item["saturated"] is not None for run in runs for item in run.metrics[0]["preactivations"][-1:]):
+            yield _over_training(result, PREACTIVATIONS, "saturated", runs, "saturated")
     infos = [preactivations.info(arm.records, place=arm.place) for arm in arms]
     for arm, info in zip(arms, _level(preactivations, infos), strict=True):
-        yield _panel("Pre-activations", f"preactivations-{arm.slug}", PREACTIVATIONS, preactivations, info)
+        yield _panel(PREACTIVATIONS, f"preactivations-{arm.slug}", "", preactivations, info, arm.place)
 
 
 def _gradients(result: Results) -> Iterator[Panel]:
     arms = _measured(result, "gradients")
-    infos = [gradients.info(arm.records) for arm in arms]
+    if len(arms) > 1:
+        yield _over_training(result, GRADIENTS, "gradients", [run for arm in arms for run in arm.records], "gradients")
+    infos = [gradients.info(arm.records, place=arm.place) for arm in arms]
     for arm, info in zip(arms, _level(gradients, infos), strict=True):
-        yield _panel("Gradients", f"gradients-{arm.slug}", GRADIENTS, gradients, info)
+        yield _panel(GRADIENTS, f"gradients-{arm.slug}", "", gradients, info, arm.place)
 
 
 def _activations(result: Results) -> Iterator[Panel]:
     for arm in _measured(result, "activations"):
         info = activations.info(arm.records, place=arm.place)
-        yield _panel("Activations", f"activations-{arm.slug}", ACTIVATIONS, activations, info)
+        yield _panel(ACTIVATIONS, f"activations-{arm.slug}", "", activations, info, arm.place)
 
 
 def _level(drawing: Any, infos: Sequence[Any]) -> list[Any]:
@@ -89,12 +164,13 @@ def _level(drawing: Any, infos: Sequence[Any]) -> list[Any]:
     return [info._replace(limits=drawing.shared_limits(infos)) for info in infos]
 
 
-def _panel(group: str, name: str, caption: str, drawing: Any, info: Any) -> Panel:
-    return Panel(group, name, drawing.title(info), caption, drawing.describe(info), drawing.draw(info))
+def _panel(group: str, name: str, caption: str, drawing: Any, info: Any, place: int | None = None) -> Panel:
+    chart = drawing.chart(info) if hasattr(drawing, "chart") else None
+    return Panel(group, name, drawing.title(info), caption, drawing.describe(info), drawing.draw(info), place, chart)
 
 
-class _Measured(NamedTuple):
-    """An arm's runs that measured something; its place decides its colour, and its slug is no other arm's."""
+class _Arm(NamedTuple):
+    """An arm's runs at its best point; its place decides its colour, and its slug is no other arm's."""
 
     name: str
     slug: str
@@ -102,14 +178,23 @@ class _Measured(NamedTuple):
     records: list[RunRecord]
 
 
-def _measured(result: Results, quantity: str) -> list[_Measured]:
-    """The arms that have the quantity: a run may have failed at once, a network may have no nonlinearity."""
-    found: list[_Measured] = []
+def _arms(result: Results) -> list[_Arm]:
+    """The arms that have runs with a result."""
+    found: list[_Arm] = []
     for place, arm in enumerate(result.arms):
-        records = [run for run in result.of(arm.name, arm.lr) if run.metrics and run.metrics[0][quantity]]
+        records = [run for run in result.best_records if run.settings["arm"] == arm.name]
         name = slug(arm.name)
         if name in {other.slug for other in found}:
             name += f"-{place + 1}"
         if records:
-            found.append(_Measured(arm.name, name, place, records))
+            found.append(_Arm(arm.name, name, place, records))
     return found
+
+
+def _measured(result: Results, quantity: str) -> list[_Arm]:
+    """The arms that have the quantity: a network may have no nonlinearity, a run no evaluation."""
+    found = [
+        arm._replace(records=[run for run in arm.records if run.metrics and run.metrics[0].get(quantity)])
+        for arm in _arms(result)
+    ]
+    return [arm for arm in found if arm.records]

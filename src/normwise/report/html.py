@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from normwise.figures import style
+from normwise.figures import Chart, style
 from normwise.records.files import replace
+from normwise.report.data import PageArm, embedded
+
+REFRESH = 10  # seconds after which a report of a study that still runs is read anew
 
 
 class Table(NamedTuple):
@@ -32,18 +38,39 @@ class PageFigure(NamedTuple):
     Attributes:
         name: letters, digits and hyphens, unique in the page; it becomes the id ``figure-<name>``.
         title: the heading above it.
-        caption: the sentence below it.
         alt: the figure in words, for those who do not see it.
-        svg: what ``normwise.figures.svg`` returned. It is trusted, and the only thing in a page that is.
-        group: the heading of the section; figures of one section follow each other.
+        svg: what ``normwise.figures.svg`` returned. It is trusted, and the only thing in a page that is. Where it is
+            empty, a reader without scripts sees the words instead.
+        caption: the sentence below it; none where it is empty.
+        arm: the place of the arm that it is about; None for a figure of all arms.
+        chart: the same figure for the page's script, which draws it instead; None where the SVG is all there is.
     """
 
     name: str
     title: str
-    caption: str
     alt: str
     svg: str
-    group: str = "Figures"
+    caption: str = ""
+    arm: int | None = None
+    chart: Chart | None = None
+
+
+class Group(NamedTuple):
+    """Figures under a heading, with one caption for all; first those of all arms, then those of one each."""
+
+    heading: str
+    figures: Sequence[PageFigure]
+    caption: str = ""
+
+    @property
+    def overall(self) -> list[PageFigure]:
+        """The figures of all arms."""
+        return [figure for figure in self.figures if figure.arm is None]
+
+    @property
+    def single(self) -> list[PageFigure]:
+        """The figures of one arm each."""
+        return [figure for figure in self.figures if figure.arm is not None]
 
 
 class Section(NamedTuple):
@@ -58,27 +85,51 @@ class Page(NamedTuple):
 
     Attributes:
         title: a few words, for example ``plain against bn on digits``.
-        verdict: one plain sentence, shown first and large.
+        verdict: one or two plain sentences, shown first and large.
+        ranking: one line per arm or group of arms, below the verdict.
+        progress: how far a study that still runs is; the page is then read anew every few seconds. Else empty.
         subtitle: one line below it, for example ``3 seeds of 10,000 steps each``; none where it is empty.
         notes: what a reader has to know before believing the verdict, for example that a run failed.
         tables: the first one is the summary.
-        figures: in order.
+        groups: the figures.
+        arms: those of the charts, in the order of their places.
+        examples: training examples, by which steps are turned into epochs; None where that is not known.
         facts: settings, versions, machine.
         command: the command line that makes this report again; none where it is empty.
     """
 
     title: str
     verdict: str
+    ranking: Sequence[str] = ()
+    progress: str = ""
     subtitle: str = ""
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
-    figures: Sequence[PageFigure] = ()
+    groups: Sequence[Group] = ()
+    arms: Sequence[PageArm] = ()
+    examples: int | None = None
     facts: Sequence[Section] = ()
     command: str = ""
 
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """What the script draws, by the name of the figure."""
+        found = (figure for group in self.groups for figure in group.figures)
+        return {figure.name: figure.chart for figure in found if figure.chart is not None}
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of the sections, in order."""
+        found = ["Summary"] * bool(self.tables) + [group.heading for group in self.groups]
+        return found + ["Settings and machine"] * bool(self.facts) + ["Make this report again"] * bool(self.command)
+
 
 def render(page: Page) -> str:
-    """The page as HTML: no scripts, nothing fetched from anywhere, all text but the figures escaped."""
+    """The page as HTML.
+
+    Nothing is fetched from anywhere, all text but the figures is escaped, and the one script that may run is the
+    page's own, named by its hash in the page's policy.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("normwise.report")
@@ -86,8 +137,22 @@ def render(page: Page) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("report.html.jinja")
-    colours = {"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID}
-    return template.render(page=page, colours=colours, dark_paper=style.DARK_PAPER, dark=style.dark_variables())
+    charts = page.charts
+    script = _script() if charts else ""
+    return template.render(
+        page=page,
+        colours={"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
+        dark_paper=style.DARK_PAPER,
+        dark=style.dark_variables(),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=embedded(page.arms, page.examples, charts) if charts else "",
+        refresh=REFRESH,
+    )
+
+
+def _script() -> str:
+    return files("normwise.report").joinpath("templates", "report.js").read_text(encoding="utf-8")
 
 
 def write(page: Page, path: Path) -> None:
