@@ -33,7 +33,7 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     return Page(
         title=result.title,
         verdict=result.verdict,
-        ranking=result.ranking_lines,
+        ranking=result.ranking.lines if len(result.arms) > 2 else (),
         progress=progress,
         subtitle=_subtitle(result),
         notes=result.notes,
