@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks import folding, layers, overhead
 from benchmarks.overhead import Microseconds
 from benchmarks.pair import Pair, seconds
-from normwise.lab import networks, runner
+from normwise.lab import batches, networks, runner
 from normwise.lab.data import Data, Scaling, load
 from normwise.lab.job import Job
 from normwise.lab.plan import plan
@@ -35,9 +35,11 @@ class Benchmark(NamedTuple):
     column: str = "ratio"
 
 
-def job(arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS) -> tuple[Job, Data]:
+def job(
+    arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS, model: str = "mlp"
+) -> tuple[Job, Data]:
     """The run that ``normwise compare`` would make of an arm, below ``directory``."""
-    planned = plan((arm,), data, {"steps": steps, "seeds": seed + 1, "out": Path(directory)})
+    planned = plan((arm,), data, {"steps": steps, "seeds": seed + 1, "model": model, "out": Path(directory)})
     return planned.runs[seed].job, planned.data
 
 
@@ -57,12 +59,12 @@ def loop(arm: str, data: str) -> Callable[[int], Iterator[Pair]]:
 
 def _plain_loop(job: Job, data: Data) -> None:
     settings = job.settings
-    X = torch.from_numpy(Scaling.fit(settings["inputs"], data.train.X).apply(data.train.X))
+    X = torch.from_numpy(Scaling.fit(settings.inputs or "raw", data.train.X).apply(data.train.X))
     examples = TensorDataset(X, torch.from_numpy(data.train.y))
-    loader = DataLoader(examples, batch_size=settings["batch_size"], shuffle=True, drop_last=True)
-    torch.manual_seed(settings["seed"])
-    network = networks.build(settings, data.example_shape, data.classes)
-    optimizer = torch.optim.SGD(network.parameters(), lr=settings["lr"])
+    loader = DataLoader(examples, batch_size=settings.batch_size, shuffle=True, drop_last=True)
+    torch.manual_seed(settings.seed)
+    network = networks.build(settings, batches.first(data, settings, 2)).network
+    optimizer = torch.optim.SGD(network.parameters(), lr=settings.lr or 0.0)
     step = 0
     while True:
         for inputs, labels in loader:
@@ -71,7 +73,7 @@ def _plain_loop(job: Job, data: Data) -> None:
             loss.backward()
             optimizer.step()
             step += 1
-            if step == settings["steps"]:
+            if step == settings.steps:
                 return
 
 
@@ -90,14 +92,14 @@ def _two_runs(*, workers: int) -> float:
         return seconds(lambda: runner.run_all(runs, data, workers=workers, on_progress=lambda index, step: None))
 
 
-def watching(arm: str, data: str, steps: int) -> Callable[[int], Iterator[Pair]]:
+def watching(arm: str, data: str, steps: int, model: str = "mlp") -> Callable[[int], Iterator[Pair]]:
     """A whole run over its training steps alone: what evaluating, probing and recording add."""
 
     def measure(n: int) -> Iterator[Pair]:
         torch.set_num_threads(1)
         for _ in range(n):
             with tempfile.TemporaryDirectory() as directory:
-                run, loaded = job(arm, data, directory, steps=steps)
+                run, loaded = job(arm, data, directory, steps=steps, model=model)
                 train(run, loaded)
                 timing = read_lines(run.directory / TIMING)
                 yield Pair(timing[-1]["seconds"], sum(line.get("train", 0.0) for line in timing))
@@ -114,9 +116,10 @@ BENCHMARKS = {
     "processes": Benchmark("two runs in turn over the same two at once", processes),
     **{
         f"watching-{data}-{arm}": Benchmark(
-            f"a run of {steps} steps over its training alone, {data}, arm {arm}", watching(arm, data, steps)
+            f"a run of {steps} steps over its training alone, {model} on {data}, arm {arm}",
+            watching(arm, data, steps, model),
         )
-        for data, steps in (("digits", 10_000), ("mnist", 20_000))
+        for data, steps, model in (("digits", 10_000, "mlp"), ("mnist", 20_000, "mlp"), ("cifar10", 2000, "cnn"))
         for arm in ARMS
     },
     **{

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,8 @@ def test_a_user_s_own_missing_file_is_not_a_full_disk(tmp_path, monkeypatch):
 def test_a_run_that_raises_or_dies_before_it_wrote_anything_fails_and_not_the_others(tmp_path):
     planned = small(tmp_path, "raises: bn", "dies: plain", "lives: norm=layer")
     raises, dies, lives = (run.job for run in planned.runs)
-    raises = raises._replace(settings={**raises.settings, "activation": "no such thing"})
-    dies = dies._replace(settings=Unpicklable())
+    raises = replace(raises, settings=replace(raises.settings, activation="no such thing"))
+    dies = replace(dies, settings=Unpicklable())
     runner.run_all([raises, dies, lives], planned.data, workers=2, on_progress=ignore)
     first, second, third = (run.record() for run in planned.runs)
     assert first.done["status"] == "failed"

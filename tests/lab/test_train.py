@@ -13,7 +13,6 @@ from normwise.lab import batches as batches_
 from normwise.lab.batches import MemoryBatches
 from normwise.lab.evaluate import evaluate
 from normwise.lab.objective import Objective
-from normwise.lab.samples import SAMPLES
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from normwise.records.run import METRICS
@@ -107,7 +106,7 @@ def used(monkeypatch):
 
 def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, used):
     """Training examples alone fit weights and are probed; each part's numbers are of its own examples."""
-    monkeypatch.setitem(SAMPLES, "train", 20)
+    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 20, "validation": 30, "test": 20})
     monkeypatch.setattr("normwise.lab.train.PROBED", 10)
     planned = of_parts(tmp_path, "bn", DATA)
     train(planned.runs[0].job, planned.data)
@@ -284,8 +283,7 @@ def best(run):
 
 def test_the_best_step_is_evaluated_on_the_whole_parts_with_its_weights(tmp_path, monkeypatch):
     """Curves are of samples, of the validation part too; what is chosen there is reported once on the whole."""
-    for part, size in (("train", 20), ("validation", 10), ("test", 10)):
-        monkeypatch.setitem(SAMPLES, part, size)
+    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 20, "validation": 10, "test": 10})
     planned = of_parts(tmp_path, "bn, dropout=0.3, lr=2", DATA)
     run = planned.runs[0].job
     train(run, planned.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from math import prod
 
 import numpy as np
 import torch
@@ -14,16 +15,21 @@ from normwise.lab.batch import Batch, Batches, Position
 from normwise.lab.data import Data, LoaderData, Scaling
 from normwise.lab.settings import Settings
 
-CHUNK = 1000
-"""Examples at a time where a part is evaluated: larger ones fall out of the cache."""
+CHUNK = 1 << 18
+"""Input values at a time where a part is evaluated: what comes of more falls out of the cache."""
 
 
 def opened(data: Data | LoaderData, settings: Settings, device: torch.device) -> Batches:
     """The batches of one run, on its device."""
     if isinstance(data, LoaderData):
         return data.open(settings.seed, device, settings.batch_size)
-    chunk = settings.batch_size if settings.task == "other" else CHUNK  # a loss of the user's own may compare examples
-    return MemoryBatches(tensors(data, settings, device), settings.batch_size or 1, settings.seed, chunk or CHUNK)
+    size = settings.batch_size or 1
+    chunk = size if settings.task == "other" else _chunk(data)  # a loss of the user's own may compare examples
+    return MemoryBatches(tensors(data, settings, device), size, settings.seed, chunk)
+
+
+def _chunk(data: Data) -> int:
+    return min(1000, max(64, CHUNK // max(1, prod(data.example_shape))))
 
 
 Part = tuple[Tensor, Tensor]
@@ -33,10 +39,17 @@ def tensors(data: Data, settings: Settings, device: torch.device) -> dict[str, P
     """The parts of the data, the inputs scaled as the training part asks, on the device."""
     scaling = Scaling.fit(settings.inputs or "raw", data.train.X)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {
-        name: (torch.from_numpy(scaling.apply(part.X)).to(device), torch.from_numpy(part.y).to(device))
-        for name, part in parts.items()
-    }
+    def inputs(X: np.ndarray) -> Tensor:
+        return laid_out(torch.from_numpy(scaling.apply(X)).to(device), settings)
+
+    return {name: (inputs(part.X), torch.from_numpy(part.y).to(device)) for name, part in parts.items()}
+
+
+def laid_out(X: Tensor, settings: Settings) -> Tensor:
+    """Images in channels_last for the built-in ``cnn``, which trains three times as fast so; others as they are."""
+    if settings.model.partition(":")[0] == "cnn" and "model" not in settings.own and X.ndim == 4:
+        return X.contiguous(memory_format=torch.channels_last)
+    return X
 
 
 class MemoryBatches:
@@ -46,7 +59,7 @@ class MemoryBatches:
     batch has the same number of examples.
     """
 
-    def __init__(self, parts: dict[str, Part], size: int, seed: int, chunk: int = CHUNK) -> None:
+    def __init__(self, parts: dict[str, Part], size: int, seed: int, chunk: int = 1000) -> None:
         self.parts, self.size, self.chunk = parts, size, chunk
         self.X, self.y = parts["train"]
         self._generator = torch.Generator().manual_seed(seed)
@@ -63,7 +76,8 @@ class MemoryBatches:
         if not self._left:
             self._shuffle()
         rows = self._left.pop()
-        return Batch((self.X.index_select(0, rows),), {}, self.y.index_select(0, rows), self.size)
+        X = self.X.index_select(0, rows) if self.X.is_contiguous() else self.X[rows]  # the first is quicker
+        return Batch((X,), {}, self.y.index_select(0, rows), self.size)
 
     def position(self) -> Position:
         """The current position, for a checkpoint."""
@@ -99,9 +113,9 @@ def first(data: Data | LoaderData, settings: Settings, size: int) -> Batch:
     """The first examples of the training part, as the network is given them."""
     if isinstance(data, LoaderData):
         return data.first(size)
-    X = Scaling.fit(settings.inputs or "raw", data.train.X).apply(data.train.X[:size])
+    X = torch.from_numpy(Scaling.fit(settings.inputs or "raw", data.train.X).apply(data.train.X[:size]))
     y = data.train.y[:size]
-    return Batch((torch.from_numpy(X),), {}, torch.from_numpy(y), len(y))
+    return Batch((laid_out(X, settings),), {}, torch.from_numpy(y), len(y))
 
 
 def sampled_targets(data: Data | LoaderData, part: str, size: int) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ class Evaluated(NamedTuple):
     """What a part gave.
 
     Attributes:
-        values: ``loss`` and the metric, by its name.
+        values: ``loss`` and the metric, by its name; the metric is NaN where the loss is not finite.
         outputs: all outputs, those of a regression in the unit of the target; None unless they were asked for and fit
             into one tensor.
         targets: what they are compared with.
@@ -73,7 +74,7 @@ def _evaluate(
         kept.add(outputs, batch.target)
     values = {"loss": loss / count if count else float("nan")}
     if meter is not None:
-        values[objective.metric.name] = meter.value()
+        values[objective.metric.name] = meter.value() if math.isfinite(loss) else math.nan
     return Evaluated(values, *kept.joined())
 
 

@@ -16,9 +16,10 @@ from normwise.lab.factory import FORMS, Factory
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source
+from normwise.lab.samples import BATCH, samples
 from normwise.lab.settings import DEFAULTS, Settings
 from normwise.lab.task import Task
-from normwise.lab.tasks import find_task
+from normwise.lab.tasks import chance, find_task
 from normwise.records import RunRecord
 from normwise.records.study import run_directory, slug
 
@@ -98,6 +99,8 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         defaults=_defaults(task, loaded, named=given.named),
     )
     _check_targets(resolved, task)
+    measured = _samples(counts, loaded)
+    task = task._replace(chance=chance(task, loaded, own.factories, measured["validation"]))
     common = Settings(
         data=loaded.name,
         fingerprint=loaded.fingerprint,
@@ -107,6 +110,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         loss=task.loss,
         metric=task.metric,
         outputs=task.outputs,
+        samples=measured,
         own=own.identities,
         eval_every=counts["eval_every"],
         patience=counts["patience"],
@@ -251,6 +255,14 @@ def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data 
     if epochs and per_epoch:
         return epochs * per_epoch
     return counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
+
+
+def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[str, int]:
+    """The examples that curves are measured on: the same for all arms, whatever their batch size."""
+    steps = counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
+    if counts["epochs"] and isinstance(data, Data):
+        steps = max(1, counts["epochs"] * len(data.train) // BATCH)
+    return samples(steps, counts["eval_every"])
 
 
 def _device(device: str) -> str:

@@ -112,6 +112,7 @@ class Settings(Keys):
         loss: the loss function's name.
         metric: what the run is judged by.
         outputs: size of the output layer of a built-in network.
+        samples: examples of each part on which curves are measured.
         own: what identifies each function of the user's, by ``model``, ``loss`` or ``metric``.
         device: ``cpu``, ``cuda``, …
         versions: of the packages that can change the numbers.
@@ -129,6 +130,7 @@ class Settings(Keys):
     loss: str = "cross_entropy"
     metric: Metric = ACCURACY
     outputs: int | None = None
+    samples: Mapping[str, int] = field(default_factory=lambda: {"train": 500, "validation": 1000, "test": 500})
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     device: str = "cpu"
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from normwise.lab.data.given import Given
 from normwise.lab.factory import Factory
 from normwise.lab.options import Options
 from normwise.lab.settings import Settings
-from normwise.lab.task import Kind, Task, fits, kind_named, kind_of_loss, kind_of_outputs
+from normwise.lab.task import Chance, Kind, Task, fits, kind_named, kind_of_loss, kind_of_outputs
 from normwise.records.metric import Metric
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ EXAMPLES = 8
 
 
 def find_task(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Task, Data | LoaderData]:
-    """The task and the data prepared for it.
+    """The task, but for what guessing scores, and the data prepared for it.
 
     In this order: the task that was asked for; the one that the loss is for; the one that a user's own network puts
     out logits for, where targets are 0 or 1; the one that the targets suggest.
@@ -39,8 +39,7 @@ def find_task(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple
     data = data or given.finish(kind)
     loss = _loss(kind, asked, own)
     metric = _metric(kind, asked, own)
-    task = Task(kind, loss, metric, data.n_outputs, classes=data.classes, why=why)
-    return task._replace(chance=_chance(task, data, own)), data
+    return Task(kind, loss, metric, data.n_outputs, classes=data.classes, why=why), data
 
 
 def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kind, str, Data | LoaderData | None]:
@@ -114,14 +113,19 @@ def _metric(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> Metric:
     return metrics.default(kind) if name is None else metrics.named(str(name), kind)
 
 
-def _chance(task: Task, data: Data | LoaderData, own: Mapping[str, Factory]) -> Any:
-    from normwise.lab import batches, objective
-    from normwise.lab.samples import SAMPLES
+def chance(task: Task, data: Data | LoaderData, own: Mapping[str, Factory], examples: int) -> Chance | None:
+    """What guessing scores on the sample of validation data on which curves are measured.
 
-    targets = batches.sampled_targets(data, "validation", SAMPLES["validation"])
+    Args:
+        task: what is learned.
+        data: the data prepared for it.
+        own: the user's functions.
+        examples: how many examples the sample has.
+    """
+    from normwise.lab import batches, objective
+
+    targets = batches.sampled_targets(data, "validation", examples)
     if targets is None:
         return None
     function = own["metric"].callable if "metric" in own else None
     return objective.chance(task.kind, task.metric, targets, task.outputs, function)
-
-

@@ -21,7 +21,7 @@ from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.lab.objective import Objective
-from normwise.lab.samples import PROBED, SAMPLES
+from normwise.lab.samples import PROBED
 from normwise.records.files import replace, write_json
 from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
 
@@ -70,7 +70,7 @@ class _Run:
         built = networks.build(settings, probed, own.get("model"))
         self.network, self.names = built.network.to(device), built.names
         self.probed = probed
-        self.samples = {part: self.batches.sample(part, size) for part, size in SAMPLES.items()}
+        self.samples = {part: self.batches.sample(part, size) for part, size in settings.samples.items()}
         self.optimizer = optimizers.optimizer(settings, self.network.parameters())
         self.rate = optimizers.rate(settings)
         self.schedule = probes.Schedule(settings.steps, settings.eval_every)
