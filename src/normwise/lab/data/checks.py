@@ -1,86 +1,123 @@
-"""What must hold of a part, and between the parts of a data set."""
+"""What must hold of the examples of a part, and between the parts of a data set."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from normwise.errors import DataError
 from normwise.lab.data.parts import Part
+from normwise.lab.data.targets import FLOAT32_MAX, IGNORED
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+if TYPE_CHECKING:
+    from normwise.lab.task import Kind
 
-MOST_CLASSES = 1 << 16
-"""A network has an output for each label up to the largest: above this, labels are taken to be something else."""
-
-NUMBER_THEM = "number the classes, for example by np.unique(y, return_inverse=True)"
-
-Named = tuple[tuple[str, Part], ...]
+Named = Sequence[tuple[str, Part]]
 
 
-def part(X: np.ndarray, y: np.ndarray, where: str) -> Part:
-    """Checks and completes one part.
-
-    Two axes are a table (N, D); three are grey images (N, H, W), which become (N, 1, H, W); four are images, channels
-    first, (N, C, H, W).
+def examples(X: np.ndarray, where: str) -> np.ndarray:
+    """Checks and completes the examples of one part.
 
     Args:
-        X: the examples.
-        y: the labels.
+        X: the examples, (N, …).
         where: the part's name in an error, for example ``train``.
 
     Returns:
-        X in its own type (bool as uint8), y as int64; both contiguous, writable and in the machine's byte order.
+        X in its own shape and type (bool as uint8), contiguous, writable and in the machine's byte order.
 
     Raises:
-        DataError: no examples, another number of axes, numbers that are not finite, or labels that are not classes.
+        DataError: no examples, or values that are no finite numbers; it names the first.
     """
-    if X.size == 0:
+    if X.ndim == 0 or X.size == 0:
         raise DataError(f"{where} is empty: X has shape {X.shape}; give at least one example with at least one value")
-    if X.ndim not in (2, 3, 4) or X.dtype.kind not in "biuf":
-        raise DataError(
-            f"X of {where} must be numbers of shape (N, features), (N, H, W) or (N, C, H, W); "
-            f"got {X.dtype} of shape {X.shape}"
-        )
-    labels = _labels(y, where)
-    if len(X) != len(labels):
-        raise DataError(f"X and y of {where} do not belong together: {len(X)} examples, {len(labels)} labels")
+    if X.dtype.kind not in "biuf":
+        raise DataError(f"X of {where} must be numbers of shape (N, …); got {X.dtype} of shape {X.shape}")
     _check_finite(X, where)
-    images = X[:, None] if X.ndim == 3 else X
-    return Part(_plain(images.astype(np.uint8) if X.dtype == bool else images), _plain(labels))
+    return plain(X.astype(np.uint8) if X.dtype == bool else X)
 
 
-def fitting(parts: Named, name: str) -> None:
-    """Checks that the parts of a data set have examples of one shape and that train has two classes to tell apart.
+def plain(values: np.ndarray) -> np.ndarray:
+    """Contiguous, writable, native byte order: what ``torch.from_numpy`` takes without a copy or a warning."""
+    return np.require(values, dtype=values.dtype.newbyteorder("="), requirements=["C", "W"])
+
+
+def belong_together(X: np.ndarray, y: np.ndarray, where: str) -> None:
+    """Checks that there is a target for each example.
 
     Raises:
-        DataError: two shapes, or only one class.
+        DataError: there is not; it says how many there are of each.
     """
-    first, train = parts[0]
-    for other, following in parts[1:]:
-        if following.X.shape[1:] != train.X.shape[1:]:
+    if y.ndim == 0 or len(X) != len(y):
+        count = "a single target" if y.ndim == 0 else f"{len(y)} targets"
+        raise DataError(f"X and y of {where} do not belong together: {len(X)} examples, {count}")
+
+
+def same_shape(parts: Sequence[tuple[str, np.ndarray, np.ndarray]], name: str) -> None:
+    """Checks that the examples of all parts have one shape, and so do their targets.
+
+    Raises:
+        DataError: it names both parts and both shapes.
+    """
+    first, X, y = parts[0]
+    for other, following, following_y in parts[1:]:
+        for what, one, two in (("examples", X, following), ("targets", y, following_y)):
+            if one.shape[1:] != two.shape[1:]:
+                raise DataError(
+                    f"the parts of {name} have {what} of different sizes: {one.shape[1:]} in {first}, "
+                    f"{two.shape[1:]} in {other}"
+                )
+
+
+def learnable(parts: Named, kind: Kind, name: str, classes: Sequence[str]) -> None:
+    """Checks that the targets of each part can tell a network that has learned from one that has not.
+
+    Args:
+        parts: train first, their targets converted.
+        kind: the kind of task.
+        name: of the data, for the error.
+        classes: the names of the classes, where they have names.
+
+    Raises:
+        DataError: one class or one value only; or, with one label an example, a class of train that another part lacks.
+    """
+    for where, part in parts:
+        values = part.y[part.y != IGNORED] if kind == "classification" else part.y
+        if kind != "other" and _is_constant(values, kind):
+            raise DataError(_constant(values, kind, f"{where} of {name}", len(part)))
+    if part.y.ndim == 1 and kind in ("classification", "binary"):
+        _check_classes(parts, name, classes)
+
+
+def _is_constant(values: np.ndarray, kind: Kind) -> bool:
+    if values.size == 0:
+        return True
+    axis = 0 if kind in ("regression", "multilabel") else None
+    return bool((values.min(axis=axis) == values.max(axis=axis)).all())
+
+
+def _constant(values: np.ndarray, kind: Kind, where: str, count: int) -> str:
+    if values.size == 0:
+        return f"{where} has no label but {IGNORED}, which is ignored"
+    which = f"{values.flat[0]:g}" + (f", in {count} examples" if count > 1 else ", in its one example")
+    if kind in ("regression", "multilabel"):
+        return f"the target is constant in {where}: {which}; give examples whose targets differ"
+    return f"{where} has one class only, {which}; give examples of at least two"
+
+
+def _check_classes(parts: Named, name: str, classes: Sequence[str]) -> None:
+    (train, first), *others = parts
+    labels = np.setdiff1d(first.y, [IGNORED])
+    for where, part in others:
+        lacking = np.setdiff1d(labels, part.y)
+        if len(lacking):
+            called = ", ".join(repr(classes[int(each)]) if classes else f"{each:g}" for each in lacking[:5])
+            count = int((first.y == lacking[0]).sum())
             raise DataError(
-                f"the parts of {name} have examples of different sizes: {train.X.shape[1:]} in {first}, "
-                f"{following.X.shape[1:]} in {other}"
+                f"{where} of {name} has no example of class {called}{', …' if len(lacking) > 5 else ''} "
+                f"({count} in {train}); give examples of every class in each part, or leave such classes out"
             )
-    if train.y.min() == train.y.max():
-        raise DataError(f"{first} of {name} has one class only, {train.y[0]}; give examples of at least two")
-
-
-def _labels(y: np.ndarray, where: str) -> np.ndarray:
-    """Labels as int64."""
-    if y.ndim != 1:
-        hint = "; turn one-hot rows into labels by y.argmax(1)" if y.ndim == 2 and y.shape[1] > 1 else ""
-        raise DataError(f"y of {where} must have one label an example, shape (N,); got shape {y.shape}{hint}")
-    if y.dtype.kind not in "biuf":
-        raise DataError(f"y of {where} must be integers from 0; got {y.dtype}; {NUMBER_THEM}")
-    values = y.astype(np.float64) if y.dtype.kind == "f" else y
-    wrong = ~((values >= 0) & (values < MOST_CLASSES) & (values == np.floor(values)))
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise DataError(
-            f"y of {where} must be integers from 0 to {MOST_CLASSES - 1}; label {at} is {y[at]}; {NUMBER_THEM}"
-        )
-    return y.astype(np.int64)
 
 
 def _check_finite(X: np.ndarray, where: str) -> None:
@@ -88,12 +125,8 @@ def _check_finite(X: np.ndarray, where: str) -> None:
     if X.dtype.kind != "f" or (float(X.min()) >= -FLOAT32_MAX and float(X.max()) <= FLOAT32_MAX):
         return
     at = tuple(int(axis) for axis in np.argwhere(~(np.abs(X) <= np.float64(FLOAT32_MAX)))[0])
+    place = f"feature {at[1]} of row {at[0]}" if len(at) == 2 else f"the value at {at}"
     raise DataError(
-        f"X of {where} must be finite in float32, in which networks are trained; the value at {at} is {X[at]}; "
+        f"X of {where} must be finite in float32, in which networks are trained; {place} is {X[at]}; "
         f"remove or replace such values"
     )
-
-
-def _plain(values: np.ndarray) -> np.ndarray:
-    """Contiguous, writable, native byte order: what ``torch.from_numpy`` takes without a copy or a warning."""
-    return np.require(values, dtype=values.dtype.newbyteorder("="), requirements=["C", "W"])

@@ -1,4 +1,4 @@
-"""Loading: the named data sets and the user's own, all by one function."""
+"""Loading: the named data sets, tables and the user's own, all by one function."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ import numpy as np
 from normwise import errors
 from normwise.errors import DataError
 from normwise.lab import factory
-from normwise.lab.data import checks, cifar10, files, idx, user
-from normwise.lab.data.parts import Data, Part, fingerprint
-from normwise.lab.data.split import split
+from normwise.lab.data import cifar10, files, idx, memory, tables, user
+from normwise.lab.data.given import Given
+from normwise.lab.data.memory import Arrays
+from normwise.lab.data.parts import Part
 
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
-
-DIGITS_TEST = 1 / 5
-"""The stratified share of scikit-learn's 1797 digits that is their test part; the other sets bring one of their own."""
+IMAGES = ("digits", "mnist", "fashion-mnist", "cifar10")
+TABLES = ("diabetes", "breast-cancer", "wine", "iris")
+NAMES = (*IMAGES, *TABLES)
 
 VALIDATION = {"mnist": 1 / 12, "fashion-mnist": 1 / 12, "cifar10": 1 / 10}
 """The stratified share of the training part that becomes validation: 5000 examples of each."""
 
-OTHER_VALIDATION = 1 / 6
-"""The same share for the digits and for the user's data without a validation part."""
+CLASSES = {
+    "fashion-mnist": (
+        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
 
 MNIST = files.Source(
     folder="mnist",
@@ -71,56 +76,82 @@ def load(
     source: str | Callable[[], Any],
     *,
     data_dir: str | Path | None = None,
+    target: str | None = None,
     progress: bool = True,
-) -> Data:
-    """Loads a data set whole into memory.
+) -> Given:
+    """Reads a data set: into memory, unless it is a data set or a data loader of the user's, which streams.
 
-    ``digits`` (8×8, values 0 … 16) comes with scikit-learn. ``mnist``, ``fashion-mnist`` and ``cifar10`` are read from
-    ``<data_dir>/mnist``, ``<data_dir>/fashion-mnist`` and ``<data_dir>/cifar10``, or downloaded where no data directory
-    is given. Where a set has no validation part, a stratified share of train, the same every time, becomes it:
-    ``VALIDATION`` and ``OTHER_VALIDATION``.
+    ``digits`` (8×8, values 0 … 16) and the tables ``diabetes`` (unscaled), ``breast-cancer``, ``wine`` and ``iris``
+    come with scikit-learn. ``mnist``, ``fashion-mnist`` and ``cifar10`` are read from ``<data_dir>/mnist``,
+    ``<data_dir>/fashion-mnist`` and ``<data_dir>/cifar10``, or downloaded where no data directory is given. What is not
+    divided into parts gives a fifth to the test part; where there is no validation part, train gives a sixth
+    (``VALIDATION`` of the image sets). The parts are the same every time.
 
     Args:
-        source: one of ``NAMES``, a ``make_data`` function (see ``user.parts`` for what it returns), or the name of one,
-            ``package.module:callable`` or ``path/to/file.py:callable``.
+        source: one of ``NAMES``; a table, ``FILE.csv`` or ``FILE.parquet`` (see ``tables.read``); a ``make_data``
+            function (see ``user.given`` for what it returns), or the name of one, ``package.module:callable`` or
+            ``path/to/file.py:callable``.
         data_dir: the folder with the files of the named sets; None is the one that the variable NORMWISE_DATA names.
+        target: the column of a table that is predicted, or several, separated by commas.
         progress: whether a download shows a progress bar on stderr.
 
     Raises:
         DataError: no such data set; a file is missing, truncated or corrupt; or the user's data do not fit together.
         RequestError: the user's function is missing, is not callable or raises.
     """
-    if isinstance(source, str) and source in NAMES:
-        return _named(source, data_dir, progress)
+    if isinstance(source, str) and tables.looks_like(source):
+        table = tables.read(source, target)
+        parts = [(table.X, table.y)]
+        return memory.given(source, parts, features=table.features, named=True)
+    if target is not None:
+        raise DataError(f"a target column, {target!r}, is for a table, FILE.csv or FILE.parquet; the data are {source}")
+    if isinstance(source, str) and source in IMAGES:
+        return _images(source, data_dir, progress)
+    if isinstance(source, str) and source in TABLES:
+        return _table(source)
     if isinstance(source, str) and not factory.looks_like(source):
-        hint = "or a function of yours: package.module:callable or path/to/file.py:callable"
+        hint = (
+            "or a table: FILE.csv or FILE.parquet, or a function of yours: package.module:callable or "
+            "path/to/file.py:callable"
+        )
         raise DataError(f"{errors.choice(source, NAMES, 'data set')}, {hint}")
-    make_data = factory.resolve(source, what="data function")
-    given = user.parts(factory.call(make_data), make_data.name)
-    classes = 1 + max(int(part.y.max()) for part in given)
-    return _data(make_data.name, given, OTHER_VALIDATION, classes)
+    return user.given(source)
 
 
-def _named(name: str, data_dir: str | Path | None, progress: bool) -> Data:
-    read: dict[str, Callable[[], tuple[Part, Part]]] = {
+def _images(name: str, data_dir: str | Path | None, progress: bool) -> Given:
+    read: dict[str, Callable[[], list[Arrays]]] = {
         "digits": _digits,
-        "mnist": lambda: idx.read(files.folder(MNIST, data_dir, progress)),
-        "fashion-mnist": lambda: idx.read(files.folder(FASHION_MNIST, data_dir, progress)),
-        "cifar10": lambda: cifar10.read(files.folder(CIFAR10, data_dir, progress)),
+        "mnist": lambda: _arrays(idx.read(files.folder(MNIST, data_dir, progress))),
+        "fashion-mnist": lambda: _arrays(idx.read(files.folder(FASHION_MNIST, data_dir, progress))),
+        "cifar10": lambda: _arrays(cifar10.read(files.folder(CIFAR10, data_dir, progress))),
     }
-    train, test = read[name]()
-    checks.fitting((("train", train), ("test", test)), name)
-    return _data(name, (train, test), VALIDATION.get(name, OTHER_VALIDATION), classes=10)
+    share = VALIDATION.get(name, memory.VALIDATION)
+    classes = CLASSES.get(name, tuple(map(str, range(10))))
+    return memory.given(name, read[name](), validation=share, classes=classes, named=True, trusted=True)
 
 
-def _digits() -> tuple[Part, Part]:
+def _arrays(parts: tuple[Part, Part]) -> list[Arrays]:
+    return [(part.X, part.y) for part in parts]
+
+
+def _digits() -> list[Arrays]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    return split(Part(images.astype(np.uint8).reshape(-1, 1, 8, 8), labels.astype(np.int64)), DIGITS_TEST, "test")
+    return [(images.astype(np.uint8).reshape(-1, 1, 8, 8), labels.astype(np.int64))]
 
 
-def _data(name: str, given: tuple[Part, ...], share: float, classes: int) -> Data:
-    train, validation = (given[0], given[1]) if len(given) == 3 else split(given[0], share, "validation")
-    test = given[-1]
-    return Data(name, train, validation, test, classes, fingerprint(train, validation, test))
+def _table(name: str) -> Given:
+    from sklearn import datasets
+
+    read = {
+        "diabetes": lambda: datasets.load_diabetes(scaled=False),
+        "breast-cancer": datasets.load_breast_cancer,
+        "wine": datasets.load_wine,
+        "iris": datasets.load_iris,
+    }
+    table = read[name]()
+    classes = tuple(map(str, table.get("target_names", ())))
+    features = tuple(map(str, table.feature_names))
+    parts = [(table.data, table.target)]
+    return memory.given(name, parts, classes=classes, features=features, named=True, trusted=True)

@@ -1,21 +1,26 @@
-"""What every data set becomes: three parts, a number of classes and a fingerprint."""
+"""Data in memory: three parts, what kind of targets they have, and a fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from normwise.lab.task import Kind
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Examples and their labels.
+    """Examples and their targets.
 
     Attributes:
-        X: (N, D) for tables, (N, C, H, W) for images, in the type the data came in (uint8 for the named image sets),
-            contiguous and writable, so that ``torch.from_numpy`` shares its memory.
-        y: (N,) int64, each in 0 … classes - 1.
+        X: (N, …), in the type the data came in (uint8 for the named image sets), contiguous and writable, so that
+            ``torch.from_numpy`` shares its memory. The named image sets are (N, C, H, W).
+        y: int64 for classification, (N,) or one label for each position, (N, …), where -100 is ignored as in torch;
+            float32 (N,), (N, K) or (N, …) for the other kinds of task.
     """
 
     X: np.ndarray
@@ -31,24 +36,35 @@ class Data:
 
     Attributes:
         name: what the user asked for, for example ``digits`` or ``train.py:make_data``.
-        train: what weights, and the scaling of the inputs, are fitted on.
+        train: what weights, and the scaling of inputs and targets, are fitted on.
         validation: what choices (learning rate, best step) are made on.
         test: only ever reported.
-        classes: the number of classes; labels are 0 … classes - 1.
+        kind: of which kind the targets are.
         fingerprint: 16 hexadecimal digits that change when any value, shape or type of any part does.
+        n_outputs: how many outputs the targets ask for: the classes of a classification, 1 for binary, the columns of
+            the targets otherwise (the values of one example's target where it has more axes).
+        classes: for classification the names of the classes, in the order of their numbers; otherwise empty.
+        notes: what looks suspicious and is not wrong, one line each.
     """
 
     name: str
     train: Part
     validation: Part
     test: Part
-    classes: int
+    kind: Kind
     fingerprint: str
+    n_outputs: int
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def example_shape(self) -> tuple[int, ...]:
-        """The shape of one example: (D,) or (C, H, W)."""
+        """The shape of one example, for example (D,) or (C, H, W)."""
         return self.train.X.shape[1:]
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """How many whole batches the training part has; the examples left over sit an epoch out."""
+        return len(self.train) // batch_size
 
 
 def fingerprint(*parts: Part) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from normwise import errors
 from normwise.errors import RequestError
 
-How = Literal["raw", "minmax", "standard"]
+How = Literal["raw", "minmax", "standard", "binary"]
 
 CHUNK = 1 << 14
 """Values that are in float64 at one time: 128 KB, which a core caches and which needs no system call."""
@@ -19,26 +19,29 @@ CHUNK = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """The map x ↦ (x − shift)·factor, one pair for each channel of images and for each feature of tables.
+    """The map x ↦ (x − shift)·factor, one pair for each entry of the second axis, the channel or feature.
 
     ``raw`` is the identity, ``minmax`` maps the training part onto 0 … 1, ``standard`` gives it mean 0 and (biased)
     standard deviation 1. A channel or feature that is constant in the training part is shifted and not stretched.
+    ``binary`` is 1 above the middle of the training part's range and else 0.
 
     Attributes:
-        shift: float64, (D,) or (C, 1, 1).
+        shift: float64, of one example's number of axes: (D,), (C, 1, 1), …; () where examples are single numbers.
         factor: float64, the same shape.
+        how: which map it is.
     """
 
     shift: np.ndarray
     factor: np.ndarray
+    how: How = "standard"
 
     @classmethod
     def fit(cls, how: str, X_train: np.ndarray) -> Scaling:
         """Fits the map on the training part.
 
         Args:
-            how: ``raw``, ``minmax`` or ``standard``.
-            X_train: (N, D) or (N, C, H, W), N ≥ 1.
+            how: ``raw``, ``minmax``, ``standard`` or ``binary``.
+            X_train: (N, …), N ≥ 1.
 
         Raises:
             RequestError: ``how`` is something else.
@@ -46,24 +49,33 @@ class Scaling:
         if how not in get_args(How):
             raise RequestError(errors.choice(how, get_args(How), "inputs"))
         axes = (0, *range(2, X_train.ndim))
-        low = X_train.min(axis=axes, keepdims=True)[0].astype(np.float64)
+        low = _extreme(np.min, X_train, axes)
         if how == "raw":
-            return cls(np.zeros_like(low), np.ones_like(low))
-        width = X_train.max(axis=axes, keepdims=True)[0].astype(np.float64) - low
+            return cls(np.zeros_like(low), np.ones_like(low), "raw")
+        width = _extreme(np.max, X_train, axes) - low
+        if how == "binary":
+            return cls(low + width / 2, np.ones_like(low), "binary")
         if how == "minmax":
-            return cls(low, _inverse(width, width))
+            return cls(low, _inverse(width, width), "minmax")
         mean, std = _moments(X_train, axes)
-        return cls(mean, _inverse(std, width))
+        return cls(mean, _inverse(std, width), "standard")
 
     def apply(self, X: np.ndarray) -> np.ndarray:
         """Maps X, of the training part's layout, and returns a new float32 array.
 
         It is computed in float64, so that features with a large offset keep their digits, a few examples at a time.
+        Under ``raw``, int32 and int64 become int64 and stay integers, as embeddings take them.
         """
+        if self.how == "raw" and X.dtype in (np.int32, np.int64):
+            return X.astype(np.int64)
         scaled = np.empty(X.shape, np.float32)
         for rows in _chunks(X):
-            scaled[rows] = (X[rows] - self.shift) * self.factor
+            scaled[rows] = X[rows] > self.shift if self.how == "binary" else (X[rows] - self.shift) * self.factor
         return scaled
+
+
+def _extreme(of: Callable[..., Any], X: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(of(X, axis=axes, keepdims=True)[0], dtype=np.float64)
 
 
 def _inverse(spread: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -71,7 +83,7 @@ def _inverse(spread: np.ndarray, width: np.ndarray) -> np.ndarray:
 
     The width decides, because rounding in the mean gives a constant feature a standard deviation just above 0.
     """
-    varies = (width > np.finfo(np.float32).tiny) & (spread > np.finfo(np.float32).tiny)
+    varies = np.asarray((width > np.finfo(np.float32).tiny) & (spread > np.finfo(np.float32).tiny))
     inverse = np.ones_like(spread)
     inverse[varies] = 1.0 / spread[varies]
     return inverse
@@ -79,10 +91,10 @@ def _inverse(spread: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 def _moments(X: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and biased standard deviation in two passes, in float64, a few examples at a time."""
-    count = X.size // X.shape[1]
+    count = X.size // (X.shape[1] if X.ndim > 1 else 1)
     mean = sum(X[rows].sum(axis=axes, keepdims=True, dtype=np.float64)[0] for rows in _chunks(X)) / count
     squares = sum(np.square(X[rows] - mean).sum(axis=axes, keepdims=True)[0] for rows in _chunks(X))
-    return mean, np.sqrt(squares / count)
+    return np.asarray(mean), np.sqrt(squares / count)
 
 
 def _chunks(X: np.ndarray) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""Stratified splitting by a fixed seed."""
+"""Splitting by a fixed seed."""
 
 from __future__ import annotations
 
@@ -14,44 +14,68 @@ PCG64's raw output is used because NumPy promises to keep it; the order that ``G
 """
 
 
-def split(whole: Part, share: float, what: str) -> tuple[Part, Part]:
-    """Takes a stratified ``share`` of the examples off a part.
-
-    Each class gives ``share`` of its examples, rounded so that the total is right (largest remainders first), but keeps
-    at least one: a class with a single example is only in the part that is left.
+def split(whole: Part, share: float, what: str, *, stratified: bool = True) -> tuple[Part, Part]:
+    """Takes a ``share`` of the examples off a part.
 
     Args:
         whole: the part to divide.
         share: the share to take off, between 0 and 1.
         what: the name of the part taken off, for the error.
+        stratified: whether each class gives its share: rounded so that the total is right (largest remainders first),
+            but at least one, and it keeps at least one: a class with a single example is only in the part that is left.
 
     Returns:
         The part that is left and the part taken off, each with its examples in their original order.
 
     Raises:
-        DataError: no class has an example to spare.
+        DataError: there are too few examples.
     """
-    counts = np.bincount(whole.y)
-    taken = _quotas(counts, share)
-    if not taken.any():
-        raise DataError(
-            f"{len(whole)} examples of {np.count_nonzero(counts)} classes are too few to take a {what} part off; "
-            f"give more examples, or return (train, validation, test)"
-        )
-    order = np.argsort(np.random.PCG64(SEED).random_raw(len(whole)), kind="stable")
-    order = order[np.argsort(whole.y[order], kind="stable")]
-    rank = np.arange(len(whole)) - np.repeat(np.cumsum(counts) - counts, counts)
-    off = np.zeros(len(whole), dtype=bool)
-    off[order] = rank < np.repeat(taken, counts)
+    off = _stratified(whole.y, share, what) if stratified else taken(len(whole), share, what)
     return Part(whole.X[~off], whole.y[~off]), Part(whole.X[off], whole.y[off])
 
 
+def taken(count: int, share: float, what: str) -> np.ndarray:
+    """Which of ``count`` examples a plain random split takes off, as truth values: at least one, and not all.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    if count < 2:
+        raise DataError(f"{count} example is too few to take a {what} part off; {MORE}")
+    off = np.zeros(count, dtype=bool)
+    off[permutation(count)[: min(max(1, round(count * share)), count - 1)]] = True
+    return off
+
+
+def permutation(count: int) -> np.ndarray:
+    """0 … count - 1 in a random order, the same every time."""
+    return np.argsort(np.random.PCG64(SEED).random_raw(count), kind="stable")
+
+
+MORE = "give more examples, or return (train, validation, test)"
+
+
+def _stratified(y: np.ndarray, share: float, what: str) -> np.ndarray:
+    labels, inverse = np.unique(y, return_inverse=True)
+    counts = np.bincount(inverse)
+    quotas = _quotas(counts, share)
+    if not quotas.any():
+        raise DataError(f"{len(y)} examples of {len(labels)} classes are too few to take a {what} part off; {MORE}")
+    order = permutation(len(y))
+    order = order[np.argsort(inverse[order], kind="stable")]
+    rank = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
+    off = np.zeros(len(y), dtype=bool)
+    off[order] = rank < np.repeat(quotas, counts)
+    return off
+
+
 def _quotas(counts: np.ndarray, share: float) -> np.ndarray:
-    """How many examples of each class to take off: the largest-remainder rounding of ``counts * share``."""
+    """How many examples of each class to take off: the largest-remainder rounding of ``counts * share``, at least 1."""
     most = np.maximum(counts - 1, 0)
     exact = counts * share
-    taken: np.ndarray = np.minimum(exact.astype(np.int64), most)
-    for label in np.argsort(taken - exact, kind="stable"):
-        missing = round(counts.sum() * share) - taken.sum()
-        taken[label] += int(missing > 0 and taken[label] < most[label])
-    return taken
+    quotas: np.ndarray = np.minimum(exact.astype(np.int64), most)
+    for label in np.argsort(quotas - exact, kind="stable"):
+        missing = round(counts.sum() * share) - quotas.sum()
+        quotas[label] += int(missing > 0 and quotas[label] < most[label])
+    at_least_one: np.ndarray = np.maximum(quotas, np.minimum(most, 1))
+    return at_least_one
