@@ -10,23 +10,19 @@ from normwise.errors import DataError
 from normwise.lab.data import checks
 from normwise.lab.data.parts import Part
 
-Y = np.array([0, 1, 2])
 
-
-@pytest.mark.parametrize(
-    ("shape", "becomes"), [((3, 5), (3, 5)), ((3, 5, 4), (3, 1, 5, 4)), ((3, 2, 5, 4), (3, 2, 5, 4))]
-)
-def test_axes(shape, becomes):
-    assert checks.part(np.zeros(shape), Y, "train").X.shape == becomes
+@pytest.mark.parametrize("shape", [(3,), (3, 5), (3, 5, 4), (3, 2, 5, 4), (3, 1, 2, 3, 4)])
+def test_examples_keep_their_shape(shape):
+    assert checks.examples(np.zeros(shape), "train").shape == shape
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i8", "f2", "f4", "f8"])
 def test_examples_keep_their_type(dtype):
-    assert checks.part(np.ones((3, 5), dtype), Y, "train").X.dtype == dtype
+    assert checks.examples(np.ones((3, 5), dtype), "train").dtype == dtype
 
 
 def test_bits_become_bytes():
-    assert checks.part(np.ones((3, 5), bool), Y, "train").X.dtype == np.uint8
+    assert checks.examples(np.ones((3, 5), bool), "train").dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -41,48 +37,24 @@ def test_bits_become_bytes():
 )
 def test_arrays_are_fit_for_torch(X):
     """torch.from_numpy warns of read-only memory and refuses foreign byte order; a warning fails this suite."""
-    part = checks.part(X, Y, "train")
-    assert torch.from_numpy(part.X).is_contiguous()
-    np.testing.assert_array_equal(part.X, np.arange(15.0).reshape(3, 5))
+    examples = checks.examples(X, "train")
+    assert torch.from_numpy(examples).is_contiguous()
+    np.testing.assert_array_equal(examples, np.arange(15.0).reshape(3, 5))
 
 
 @pytest.mark.parametrize(
-    "y", [Y, Y.astype(np.uint8), Y.astype(np.uint64), Y.astype(np.float16), Y.astype(np.float32), Y.astype(">i4")]
-)
-def test_labels_become_int64(y):
-    part = checks.part(np.zeros((3, 5)), y, "train")
-    assert part.y.dtype == np.int64
-    assert part.y.tolist() == [0, 1, 2]
-
-
-def test_truth_values_are_labels():
-    assert checks.part(np.zeros((3, 5)), Y > 0, "train").y.tolist() == [0, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("X", "y", "message"),
+    ("X", "message"),
     [
-        (np.zeros(3), Y, r"X of train must be numbers of shape .*got float64 of shape \(3,\)"),
-        (np.zeros((3, 1, 1, 1, 1)), Y, r"got float64 of shape \(3, 1, 1, 1, 1\)"),
-        (np.full((3, 2), "a"), Y, r"got <U1 of shape \(3, 2\)"),
-        (np.zeros((3, 2), complex), Y, "got complex128"),
-        (np.zeros((4, 2)), Y, "X and y of train do not belong together: 4 examples, 3 labels"),
-        (np.zeros((0, 2)), Y[:0], r"train is empty: X has shape \(0, 2\)"),
-        (np.zeros((3, 0)), Y, r"train is empty: X has shape \(3, 0\)"),
-        (np.zeros((3, 2)), Y[:, None], r"y of train must have one label an example, .*got shape \(3, 1\)$"),
-        (np.zeros((3, 2)), np.eye(3), r"got shape \(3, 3\); turn one-hot rows into labels by y.argmax\(1\)"),
-        (np.zeros((3, 2)), np.array(list("abc")), "y of train must be integers from 0; got <U1; number the classes"),
-        (np.zeros((3, 2)), np.array([0, 1, -2]), "integers from 0 to 65535; label 2 is -2; number the"),
-        (np.zeros((3, 2)), np.array([0, 65536, 1]), "label 1 is 65536"),
-        (np.zeros((3, 2)), np.array([0, 1, 2**64 - 1], np.uint64), "label 2 is 18446744073709551615"),
-        (np.zeros((3, 2)), np.array([0, 0.5, 1]), "label 1 is 0.5"),
-        (np.zeros((3, 2)), np.array([0, 1, np.nan]), "label 2 is nan"),
-        (np.zeros((3, 2)), np.array([np.inf, 1, 0]), "label 0 is inf"),
+        (np.array(3.0), r"train is empty: X has shape \(\)"),
+        (np.zeros((0, 2)), r"train is empty: X has shape \(0, 2\)"),
+        (np.zeros((3, 0)), r"train is empty: X has shape \(3, 0\)"),
+        (np.full((3, 2), "a"), r"X of train must be numbers of shape \(N, …\); got <U1 of shape \(3, 2\)"),
+        (np.zeros((3, 2), complex), "got complex128"),
     ],
 )
-def test_what_does_not_fit_is_described(X, y, message):
+def test_what_does_not_fit_is_described(X, message):
     with pytest.raises(DataError, match=message):
-        checks.part(X, y, "train")
+        checks.examples(X, "train")
 
 
 @pytest.mark.parametrize(
@@ -92,15 +64,68 @@ def test_what_does_not_fit_is_described(X, y, message):
 def test_a_number_that_is_not_finite_is_named(dtype, value):
     X = np.zeros((3, 1, 2, 2), dtype)
     X[2, 0, 1, 0] = value
-    with pytest.raises(DataError, match=r"X of train must be finite .*value at \(2, 0, 1, 0\) is"):
-        checks.part(X, Y, "train")
+    with pytest.raises(DataError, match=r"X of train must be finite .*; the value at \(2, 0, 1, 0\) is"):
+        checks.examples(X, "train")
 
 
-def test_parts_of_different_sizes_are_named():
-    with pytest.raises(DataError, match=r"parts of mine have examples of .*: \(5,\) in train, \(6,\) in test"):
-        checks.fitting((("train", Part(np.zeros((3, 5)), Y)), ("test", Part(np.zeros((3, 6)), Y))), "mine")
+def test_in_a_table_row_and_feature_are_named():
+    X = np.zeros((3, 4))
+    X[1, 3] = np.nan
+    with pytest.raises(DataError, match="feature 3 of row 1 is nan"):
+        checks.examples(X, "train")
 
 
-def test_one_class_is_refused():
-    with pytest.raises(DataError, match="train of mine has one class only, 4"):
-        checks.fitting((("train", Part(np.zeros((3, 5)), np.full(3, 4))),), "mine")
+@pytest.mark.parametrize(
+    ("y", "message"), [(np.zeros(3), "4 examples, 3 targets"), (np.array(1), "4 examples, a single target")]
+)
+def test_examples_and_targets_belong_together(y, message):
+    with pytest.raises(DataError, match=f"X and y of train do not belong together: {message}"):
+        checks.belong_together(np.zeros((4, 2)), y, "train")
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ((np.zeros((3, 6)), np.zeros(3)), r"examples of different sizes: \(5,\) in train, \(6,\) in test"),
+        ((np.zeros((3, 5)), np.zeros((3, 2))), r"targets of different sizes: \(\) in train, \(2,\) in test"),
+    ],
+)
+def test_parts_of_different_sizes_are_named(test, message):
+    with pytest.raises(DataError, match=f"the parts of mine have {message}"):
+        checks.same_shape([("train", np.zeros((3, 5)), np.zeros(3)), ("test", *test)], "mine")
+
+
+def learnable(kind, *targets, classes=()):
+    dtype = np.int64 if kind == "classification" else np.float32
+    parts = [Part(np.zeros((len(y), 2)), np.asarray(y, dtype)) for y in targets]
+    checks.learnable(list(zip(("train", "validation", "test"), parts, strict=True)), kind, "mine", classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "message"),
+    [
+        ("classification", ([4, 4], [0, 1], [0, 1]), "train of mine has one class only, 4"),
+        ("classification", ([-100, -100], [0, 1], [0, 1]), "train of mine has no label but -100"),
+        ("binary", ([0, 1], [1, 1], [0, 1]), "validation of mine has one class only, 1"),
+        ("regression", ([2.5, 2.5], [1, 2], [1, 2]), r"the target is constant in train of mine: 2\.5, in 2 examples"),
+        ("regression", ([1, 2], [3], [1, 2]), "the target is constant in validation of mine: 3, in its one example"),
+        ("regression", ([[1, 2], [1, 2]], [[1, 2], [2, 2]], [[1, 2]]), "the target is constant in train"),
+        ("classification", ([0, 1, 2, 2], [0, 1], [0, 1, 2]), r"validation of mine has no example of class 2 \(2 in"),
+        ("classification", ([0, 1, 2, 2], [0, 1, 2], [0, 1]), "test of mine has no example of class 2"),
+    ],
+)
+def test_targets_that_cannot_be_learned_or_judged_are_refused(kind, targets, message):
+    with pytest.raises(DataError, match=message):
+        learnable(kind, *targets)
+
+
+def test_a_lacking_class_is_called_by_its_name():
+    with pytest.raises(DataError, match="test of mine has no example of class 'owl'"):
+        learnable("classification", [0, 1, 2], [0, 1, 2], [0, 1], classes=("cat", "dog", "owl"))
+
+
+def test_what_can_be_learned_passes():
+    learnable("classification", [0, 1, -100], [0, 1], [1, 0, 2])
+    learnable("classification", [[0, 2], [0, 1]], [[0, 1]], [[0, 1]])
+    learnable("regression", [[1, 2], [1, 3]], [[1, 2], [1, 3]], [[1, 2], [1, 3]])
+    learnable("other", [1, 1], [1], [1])

@@ -41,16 +41,16 @@ def test_fingerprint_does_not_depend_on_memory_layout():
     assert fingerprint(Part(np.asfortranarray(part.X), part.y)) == fingerprint(part)
 
 
-@pytest.mark.parametrize("shape", [(4, 6), (4, 1, 2, 3)])
-def test_data_says_what_an_example_is(shape):
-    part = Part(_part().X.reshape(shape), _part().y)
-    data = Data("mine", part, part, part, 2, "0" * 16)
-    assert data.example_shape == shape[1:]
+def test_data_says_what_an_example_and_an_epoch_is():
+    part = Part(_part().X.reshape(4, 1, 2, 3), _part().y)
+    data = Data("mine", part, part, part, "classification", "0" * 16, 2)
+    assert data.example_shape == (1, 2, 3)
+    assert data.batches_per_epoch(3) == 1
     assert len(data.train) == 4
 
 
 def test_data_is_frozen_and_pickles():
-    data = Data("mine", _part(), _part(), _part(), 2, fingerprint(_part()))
+    data = Data("mine", _part(), _part(), _part(), "classification", fingerprint(_part()), 2)
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.name = "yours"  # type: ignore[misc]
     copy = pickle.loads(pickle.dumps(data))

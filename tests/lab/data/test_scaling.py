@@ -29,6 +29,40 @@ def test_raw_is_the_identity(images):
     np.testing.assert_array_equal(scaled, images)
 
 
+@pytest.mark.parametrize(("dtype", "becomes"), [("i4", "i8"), ("i8", "i8"), ("u1", "f4"), ("i2", "f4"), ("f8", "f4")])
+def test_raw_keeps_the_integers_that_embeddings_take(dtype, becomes):
+    tokens = np.arange(6).reshape(3, 2).astype(dtype)
+    scaled = Scaling.fit("raw", tokens).apply(tokens)
+    assert scaled.dtype == becomes
+    np.testing.assert_array_equal(scaled, tokens)
+    assert Scaling.fit("minmax", tokens).apply(tokens).dtype == np.float32
+
+
+def test_binary_is_one_above_half_of_the_training_range():
+    train = np.array([[[0], [10]], [[255], [20]]], np.uint8)
+    fitted = Scaling.fit("binary", train)
+    test = np.array([[[127], [15]], [[128], [16]], [[255], [0]]], np.uint8)
+    assert fitted.apply(test)[:, :, 0].tolist() == [[0, 0], [1, 1], [1, 0]]
+    assert fitted.apply(test).dtype == np.float32
+
+
+@pytest.mark.parametrize("how", ["raw", "minmax", "standard", "binary"])
+@pytest.mark.parametrize("shape", [(30,), (30, 4), (30, 4, 5), (30, 4, 2, 2, 2)])
+def test_any_number_of_axes(how, shape):
+    X = np.random.default_rng(0).normal(3.0, 2.0, shape)
+    fitted = Scaling.fit(how, X)
+    axes = (0, *range(2, X.ndim))
+    low, high = X.min(axis=axes, keepdims=True), X.max(axis=axes, keepdims=True)
+    expected = {
+        "raw": X,
+        "minmax": (X - low) / (high - low),
+        "standard": (X - X.mean(axis=axes, keepdims=True)) / X.std(axis=axes, keepdims=True),
+        "binary": (low + high) / 2 < X,
+    }[how]
+    assert fitted.shift.shape == fitted.factor.shape == (shape[1:2] + (1,) * (X.ndim - 2))
+    np.testing.assert_allclose(fitted.apply(X), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_minmax_maps_each_channel_of_images_onto_the_unit_interval(images):
     fitted = Scaling.fit("minmax", images)
     assert fitted.shift.shape == fitted.factor.shape == (3, 1, 1)

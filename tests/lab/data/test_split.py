@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from normwise.errors import DataError
 from normwise.lab.data.parts import Part
-from normwise.lab.data.split import split
+from normwise.lab.data.split import split, taken
 
 
 def _labelled(y) -> Part:
@@ -26,18 +26,18 @@ def test_split_is_a_stratified_partition(y, share):
     try:
         left, off = split(whole, share, "validation")
     except DataError:
-        assert np.bincount(y).max() == 1 or round(len(y) * share) == 0
+        assert np.bincount(y).max() == 1
         return
     assert sorted([*left.X, *off.X]) == list(range(len(y)))
     assert (np.diff(left.X) > 0).all()
     assert (np.diff(off.X) > 0).all()
     assert (whole.y[off.X] == off.y).all()
-    counts, taken = np.bincount(y, minlength=6), np.bincount(off.y, minlength=6)
-    assert (taken[counts == 1] == 0).all()
-    assert (taken < np.maximum(counts, 1)).all()
-    assert len(off) <= round(len(y) * share)
+    counts, given = np.bincount(y, minlength=6), np.bincount(off.y, minlength=6)
+    assert (given[counts == 1] == 0).all()
+    assert (given < np.maximum(counts, 1)).all()
+    assert (given[counts > 1] > 0).all()
     # Rounding moves a class by one example at most, beyond that one is always kept.
-    assert (np.abs(taken - np.minimum(counts * share, np.maximum(counts - 1, 0))) <= 1).all()
+    assert (np.abs(given - np.minimum(counts * share, np.maximum(counts - 1, 0))) <= 1).all()
 
 
 def test_split_has_the_whole_share_where_classes_allow_it():
@@ -60,3 +60,20 @@ def test_split_refuses_when_no_class_can_spare_one(y):
         DataError, match=rf"{len(y)} examples of {len(y)} classes are too few to take a validation part"
     ):
         split(_labelled(y), 0.5, "validation")
+
+
+@given(st.integers(2, 300), st.sampled_from([1 / 12, 1 / 6, 1 / 2]))
+def test_a_plain_split_has_the_whole_share(count, share):
+    whole = Part(np.arange(count), np.linspace(0, 1, count))
+    left, off = split(whole, share, "validation", stratified=False)
+    assert len(off) == max(1, round(count * share))
+    assert sorted([*left.X, *off.X]) == list(range(count))
+
+
+def test_a_plain_split_is_pinned():
+    assert np.flatnonzero(taken(30, 0.2, "validation")).tolist() == [1, 2, 9, 13, 23, 27]
+
+
+def test_one_example_cannot_be_divided():
+    with pytest.raises(DataError, match="1 example is too few to take a validation part off; give more examples"):
+        taken(1, 0.5, "validation")

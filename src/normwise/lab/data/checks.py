@@ -86,7 +86,7 @@ def learnable(parts: Named, kind: Kind, name: str, classes: Sequence[str]) -> No
         values = part.y[part.y != IGNORED] if kind == "classification" else part.y
         if kind != "other" and _is_constant(values, kind):
             raise DataError(_constant(values, kind, f"{where} of {name}", len(part)))
-    if part.y.ndim == 1 and kind in ("classification", "binary"):
+    if part.y.size == len(part) and kind in ("classification", "binary"):
         _check_classes(parts, name, classes)
 
 

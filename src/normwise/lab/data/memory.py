@@ -94,7 +94,7 @@ def _build(
 
 
 def _three(parts: list[Part], kind: Kind, name: str, validation: float) -> tuple[Part, Part, Part]:
-    stratified = kind in ("classification", "binary") and parts[0].y.ndim == 1
+    stratified = kind in ("classification", "binary") and parts[0].y.size == len(parts[0])
     try:
         if len(parts) == 1:
             parts = list(split(parts[0], TEST, "test", stratified=stratified))

@@ -56,7 +56,7 @@ MORE = "give more examples, or return (train, validation, test)"
 
 
 def _stratified(y: np.ndarray, share: float, what: str) -> np.ndarray:
-    labels, inverse = np.unique(y, return_inverse=True)
+    labels, inverse = np.unique(y.reshape(-1), return_inverse=True)
     counts = np.bincount(inverse)
     quotas = _quotas(counts, share)
     if not quotas.any():

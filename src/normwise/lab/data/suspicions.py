@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +76,7 @@ def _constant_columns(values: np.ndarray, what: str, where: str, names: Sequence
         return None
     if len(constant) == values.shape[1]:
         return f"every {what} is constant in {where} of train"
-    listed = _listed(names[each] if names else str(each) for each in constant)
+    listed = _listed(names[int(each)] if names else str(each) for each in constant)
     return f"{what}{'s' if len(constant) > 1 else ''} {listed} of {where} {_are(constant)} constant in train"
 
 
@@ -97,6 +97,6 @@ def _one_hot(y: np.ndarray) -> str | None:
     return "every row of y holds one 1: if these are one-hot rows, give labels, y.argmax(1)" if is_one_hot(y) else None
 
 
-def _listed(names: object) -> str:
-    every = [str(name) for name in names]  # type: ignore[attr-defined]
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
     return ", ".join(every[:LISTED]) + (f", … ({len(every)})" if len(every) > LISTED else "")

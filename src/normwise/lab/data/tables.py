@@ -211,7 +211,5 @@ def _polars(source: str) -> Any:
     try:
         import polars as pl
     except ImportError as error:
-        raise DataError(
-            f"{source} is read by polars, which is not installed: pip install 'normwise[tables]'"
-        ) from error
-    return polars
+        raise DataError(f"reading {source} needs polars: pip install 'normwise[tables]'") from error
+    return pl
