@@ -13,16 +13,16 @@ from normwise.lab.data.parts import Part
 
 @pytest.mark.parametrize("shape", [(3,), (3, 5), (3, 5, 4), (3, 2, 5, 4), (3, 1, 2, 3, 4)])
 def test_examples_keep_their_shape(shape):
-    assert checks.examples(np.zeros(shape), "train").shape == shape
+    assert checks.examples(np.zeros(shape), "X of train").shape == shape
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i8", "f2", "f4", "f8"])
 def test_examples_keep_their_type(dtype):
-    assert checks.examples(np.ones((3, 5), dtype), "train").dtype == dtype
+    assert checks.examples(np.ones((3, 5), dtype), "X of train").dtype == dtype
 
 
 def test_bits_become_bytes():
-    assert checks.examples(np.ones((3, 5), bool), "train").dtype == np.uint8
+    assert checks.examples(np.ones((3, 5), bool), "X of train").dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_bits_become_bytes():
 )
 def test_arrays_are_fit_for_torch(X):
     """torch.from_numpy warns of read-only memory and refuses foreign byte order; a warning fails this suite."""
-    examples = checks.examples(X, "train")
+    examples = checks.examples(X, "X of train")
     assert torch.from_numpy(examples).is_contiguous()
     np.testing.assert_array_equal(examples, np.arange(15.0).reshape(3, 5))
 
@@ -45,16 +45,16 @@ def test_arrays_are_fit_for_torch(X):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (np.array(3.0), r"train is empty: X has shape \(\)"),
-        (np.zeros((0, 2)), r"train is empty: X has shape \(0, 2\)"),
-        (np.zeros((3, 0)), r"train is empty: X has shape \(3, 0\)"),
+        (np.array(3.0), r"X of train is empty, of shape \(\)"),
+        (np.zeros((0, 2)), r"X of train is empty, of shape \(0, 2\)"),
+        (np.zeros((3, 0)), r"X of train is empty, of shape \(3, 0\)"),
         (np.full((3, 2), "a"), r"X of train must be numbers of shape \(N, …\); got <U1 of shape \(3, 2\)"),
         (np.zeros((3, 2), complex), "got complex128"),
     ],
 )
 def test_what_does_not_fit_is_described(X, message):
     with pytest.raises(DataError, match=message):
-        checks.examples(X, "train")
+        checks.examples(X, "X of train")
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_a_number_that_is_not_finite_is_named(dtype, value):
     X = np.zeros((3, 1, 2, 2), dtype)
     X[2, 0, 1, 0] = value
     with pytest.raises(DataError, match=r"X of train must be finite .*; the value at \(2, 0, 1, 0\) is"):
-        checks.examples(X, "train")
+        checks.examples(X, "X of train")
 
 
 def test_in_a_table_row_and_feature_are_named():
     X = np.zeros((3, 4))
     X[1, 3] = np.nan
     with pytest.raises(DataError, match="feature 3 of row 1 is nan"):
-        checks.examples(X, "train")
+        checks.examples(X, "X of train")
 
 
 @pytest.mark.parametrize(

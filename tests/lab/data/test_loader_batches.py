@@ -157,8 +157,8 @@ def once():
     [
         (Broken(), "item 7 of train of make_data cannot be read: KeyError: 'no.*file'"),
         (DataLoader(Broken(), batch_size=8, num_workers=1), "item 7 of train of make_data cannot be read"),
-        (DataLoader(once(), batch_size=8), "train of make_data yields no batch in epoch 2; an iterable data set must"),
-        (DataLoader(Noisy(5), batch_size=8, drop_last=True), "yields no batch in epoch 2: it has 5 examples, in batch"),
+        (DataLoader(once(), batch_size=8), "train of make_data yields no batch; an iterable data set must start"),
+        (DataLoader(Noisy(5), batch_size=8, drop_last=True), "yields no batch: 5 examples in batches of 8; give more"),
         (
             DataLoader(Noisy(), batch_size=8, collate_fn=lambda items: torch.zeros(3)),
             r"a batch of train of make_data must be \(inputs…, target\) or a dict; got a Tensor",

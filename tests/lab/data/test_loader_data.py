@@ -103,7 +103,12 @@ def test_targets_fit_the_task(y, kind, n_outputs, dtype):
     [
         (FLOATS, "classification", "y of train of .* must be classes, .*; such targets are a regression"),
         (LABELS, "binary", "y of train of .* must be 0 or 1 for a binary task"),
-        (np.array(["cat", "dog"] * 30), "classification", "the target of train of .* is a list; a classification task"),
+        (
+            np.array(["cat", "dog"] * 30),
+            "classification",
+            "the targets of .* are strings, for example '(cat|dog)'; number the",
+        ),
+        (np.ones(60), "regression", r"the target is constant in train of .*: 1, in 50 examples in batches"),
         (np.where(FLOATS > 0, np.nan, FLOATS), "regression", "train of .* holds nan; networks need finite numbers"),
     ],
 )
@@ -144,9 +149,10 @@ def test_several_inputs_in_memory():
     [
         ([DataLoader(Stream()), DataLoader(Stream())], "is only read from first to last, so no validation .* return"),
         ([DataLoader([]), tensors(LABELS)], "0 example is too few"),
-        ([tensors(LABELS), tensors(LABELS), DataLoader([])], "test of .* yields no batch: it has 0 examples"),
+        ([tensors(LABELS), tensors(LABELS), DataLoader([])], "test of .* yields no batch: 0 examples in batches"),
         ([*[tensors(LABELS)] * 2, DataLoader(Stream(0))], "test of .* yields no batch; an iterable data set must"),
         ([(({"x": X[:5]}, LABELS)), tensors(LABELS)], r"X\['x'\] and y of train of .* do not belong together: shapes"),
+        ([(({"x": np.where(X > 0, X, np.nan)}, LABELS)), tensors(LABELS)], r"X\['x'\] of train .* must be finite"),
         ([(({"target": X}, LABELS)), tensors(LABELS)], "has the key 'target', which is that of y"),
     ],
 )

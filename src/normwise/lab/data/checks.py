@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 Named = Sequence[tuple[str, Part]]
 
 
-def examples(X: np.ndarray, where: str) -> np.ndarray:
+def examples(X: np.ndarray, what: str) -> np.ndarray:
     """Checks and completes the examples of one part.
 
     Args:
         X: the examples, (N, …).
-        where: the part's name in an error, for example ``train``.
+        what: what they are, for the error, for example ``X of train``.
 
     Returns:
         X in its own shape and type (bool as uint8), contiguous, writable and in the machine's byte order.
@@ -31,10 +31,10 @@ def examples(X: np.ndarray, where: str) -> np.ndarray:
         DataError: no examples, or values that are no finite numbers; it names the first.
     """
     if X.ndim == 0 or X.size == 0:
-        raise DataError(f"{where} is empty: X has shape {X.shape}; give at least one example with at least one value")
+        raise DataError(f"{what} is empty, of shape {X.shape}; give at least one example with at least one value")
     if X.dtype.kind not in "biuf":
-        raise DataError(f"X of {where} must be numbers of shape (N, …); got {X.dtype} of shape {X.shape}")
-    _check_finite(X, where)
+        raise DataError(f"{what} must be numbers of shape (N, …); got {X.dtype} of shape {X.shape}")
+    check_finite(X, what)
     return plain(X.astype(np.uint8) if X.dtype == bool else X)
 
 
@@ -120,13 +120,17 @@ def _check_classes(parts: Named, name: str, classes: Sequence[str]) -> None:
             )
 
 
-def _check_finite(X: np.ndarray, where: str) -> None:
-    """Looks at the extremes first, which needs no memory; NaN comes through both."""
+def check_finite(X: np.ndarray, what: str) -> None:
+    """Checks that all values are finite in float32: the extremes first, which needs no memory.
+
+    Raises:
+        DataError: it names the first value that is not.
+    """
     if X.dtype.kind != "f" or (float(X.min()) >= -FLOAT32_MAX and float(X.max()) <= FLOAT32_MAX):
         return
     at = tuple(int(axis) for axis in np.argwhere(~(np.abs(X) <= np.float64(FLOAT32_MAX)))[0])
     place = f"feature {at[1]} of row {at[0]}" if len(at) == 2 else f"the value at {at}"
     raise DataError(
-        f"X of {where} must be finite in float32, in which networks are trained; {place} is {X[at]}; "
+        f"{what} must be finite in float32, in which networks are trained; {place} is {X[at]}; "
         f"remove or replace such values"
     )

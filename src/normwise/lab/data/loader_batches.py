@@ -11,7 +11,7 @@ from normwise.errors import DataError
 from normwise.lab.batch import Batch, Position
 from normwise.lab.data import collated, seeding, split
 from normwise.lab.data.collated import Collated
-from normwise.lab.data.loader_parts import Indexed, Read, Streamed, StreamPart
+from normwise.lab.data.loader_parts import BATCH_SIZE, Indexed, Read, Streamed, StreamPart
 
 FIXED = "fixed"
 """The place by which samples and whole parts are drawn, so that they are the same every time."""
@@ -51,7 +51,7 @@ class LoaderBatches:
             self._epoch, self._used, self._reads = self._epoch + 1, 0, None
             batch = self._next_in_epoch()
         if batch is None:
-            raise DataError(empty(self.parts["train"], f"in epoch {self._epoch + 1}"))
+            raise DataError(empty(self.parts["train"], self.batch_size))
         return batch
 
     def position(self) -> Position:
@@ -133,7 +133,7 @@ def sample(part: StreamPart, size: int, batch_size: int | None = None) -> list[t
         if examples >= size:
             break
     if not found:
-        raise DataError(empty(part, ""))
+        raise DataError(empty(part, batch_size))
     alone = len(found) > 1 and found[-1][1].size == 1 != found[0][1].size
     return found[:-1] if alone else found
 
@@ -194,12 +194,12 @@ def changed(where: str, first: Any, later: Any) -> str:
     )
 
 
-def empty(part: StreamPart, when: str) -> str:
+def empty(part: StreamPart, batch_size: int | None = None) -> str:
     """That a part yields nothing, as an error says it."""
-    said = f"{part.name} yields no batch{f' {when}' if when else ''}"
     if isinstance(part, Streamed):
-        return f"{said}; an iterable data set must start again each time it is iterated"
-    return f"{said}: it has {len(part.keys)} examples, in batches of {part.batch_size}; give more, or smaller batches"
+        return f"{part.name} yields no batch; an iterable data set must start again each time it is iterated"
+    size = part.batch_size or batch_size or BATCH_SIZE
+    return f"{part.name} yields no batch: {len(part.keys)} examples in batches of {size}; give more, or smaller batches"
 
 
 def _shown(structure: Any) -> str:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from normwise.errors import DataError
 from normwise.lab import factory
-from normwise.lab.batch import Batch
-from normwise.lab.data import collated, loader_parts, memory, targets, user
+from normwise.lab.batch import Batch, Batches
+from normwise.lab.data import checks, collated, loader_parts, memory, suspicions, targets, user
 from normwise.lab.data.collated import Collated
 from normwise.lab.data.given import Given
 from normwise.lab.data.loader_batches import LoaderBatches, empty, sample
 from normwise.lab.data.loader_parts import Indexed, Inputs, StreamPart
+from normwise.lab.data.parts import Part
 from normwise.lab.task import Kind
 
 SAMPLES = {"train": 256, "validation": 64, "test": 64}
@@ -98,7 +99,7 @@ class LoaderData:
         batches = LoaderBatches(self._read(), self.on_target, seed=0)
         return _joined([batch.target for batch in batches.sample(part, size)])
 
-    def open(self, seed: int, device: Any = "cpu", batch_size: int | None = None) -> LoaderBatches:
+    def open(self, seed: int, device: Any = "cpu", batch_size: int | None = None) -> Batches:
         """The batches of one run.
 
         Args:
@@ -144,7 +145,7 @@ def given(source: Source, make_data: factory.Factory, returned: Mapping[str, Any
     """
     parts = stream_parts(returned, make_data.name)
     if isinstance(parts["train"], Indexed) and not parts["train"].epoch(0, 0, 1):
-        raise DataError(empty(parts["train"], ""))
+        raise DataError(empty(parts["train"]))
     samples = {name: _sample(part, SAMPLES[name]) for name, part in parts.items()}
     own_batches = user.is_loader(returned["train"])
 
@@ -181,6 +182,11 @@ def _part(value: Any, name: str) -> StreamPart:
 def _sample(part: StreamPart, size: int) -> Sample:
     found = [taken for taken, _ in sample(part, size)]
     for taken in found:
+        if isinstance(taken.target, (tuple, list)) and isinstance(taken.target[0], str):
+            raise DataError(
+                f"the targets of {part.name} are strings, for example {str(taken.target[0])!r}; number the classes in the "
+                f"data set"
+            )
         value = collated.not_finite(taken)
         if value is not None:
             raise DataError(f"{part.name} holds {value}; networks need finite numbers: remove or replace such values")
@@ -197,6 +203,7 @@ def _build(
     own_batches: bool,
 ) -> LoaderData:
     converted = {name: _converted(found, kind, parts[name].name) for name, found in samples.items()}
+    _check_learnable(parts["train"], converted["train"], kind)
     raw = _joined([taken.target for taken in samples["train"]])
     classes = _classes(parts, converted) if kind == "classification" else ()
     return LoaderData(
@@ -207,7 +214,7 @@ def _build(
         fingerprint=collated.digest([make_data.source_hash, kind, *_described(parts, samples)]),
         n_outputs=len(classes) or _outputs(converted["train"], kind),
         classes=classes,
-        notes=_notes(parts),
+        notes=_notes(parts, samples["train"][0]),
         own_batches=own_batches,
         column=raw is not None and raw.ndim == 2 and raw.shape[1] == 1,
         _parts=parts,
@@ -219,8 +226,14 @@ def _converted(found: Sample, kind: Kind, where: str) -> np.ndarray | None:
     values = _joined([taken.target for taken in found])
     if values is None and kind != "other":
         given = type(found[0].target).__name__
-        raise DataError(f"the target of {where} is a {given}; a {kind} task needs a tensor (numbers, not names)")
+        raise DataError(f"the target of a batch of {where} is a {given}; a {kind} task needs a tensor")
     return None if values is None else targets.convert(values, kind, where)
+
+
+def _check_learnable(train: StreamPart, y: np.ndarray | None, kind: Kind) -> None:
+    """Refuses a training part all of whose targets were read and are the same."""
+    if y is not None and isinstance(train, Indexed) and len(train.keys) <= SAMPLES["train"]:
+        checks.learnable([("train", Part(y, y))], kind, train.name.removeprefix("train of "), ())
 
 
 def _classes(parts: Mapping[str, StreamPart], converted: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
@@ -252,16 +265,17 @@ def _reading(part: StreamPart) -> list[Any]:
     return [str(part.loader.batch_size), str(part.loader.drop_last), part.loader.num_workers]
 
 
-def _notes(parts: Mapping[str, StreamPart]) -> tuple[str, ...]:
-    notes = []
+def _notes(parts: Mapping[str, StreamPart], first: Collated) -> tuple[str, ...]:
+    inputs = [value for value in (*first.args, *first.kwargs.values()) if isinstance(value, Tensor)]
+    notes = [note for value in inputs for note in [suspicions.channels_last(value.shape)] if note]
     train, test = parts["train"], parts["test"]
     if isinstance(train, Indexed) and isinstance(test, Indexed) and train.dataset is test.dataset:
         same = len(set(train.keys) & set(test.keys))
         if same:
             notes.append(f"{same} of {len(test.keys)} test examples are in the training data too")
     for part in parts.values():
-        first, again = (collated.digest([list(taken) for taken, _ in sample(part, REPEATED)]) for _ in range(2))
-        if first != again:
+        once, again = (collated.digest([list(taken) for taken, _ in sample(part, REPEATED)]) for _ in range(2))
+        if once != again:
             notes.append(
                 f"{part.name} is different each time it is read, so no result can be repeated: let it draw from the "
                 f"global generators of torch, NumPy or random, which are seeded, not from one of its own"

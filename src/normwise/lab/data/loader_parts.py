@@ -310,8 +310,9 @@ def _in_order(drawn: list[list[Any]]) -> list[Any]:
 
 def _tensor(values: Any, where: str) -> Tensor:
     made = checks.plain(arrays.array(values, where))
-    if made.dtype.kind not in "biuf":
-        raise DataError(f"{where} must be numbers; got {made.dtype}")
+    if made.dtype.kind not in "biuf" or made.size == 0:
+        raise DataError(f"{where} must be numbers, at least one; got {made.dtype} of shape {made.shape}")
+    checks.check_finite(made, where)
     tensor: Tensor = torch.from_numpy(made)
     return tensor.float() if tensor.dtype == torch.float64 else tensor
 

@@ -58,7 +58,7 @@ def given(
     read: list[Arrays] = []
     for part, (X, y) in zip(names, parts, strict=True):
         where = f"{part} of {name}" if len(parts) > 1 else name
-        examples = checks.examples(X, where)
+        examples = checks.examples(X, f"X of {where}")
         checks.belong_together(examples, y, where)
         read.append((examples, y))
     checks.same_shape([(part, X, y) for part, (X, y) in zip(names, read, strict=True)], name)

@@ -37,7 +37,7 @@ def of(
         _untrained_classes(train, validation, test, classes) if kind == "classification" else None,
         _constant_columns(train.X, "feature", "X", features),
         _constant_columns(train.y, "target", "y", ()) if kind in ("regression", "multilabel") else None,
-        _channels_last(train.X),
+        channels_last(train.X.shape),
         _one_hot(train.y) if kind == "multilabel" else None,
     ]
     return tuple(line for line in found if line is not None)
@@ -84,11 +84,12 @@ def _are(found: np.ndarray) -> str:
     return "are" if len(found) > 1 else "is"
 
 
-def _channels_last(X: np.ndarray) -> str | None:
-    if X.ndim != 4 or X.shape[-1] not in CHANNELS or X.shape[1] in CHANNELS:
+def channels_last(shape: Sequence[int]) -> str | None:
+    """Whether inputs of this shape, (N, …), look like images whose channels come last, in words."""
+    if len(shape) != 4 or shape[-1] not in CHANNELS or shape[1] in CHANNELS:
         return None
     return (
-        f"images of shape {X.shape[1:]}: the last axis looks like the channels, which torch expects first "
+        f"images of shape {tuple(shape[1:])}: the last axis looks like the channels, which torch expects first "
         f"(X.transpose(0, 3, 1, 2))"
     )
 
