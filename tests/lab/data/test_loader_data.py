@@ -108,7 +108,7 @@ def test_targets_fit_the_task(y, kind, n_outputs, dtype):
             "classification",
             "the targets of .* are strings, for example '(cat|dog)'; number the",
         ),
-        (np.ones(60), "regression", r"the target is constant in train of .*: 1, in 50 examples in batches"),
+        (np.ones(60), "regression", r"the target is constant in train of .*: 1, in 50 examples; give"),
         (np.where(FLOATS > 0, np.nan, FLOATS), "regression", "train of .* holds nan; networks need finite numbers"),
     ],
 )

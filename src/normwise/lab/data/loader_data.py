@@ -184,8 +184,8 @@ def _sample(part: StreamPart, size: int) -> Sample:
     for taken in found:
         if isinstance(taken.target, (tuple, list)) and isinstance(taken.target[0], str):
             raise DataError(
-                f"the targets of {part.name} are strings, for example {str(taken.target[0])!r}; number the classes in the "
-                f"data set"
+                f"the targets of {part.name} are strings, for example {str(taken.target[0])!r}; number the classes "
+                f"in the data set"
             )
         value = collated.not_finite(taken)
         if value is not None:
