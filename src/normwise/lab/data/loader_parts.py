@@ -134,6 +134,15 @@ class Indexed:
         )
         return iter(loader)
 
+    def draws(self, workers: int) -> bool:
+        """Whether reading can draw from the generators of this process."""
+        return not (workers or self.in_memory)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether batches are gathered from arrays, without a call for each item."""
+        return isinstance(self.dataset, Inputs) and self.collate is default_collate and self.grouped
+
 
 class Batchwise(Dataset[Read]):
     """A data set of batches, indexed by a list of the indices of the items in it."""
@@ -143,7 +152,7 @@ class Batchwise(Dataset[Read]):
 
     def __getitem__(self, keys: list[Any]) -> Read:
         part = self.part
-        if isinstance(part.dataset, Inputs) and part.collate is default_collate and part.grouped:
+        if part.in_memory:
             return Read(part.dataset[torch.as_tensor(keys)], len(keys))
         items = []
         for key in keys:
