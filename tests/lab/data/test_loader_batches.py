@@ -12,7 +12,7 @@ from lab.data.streams import Noisy, Stream, padded
 from normwise.errors import DataError
 from normwise.lab.data import collated
 from normwise.lab.data.loader_batches import LoaderBatches
-from normwise.lab.data.loader_data import stream_parts
+from normwise.lab.data.loader_sources import stream_parts
 
 
 def batches(train, *, seed=0, batch_size=8):
@@ -144,6 +144,12 @@ class Broken(Noisy):
         return super().__getitem__(index)
 
 
+class Cut(Stream):
+    def __iter__(self):
+        yield from zip(torch.zeros(10, 2), [0] * 10, strict=True)
+        raise OSError("gone")
+
+
 def once():
     """A data set that only ever gives its items once."""
     items = iter([(torch.zeros(2), 0)] * 20)
@@ -157,6 +163,8 @@ def once():
     [
         (Broken(), "item 7 of train of make_data cannot be read: KeyError: 'no.*file'"),
         (DataLoader(Broken(), batch_size=8, num_workers=1), "item 7 of train of make_data cannot be read"),
+        (DataLoader(Cut(), batch_size=8), "train of make_data cannot be read: OSError: gone"),
+        (DataLoader(Cut(), batch_size=8, num_workers=1), "train of make_data cannot be read: OSError: gone"),
         (DataLoader(once(), batch_size=8), "train of make_data yields no batch; an iterable data set must start"),
         (DataLoader(Noisy(5), batch_size=8, drop_last=True), "yields no batch: 5 examples in batches of 8; give more"),
         (

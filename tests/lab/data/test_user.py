@@ -6,7 +6,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from normwise.errors import DataError
-from normwise.lab.data import load, user
+from normwise.lab.data import load
+from normwise.lab.data import returned as structure
 
 X = np.random.default_rng(0).normal(size=(30, 4))
 Y = np.arange(30) % 3
@@ -45,7 +46,7 @@ def test_a_part_in_memory_may_be(part):
     ids=["TensorDataset", "Subset", "list of items", "DataLoader", "several inputs", "named inputs"],
 )
 def test_a_part_that_streams_may_be(part):
-    assert user.streams(user.read((part, (X, Y)), "make_data")["train"])
+    assert structure.streams(structure.read((part, (X, Y)), "make_data")["train"])
 
 
 def test_three_parts_keep_their_order():
@@ -72,7 +73,7 @@ def test_three_parts_keep_their_order():
 )
 def test_another_structure_is_described(returned, got):
     with pytest.raises(DataError, match=rf"make_data must return \(train, test\) or .*{got}") as raised:
-        user.read(returned, "make_data")
+        structure.read(returned, "make_data")
     assert "\n" not in str(raised.value)
 
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
     Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    Subset,
-    SubsetRandomSampler,
-    TensorDataset,
     default_collate,
-    default_convert,
 )
 
-from normwise.errors import DataError
-from normwise.lab.data import arrays, checks, seeding, split
+from normwise.lab.data import seeding
 
 BATCH_SIZE = 60
 """Examples that are read at once where nobody says how many."""
@@ -101,7 +91,7 @@ class Indexed:
         size = self.batch_size or batch_size or BATCH_SIZE
         if self.sampler is not None:
             with seeding.seeded(ORDER, seed, epoch):
-                groups = _drawn(self.sampler, seeding.number(ORDER, seed, epoch), epoch, grouped=self.grouped)
+                groups = drawn(self.sampler, seeding.number(ORDER, seed, epoch), epoch, grouped=self.grouped)
         else:
             order = torch.arange(len(self.keys))
             if self.shuffled:
@@ -188,14 +178,21 @@ class Streamed:
     loader: Any
 
     def read(self, seed: object, epoch: int) -> Iterator[Read]:
-        """Starts an epoch; to be iterated where the generators are seeded by the same place."""
-        generator = seeding.number(seed, epoch)
+        """Reads an epoch; to be iterated where the generators are seeded by the same place."""
+        try:
+            for batch in self._started(seed, epoch):
+                yield Read(batch, None)
+        except Exception as error:
+            yield Read(None, None, f"{self.name} cannot be read: {_line(error)}")
+
+    def _started(self, seed: object, epoch: int) -> Any:
+        """The user's loader at the beginning of an epoch, with a generator and processes of our own where it can be."""
         for owner in (self.loader.dataset, self.loader):
             if callable(getattr(owner, "set_epoch", None)):
                 owner.set_epoch(epoch)
         if type(self.loader).__iter__ is not DataLoader.__iter__:
-            return (Read(batch, None) for batch in self.loader)
-        loader: Any = DataLoader(
+            return self.loader
+        return DataLoader(
             self.loader.dataset,
             batch_size=self.loader.batch_size,
             drop_last=self.loader.drop_last,
@@ -203,103 +200,14 @@ class Streamed:
             num_workers=self.loader.num_workers,
             multiprocessing_context=_context(self.loader.num_workers),
             worker_init_fn=self.loader.worker_init_fn,
-            generator=torch.Generator().manual_seed(generator),
+            generator=torch.Generator().manual_seed(seeding.number(seed, epoch)),
         )
-        return (Read(batch, None) for batch in loader)
 
 
 StreamPart = Indexed | Streamed
 
 
-def of_pair(name: str, inputs: tuple[Any, ...] | dict[str, Any], y: Any) -> Indexed:
-    """A part of several arrays in memory.
-
-    Raises:
-        DataError: the arrays have different lengths, or a name is taken.
-    """
-    named = inputs if isinstance(inputs, dict) else dict(enumerate(inputs))
-    if "target" in named:
-        raise DataError(f"X of {name} has the key 'target', which is that of y; give the input another name")
-    tensors = {key: _tensor(value, f"X[{key!r}] of {name}") for key, value in named.items()}
-    target = _tensor(y, f"y of {name}")
-    for key, value in tensors.items():
-        if value.ndim == 0 or target.ndim == 0 or len(value) != len(target):
-            shape = tuple(value.shape)
-            raise DataError(
-                f"X[{key!r}] and y of {name} do not belong together: shapes {shape} and {tuple(target.shape)}"
-            )
-    made = Inputs(tensors if isinstance(inputs, dict) else tuple(tensors.values()), target)  # type: ignore[arg-type]
-    return Indexed(name, made, range(len(made)))
-
-
-def of_dataset(name: str, dataset: Any) -> Indexed:
-    """A part that is a map-style data set."""
-    plain = type(dataset) is TensorDataset and len(dataset.tensors) > 1
-    if plain:
-        return Indexed(name, Inputs(dataset.tensors[:-1], dataset.tensors[-1]), range(len(dataset)))
-    return Indexed(name, dataset, range(len(dataset)))
-
-
-def of_loader(name: str, loader: Any) -> StreamPart:
-    """A part that is a data loader."""
-    overridden = type(loader).__iter__ is not DataLoader.__iter__
-    if isinstance(loader.dataset, IterableDataset) or overridden:
-        return Streamed(name, loader)
-    grouped = loader.batch_sampler is not None
-    collate = loader.collate_fn
-    part = Indexed(
-        name,
-        loader.dataset,
-        range(len(loader.dataset)),
-        collate=default_convert if collate is None else collate,
-        batch_size=loader.batch_size if grouped else 1,
-        drop_last=loader.drop_last,
-        workers=loader.num_workers,
-        grouped=grouped,
-        worker_init=loader.worker_init_fn,
-    )
-    sampler = loader.sampler
-    if type(loader.batch_sampler) not in (BatchSampler, type(None)) or not _is_plain(sampler):
-        own = loader.batch_sampler if grouped else sampler
-        with seeding.seeded(ORDER, 0, 0):
-            drawn = _drawn(own, seeding.number(ORDER, 0, 0), 0, grouped=grouped)
-        size = part.batch_size or max(map(len, drawn), default=1)
-        return replace(part, sampler=own, keys=_in_order(drawn), batch_size=size)
-    if type(sampler) is SubsetRandomSampler:
-        return replace(part, keys=sorted(sampler.indices))
-    return replace(part, shuffled=type(sampler) is RandomSampler)
-
-
-def divided(part: StreamPart, share: float) -> tuple[Indexed, Indexed]:
-    """A training part without a random share of its items, and that share as the validation part.
-
-    Raises:
-        DataError: the part cannot be divided.
-    """
-    if not isinstance(part, Indexed) or part.sampler is not None:
-        why = "is only read from first to last" if isinstance(part, Streamed) else "has a sampler of its own"
-        raise DataError(f"{part.name} {why}, so no validation part can be taken off; return (train, validation, test)")
-    off = split.taken(len(part.keys), share, f"validation part of {part.name}; its")
-    left, taken = ([key for key, other in zip(part.keys, where, strict=True) if other] for where in (~off, off))
-    return replace(part, keys=left), replace(part, keys=taken, name=part.name.replace("train", "validation", 1))
-
-
-def classes_of(part: StreamPart) -> tuple[str, ...]:
-    """The names of the classes that a data set says it has, in its attribute ``classes``; empty where it does not."""
-    dataset = part.dataset if isinstance(part, Indexed) else part.loader.dataset
-    while isinstance(dataset, Subset):
-        dataset = dataset.dataset
-    classes = getattr(dataset, "classes", None)
-    return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else ()
-
-
-def _is_plain(sampler: Any) -> bool:
-    if type(sampler) is RandomSampler:
-        return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
-    return type(sampler) in (SequentialSampler, SubsetRandomSampler)
-
-
-def _drawn(sampler: Any, seed: int, epoch: int, *, grouped: bool) -> list[list[Any]]:
+def drawn(sampler: Any, seed: int, epoch: int, *, grouped: bool) -> list[list[Any]]:
     """What a sampler gives in one epoch, its own generator seeded, as groups of indices."""
     for owner in (sampler, getattr(sampler, "sampler", None)):
         if isinstance(getattr(owner, "generator", None), torch.Generator):
@@ -307,23 +215,6 @@ def _drawn(sampler: Any, seed: int, epoch: int, *, grouped: bool) -> list[list[A
         if callable(getattr(owner, "set_epoch", None)):
             owner.set_epoch(epoch)  # type: ignore[union-attr]
     return [list(each) if grouped else [each] for each in sampler]
-
-
-def _in_order(drawn: list[list[Any]]) -> list[Any]:
-    keys = {key for group in drawn for key in group}
-    try:
-        return sorted(keys)
-    except TypeError:
-        return sorted(keys, key=repr)
-
-
-def _tensor(values: Any, where: str) -> Tensor:
-    made = checks.plain(arrays.array(values, where))
-    if made.dtype.kind not in "biuf" or made.size == 0:
-        raise DataError(f"{where} must be numbers, at least one; got {made.dtype} of shape {made.shape}")
-    checks.check_finite(made, where)
-    tensor: Tensor = torch.from_numpy(made)
-    return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 
 def _context(workers: int) -> str | None:
@@ -336,4 +227,8 @@ def _same(batch: Any) -> Any:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """An error in one line; of one in another process, which brings its traceback, the last."""
+    text = str(error).strip()
+    if "Original Traceback" in text:
+        return text.splitlines()[-1]
+    return " ".join(f"{type(error).__name__}: {text}".split())

@@ -10,19 +10,14 @@ import numpy as np
 from normwise.errors import DataError
 from normwise.lab.data import checks, suspicions, targets
 from normwise.lab.data.given import Given
-from normwise.lab.data.parts import Data, Part, fingerprint
-from normwise.lab.data.split import split
+from normwise.lab.data.parts import PARTS, Data, Part, fingerprint
+from normwise.lab.data.split import VALIDATION, split
 
 if TYPE_CHECKING:
     from normwise.lab.task import Kind
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """X and y as they were read."""
-
-PARTS = {1: ("train",), 2: ("train", "test"), 3: ("train", "validation", "test")}
-
-VALIDATION = 1 / 6
-"""The share of the training part that becomes validation where none was given."""
 
 TEST = 1 / 5
 """The share of a whole set that becomes its test part where it is not divided."""

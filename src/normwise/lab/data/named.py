@@ -11,7 +11,7 @@ import numpy as np
 from normwise import errors
 from normwise.errors import DataError
 from normwise.lab import factory
-from normwise.lab.data import cifar10, files, idx, memory, tables, user
+from normwise.lab.data import cifar10, files, idx, memory, split, tables, user
 from normwise.lab.data.given import Given
 from normwise.lab.data.memory import Arrays
 from normwise.lab.data.parts import Part
@@ -125,7 +125,7 @@ def _images(name: str, data_dir: str | Path | None, progress: bool) -> Given:
         "fashion-mnist": lambda: _arrays(idx.read(files.folder(FASHION_MNIST, data_dir, progress))),
         "cifar10": lambda: _arrays(cifar10.read(files.folder(CIFAR10, data_dir, progress))),
     }
-    share = VALIDATION.get(name, memory.VALIDATION)
+    share = VALIDATION.get(name, split.VALIDATION)
     classes = CLASSES.get(name, tuple(map(str, range(10))))
     return memory.given(name, read[name](), validation=share, classes=classes, named=True, trusted=True)
 

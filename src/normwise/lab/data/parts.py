@@ -11,6 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from normwise.lab.task import Kind
 
+PARTS = {1: ("train",), 2: ("train", "test"), 3: ("train", "validation", "test")}
+"""What parts are called, by how many there are; a single one is the whole set."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:

@@ -52,6 +52,9 @@ def permutation(count: int) -> np.ndarray:
     return np.argsort(np.random.PCG64(SEED).random_raw(count), kind="stable")
 
 
+VALIDATION = 1 / 6
+"""The share of the training part that becomes validation where none was given."""
+
 MORE = "give more examples, or return (train, validation, test)"
 
 
