@@ -93,6 +93,7 @@ def test_a_name_with_a_comma_is_a_column(table):
         (HOUSES.replace("60.5", ""), "price", "row 2, column 'area' of .* is missing; give a value, or remove"),
         (HOUSES.replace("60.5", "  "), "price", "row 2, column 'area' of .* is missing"),
         (HOUSES.replace("60.5", "n/a"), "price", "row 2, column 'area' of .* is 'n/a', which is no number as most of"),
+        ("y,a\n1,NA\n2,?\n3,NaN\n4,0.5\n", "y", "row 1, column 'a' of .* is 'NA', which is no number"),
         (HOUSES.replace("60.5", "inf"), "price", "row 2, column 'area' of .* is 'inf', which is no number"),
         (HOUSES.replace("Bonn", ""), "price", "row 2, column 'town' of .* is missing"),
         (HOUSES.replace("rooms", "area"), "price", "has two columns named 'area'; give each its own name"),

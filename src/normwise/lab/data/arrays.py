@@ -40,7 +40,7 @@ def stack(examples: Sequence[Any], where: str) -> np.ndarray:
         if example.shape != converted[0].shape:
             raise DataError(
                 f"examples in {where} have different sizes: example 0 is {converted[0].shape}, example {index} is "
-                f"{example.shape}; bring them all to one size"
+                f"{example.shape}; bring them all to one size, or give a DataLoader whose collate_fn pads them"
             )
     return np.stack(converted) if converted else np.empty(0)
 

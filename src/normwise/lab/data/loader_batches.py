@@ -122,20 +122,19 @@ def sample(part: StreamPart, size: int, batch_size: int | None = None) -> list[t
         DataError: an item cannot be read, a batch has no target, or batches are built differently.
     """
     found: list[tuple[Collated, Read]] = []
-    first, examples = None, 0
+    first, sizes = None, []
     for read in _reads(part, size, batch_size):
         taken = checked(read, part.name)
         first = first or collated.structure(taken)
         if collated.structure(taken) != first:
             raise DataError(changed(part.name, first, collated.structure(taken)))
         found.append((taken, read))
-        examples += collated.count(taken) if read.size is None else read.size
-        if examples >= size:
+        sizes.append(collated.count(taken) if read.size is None else read.size)
+        if sum(sizes) >= size:
             break
     if not found:
         raise DataError(empty(part, batch_size))
-    alone = len(found) > 1 and found[-1][1].size == 1 != found[0][1].size
-    return found[:-1] if alone else found
+    return found[:-1] if sizes[-1] == 1 < sizes[0] else found
 
 
 def whole(part: StreamPart, batch_size: int | None = None) -> Iterator[tuple[Collated, Read]]:

@@ -17,6 +17,9 @@ from normwise.errors import DataError
 ENDINGS = (".csv", ".parquet")
 SEPARATORS = ",;\t"
 
+MISSING = ("na", "n/a", "nan", "null", "none", "-", "?")
+"""What people write into a column of numbers where there is none."""
+
 MOST_CATEGORIES = 100
 """A column of strings with more different values is not taken for categories: names, texts or identifiers."""
 
@@ -136,7 +139,8 @@ def _parsed(source: str, name: str, column: Any) -> np.ndarray:
         return np.asarray(column.cast(int))
     numbers = column.cast(float, strict=False)
     wrong = ~numbers.is_finite().fill_null(False)
-    if 2 * wrong.sum() >= len(column):
+    marked = column.str.to_lowercase().is_in(MISSING)
+    if 2 * (wrong & ~marked).sum() >= (~marked).sum():
         return np.array(column.to_list(), dtype=np.str_)
     if wrong.any():
         row = wrong.arg_max()
