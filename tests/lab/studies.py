@@ -50,7 +50,7 @@ def record(validation, *, arm="plain", seed=0, lr=0.2, status="finished", metric
 
     A metric of which lower is better has each value negated. On whole parts, at the best step, validation is v − 0.05
     and test is 1 − v; on the samples, test is v / 2; training rises by 0.1 each time, and on its sample by 0.01: so
-    that a part taken for another, or a sample for the whole, shows.
+    that a part taken for another, or a sample for the whole, shows. One that is ``running`` has not ended.
     """
     metrics = [
         {
@@ -63,6 +63,7 @@ def record(validation, *, arm="plain", seed=0, lr=0.2, status="finished", metric
     timing = [{"step": line["step"], "seconds": 2.0 * (index + 1), "train": 1.5} for index, line in enumerate(metrics)]
     last = metrics[-1]["step"] if metrics else 0
     done = {"status": status, "step": last, "reason": None, "best": _best(validation, metric, every)}
+    done = None if status == "running" else done
     given = {"arm": arm, "seed": seed, "lr": lr, "metric": metric._asdict(), **settings}
     return RunRecord(Path(), given, metrics, timing, done)
 

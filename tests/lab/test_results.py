@@ -155,6 +155,26 @@ def test_what_ended_early_is_noted():
     assert found.as_dict()["arms"][0]["runs"][1]["reason"].startswith("5 evaluations")
 
 
+def test_a_study_that_still_runs_has_curves_and_no_verdict():
+    records = [
+        record([0.5, 0.7, 0.8]),
+        record([0.5, 0.6], arm="bn", status="running"),
+        record([], arm="he", status="running"),
+    ]
+    found = results(records)
+    assert found.verdict == "No verdict yet: 1 of 3 runs have ended."
+    assert found.best_records == records
+    assert [(run.status, run.steps) for arm in found.arms for run in arm.runs] == [
+        ("finished", 20), ("running", 10), ("running", 0)
+    ]  # fmt: skip
+    assert (found.arms[1].counted, found.ranking.failed, found.notes) == ([], (), [])
+    assert found.ranking_lines[0] == "Best validation accuracy: plain (75.0 %)."
+
+
+def test_two_arms_need_no_ranking_in_words():
+    assert results([record([0.5, 0.7]), record([0.5, 0.8], arm="bn")]).ranking_lines == []
+
+
 HIGHER = Task("regression", "mse", Metric("score", "score"), 1, Chance(0.1, 0.02))
 LOWER = HIGHER._replace(metric=Metric("score", "score", higher_is_better=False), chance=Chance(-0.1, 0.02))
 

@@ -42,7 +42,7 @@ class Ranking(NamedTuple):
         first_steps: that median.
         unlearned: the arms that did not learn.
         diverged: how many runs diverged, of how many, by arm.
-        failed: the arms without any result.
+        failed: the arms of which every run failed.
     """
 
     metric: Metric
@@ -123,7 +123,7 @@ def rank(arms: Sequence[ArmSummary], target: float | None) -> Ranking:
         diverged={
             arm.name: (count, len(arm.runs)) for arm in arms if (count := sum(r.status == "diverged" for r in arm.runs))
         },
-        failed=tuple(arm.name for arm in arms if not arm.counted),
+        failed=tuple(arm.name for arm in arms if all(run.status == "failed" for run in arm.runs)),
     )
 
 

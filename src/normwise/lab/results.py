@@ -110,7 +110,15 @@ class Results:
         own = None if source is None else resolve(source, what="metric").callable
         return ensemble([record.directory for record in self.of(arm.name, arm.point)], self.task, own)
 
+    @property
+    def ranking_lines(self) -> list[str]:
+        """The ranking in words, a line per fact, where the verdict does not say it all: with more than two arms."""
+        return self.ranking.lines if len(self.arms) > 2 else []
+
     def _verdict(self) -> str:
+        ended = sum(record.done is not None for record in self.records)
+        if ended < len(self.records):
+            return f"No verdict yet: {ended} of {len(self.records)} runs have ended."
         others = [arm for arm in self.arms if arm is not self.baseline]
         said = verdict.headline(self.baseline, others, self.ranking)
         if not self._several:
@@ -191,7 +199,7 @@ class Results:
             f"{arm.name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
             for arm in self.arms
             for run in arm.runs
-            if run.status != "finished"
+            if run.status in ("diverged", "failed")
         ]
         return [*self.study["notes"], *ended]
 

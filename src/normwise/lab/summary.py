@@ -19,7 +19,7 @@ class RunSummary(NamedTuple):
 
     Attributes:
         seed: of the run.
-        status: ``finished``, ``diverged`` or ``failed``.
+        status: ``finished``, ``diverged``, ``failed``, or ``running`` for one that has not ended.
         steps: how many it made.
         best_step: the step with the best validation metric, whose weights were kept.
         train: the metric at that step, on a sample of the training part.
@@ -76,8 +76,8 @@ class ArmSummary(NamedTuple):
 
     @property
     def counted(self) -> list[RunSummary]:
-        """The runs that have a result: those that finished or diverged, not those that failed."""
-        return [run for run in self.runs if run.status != "failed"]
+        """The runs that have a result: those that finished or diverged."""
+        return [run for run in self.runs if run.status in ("finished", "diverged")]
 
     @property
     def learned(self) -> bool | None:
@@ -191,7 +191,8 @@ def summarize(record: RunRecord, goal: float | None, beyond: Beyond) -> RunSumma
 
 
 def _done(record: RunRecord) -> Mapping[str, Any]:
-    return record.done or {"status": "failed", "step": 0, "reason": "the run did not end"}
+    step = record.metrics[-1]["step"] if record.metrics else 0
+    return record.done or {"status": "running", "step": step, "reason": None}
 
 
 def _first(record: RunRecord, goal: float | None) -> int | None:
@@ -212,7 +213,7 @@ def _gradient_ratio(gradients: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def failed(record: RunRecord) -> bool:
-    """Whether a run has no result: it failed, or did not end."""
+    """Whether a run failed, so that what it measured before is no result."""
     return bool(_done(record)["status"] == "failed")
 
 
