@@ -138,6 +138,11 @@ def test_without_known_chance_it_is_the_best_that_the_runs_measured_before_train
     assert [beyond(value) for value in (1.6, 1.5, 1.4)] == [False, False, True]
 
 
+def test_where_nothing_finite_was_measured_before_training_any_value_is_beyond_it():
+    task = Task("other", "net.py:loss", LOSS, None)
+    assert beyond_chance(task, [record([None, -1.0], metric=LOSS)])(1.0)
+
+
 @pytest.mark.parametrize(("how_many", "expected"), [(0, False), (1, False), (2, False), (3, True), (4, True)])
 def test_an_arm_learned_when_more_than_half_of_its_runs_did(how_many, expected):
     runs = tuple(summed(record([0.1, 0.9])) for _ in range(4))

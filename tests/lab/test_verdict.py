@@ -297,6 +297,12 @@ def test_a_baseline_that_was_stopped_early_counts_with_the_steps_it_made():
     )
 
 
+def test_a_baseline_run_that_diverged_counts_with_all_the_steps_it_was_given():
+    broken = arm("plain", [None] * 3, [0.9] * 3, statuses=["diverged"] * 3)
+    broken = broken._replace(runs=tuple(run._replace(steps=5) for run in broken.runs))
+    assert speed(broken, bn([100] * 3)).ratio == 10
+
+
 def test_the_title_names_few_arms_and_counts_many():
     assert title(["plain"], "digits") == "plain on digits"
     assert title(["plain", "bn"], "digits") == "plain against bn on digits"
@@ -355,6 +361,11 @@ def test_one_seed_puts_nothing_within_noise_and_nothing_beyond():
     one = [arm(name, [10], [test]) for name, test in (("plain", 0.9), ("bn", 0.95), ("he", 0.94))]
     assert said(*one).startswith("Of 3 arms, bn has the best validation accuracy (90.0 %). bn reached")
     assert "Behind it, with too few seeds to tell: he (89.0 %), plain (85.0 %)." in rank(one, 0.9).lines
+
+
+def test_equal_arms_are_within_noise_also_with_one_seed():
+    same = [arm(name, [10], [0.9]) for name in ("plain", "bn", "he")]
+    assert rank(same, 0.9).within_noise == ("bn", "he")
 
 
 def test_many_arms_of_which_none_learned_or_none_has_a_result():
