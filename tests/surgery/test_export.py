@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import logging
 import warnings
+from types import SimpleNamespace
 
 import onnx
 import onnxruntime
@@ -12,7 +13,9 @@ import torch
 from torch import nn
 
 import normwise as nw
+from networks.inputs import MASK, ROWS, TwoInputs, X
 from normwise.errors import InvalidArgumentError, SurgeryError
+from normwise.surgery import batch_normalize
 from tensors import same_bits
 from zoo import ZOO, randomize
 
@@ -99,6 +102,15 @@ def test_keywords_and_several_outputs(suffix, tmp_path):
     example = {"x": torch.randn(4, 3), "scale": torch.tensor(2.0)}
     made = export(randomize(Several()).eval(), tmp_path / f"model.{suffix}", example)
     assert len(made.changes) == 1
+
+
+def test_inputs_with_the_same_number_of_examples(tmp_path):
+    """By position and by name, one of them a mask."""
+    network, called = TwoInputs(), SimpleNamespace(args=(X, ROWS), kwargs={"mask": MASK})
+    network = batch_normalize(network, example=called).model.eval()
+    path = export(network, tmp_path / "model.pt2", called).path
+    fewer = (X[:3], ROWS[:3]), {"mask": MASK[:3]}
+    assert error(load(path)(*fewer[0], **fewer[1]), network(*fewer[0], **fewer[1])) <= 1e-5
 
 
 class Fixed(nn.Module):

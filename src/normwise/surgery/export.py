@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +110,7 @@ def _refuse_outputs(outputs: Any, suffix: str) -> None:
 
 def _refuse_conditions(program: ExportedProgram) -> None:
     """Refuse a program that is right for some numbers of examples only: a file may not be able to tell."""
-    found = list(getattr(program, "_guards_code", ()))
+    found = [code for code in getattr(program, "_guards_code", ()) if not _SAME_NUMBER.fullmatch(code)]
     found += [
         f"{symbol} in {bounds.lower}–{bounds.upper}"
         for symbol, bounds in program.range_constraints.items()
@@ -120,6 +121,10 @@ def _refuse_conditions(program: ExportedProgram) -> None:
             f"what the network does depends on the number of examples: it was followed where {found[0]}; "
             "give any_batch=False for a file for as many as the example has"
         )
+
+
+_SAME_NUMBER = re.compile(r"L\[\S+\.size\(\)\[0\] == L\[\S+\.size\(\)\[0\]")
+"""What torch notes of two inputs that have as many examples as each other, as those of a batch do."""
 
 
 def _examples(model: nn.Module, arguments: _Arguments) -> list[_Arguments]:

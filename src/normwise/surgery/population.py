@@ -66,7 +66,8 @@ def estimate_population(
     Args:
         model: the network, on the device that the batches are on; nothing is moved.
         batches: an iterable of batches. A batch is the input itself (a tensor), a tuple or list whose first element is
-            the input, or a dict that is passed as keywords; anything else needs ``forward``.
+            the input, a dict that is passed as keywords, or what has both as ``args`` and ``kwargs``; anything else
+            needs ``forward``.
         mode: ``"pooled"``, ``"paper"`` or ``"layerwise"``.
         steps: how many batches to take at most (in each pass); all by default.
         forward: ``forward(model, batch)`` runs the network on a batch of any kind.

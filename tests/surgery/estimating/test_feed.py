@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict, namedtuple
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -37,8 +38,9 @@ X = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
         lambda x: Pair(x, 3),
         lambda x: {"image": x},
         lambda x: UserDict(image=x / 2, scale=2.0),
+        lambda x: SimpleNamespace(args=(x / 2,), kwargs={"scale": 2.0}),
     ],
-    ids=["tensor", "tuple", "list", "namedtuple", "dict", "mapping"],
+    ids=["tensor", "tuple", "list", "namedtuple", "dict", "mapping", "args and kwargs"],
 )
 def test_every_structure_reaches_the_network(wrap):
     net = Net()

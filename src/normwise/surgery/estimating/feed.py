@@ -65,6 +65,8 @@ def _arguments(network: nn.Module, batch: Any, index: int) -> tuple[tuple[Any, .
     kwargs: dict[str, Any] = {}
     if isinstance(batch, Tensor):
         args = (batch,)
+    elif hasattr(batch, "args") and hasattr(batch, "kwargs"):
+        args, kwargs = tuple(batch.args), dict(batch.kwargs)
     elif isinstance(batch, Mapping):
         kwargs = dict(batch)
     elif isinstance(batch, (tuple, list)) and batch:
@@ -72,7 +74,7 @@ def _arguments(network: nn.Module, batch: Any, index: int) -> tuple[tuple[Any, .
     else:
         raise SurgeryError(
             f"batch {index} is {_described(batch)}; expected a tensor, a tuple or list whose first element is the "
-            f"input, or a dict of keywords; {_ADVICE}"
+            f"input, a dict of keywords, or something with args and kwargs; {_ADVICE}"
         )
     signature = inspect.signature(network.forward)
     try:
