@@ -51,7 +51,8 @@ def batch_normalize(
 
     The calls are followed with ``torch.fx``, as the example makes them; without one, the network is taken to be called
     with all arguments after the first at their defaults, where they have any. A network that cannot be traced, because
-    it branches on values or packs a padded sequence, is run on the example, and its calls are followed as they happen.
+    it branches on values or packs a padded sequence, or of which a trace makes other calls than the example, is run on
+    the example, and its calls are followed as they happen.
     Of what the example does not reach, and of such a network without an example, only the children of ``Sequential``
     modules are seen: each is taken to be called once, and a sigmoid or tanh that ends its ``Sequential`` is left alone.
     The first change says how the network was followed. Unless the network that cannot be traced is a ``Sequential``

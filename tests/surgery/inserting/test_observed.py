@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 import normwise as nw
@@ -71,6 +72,25 @@ def test_a_function_that_changes_its_argument_is_followed():
 
     net = Net(forward, a=nn.Linear(4, 4), b=nn.Linear(4, 4))
     assert normalized(net, example=torch.randn(3, 4)) == ["a"]
+
+
+def test_a_trace_that_goes_another_way_than_the_example_is_not_believed():
+    def forward(self, x):
+        return self.out(F.relu(self.a(x) if isinstance(x, torch.Tensor) else self.b(x)))
+
+    net = Net(forward, a=nn.Linear(4, 4), b=nn.Linear(4, 4), out=nn.Linear(4, 2))
+    assert normalized(net) == ["b"]
+    assert normalized(net, example=torch.randn(3, 4)) == ["a"]
+    assert "follows other calls than the example makes" in reasons(net, example=torch.randn(3, 4))[""]
+
+
+def test_what_runs_in_training_alone_is_followed():
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        return (self.out(x), self.out(F.relu(self.aux(x)))) if self.training else self.out(x)
+
+    net = Net(forward, a=nn.Linear(4, 4), aux=nn.Linear(4, 4), out=nn.Linear(4, 2))
+    assert normalized(net, example=torch.randn(3, 4)) == ["a", "aux"]
 
 
 def test_what_it_is_not_given_right_is_said_in_one_line():

@@ -26,7 +26,7 @@ class Traced:
 
     Attributes:
         network: the network.
-        problem: why the network cannot be traced; empty where it can.
+        problem: why the network cannot be traced, or the trace is not that of the example; empty where it can.
         observed: whether the calls are those of the example, in evaluation mode.
         nodes: the calls in order.
     """
@@ -43,9 +43,12 @@ class Traced:
         self.problem = flow.problem
         if _MADE in self.problem:
             self.problem = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
-        self.observed = bool(self.problem) and example is not None
-        if self.observed:
-            flow = observe(network, example, whole)
+        self.observed = False
+        if example is not None:
+            seen = observe(network, example, whole)
+            evaluated = flow if self.problem else graph.trace(network, fixed, whole=whole, training=False)
+            if _modules_called(evaluated) != _modules_called(seen):
+                self.problem, self.observed, flow = self.problem or _OTHERS, True, seen
         self._constants = flow.constants
         self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
         self._index = {node: index for index, node in enumerate(self.nodes)}
@@ -186,6 +189,14 @@ def _fixed(network: nn.Module, example: Any) -> dict[str, Any]:
     given = list(inspect.signature(network.forward).parameters.values())[1:]
     return {each.name: each.default for each in given if each.default is not each.empty}
 
+
+def _modules_called(flow: graph.Flow) -> list[str] | None:
+    """The names of the modules that are called, in order; None where there is a problem."""
+    return None if flow.graph is None else [str(node.target) for node in flow.graph.nodes if node.op == "call_module"]
+
+
+_OTHERS = "torch.fx, whose values have no class, follows other calls than the example makes"
+"""Why a trace is not believed: a forward that asks for classes, or catches what a call raises, was taken elsewhere."""
 
 _MADE = "__cuda_array_interface__"
 """What torch.as_tensor asks a symbolic value for, and says that it must be a dict."""
