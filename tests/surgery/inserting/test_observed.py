@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
 import normwise as nw
@@ -91,6 +95,23 @@ def test_what_runs_in_training_alone_is_followed():
 
     net = Net(forward, a=nn.Linear(4, 4), aux=nn.Linear(4, 4), out=nn.Linear(4, 2))
     assert normalized(net, example=torch.randn(3, 4)) == ["a", "aux"]
+
+
+@dataclass
+class Outputs:
+    """As libraries of transformers return them."""
+
+    y: torch.Tensor
+
+
+@pytest.mark.parametrize("wrap", [Outputs, lambda y: UserDict(y=y), lambda y: PackedSequence(y, torch.tensor([3]))])
+def test_what_makes_the_output_is_known_in_every_structure(wrap):
+    def forward(self, x):
+        return wrap(torch.sigmoid(self.b(F.relu(self.a(x[x.isfinite().all(1)]))))) if x.sum() < 1e9 else None
+
+    net = Net(forward, a=nn.LazyLinear(4), b=nn.Linear(4, 2))
+    assert normalized(net, example=torch.randn(3, 4)) == ["a"]
+    assert "it is the last layer: sigmoid" in reasons(net, example=torch.randn(3, 4))["b"]
 
 
 def test_what_it_is_not_given_right_is_said_in_one_line():
