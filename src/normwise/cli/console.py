@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from normwise.lab.compare import Status
 
 
@@ -83,18 +86,93 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, the first column to the left and the others to the right."""
-    from rich.box import SIMPLE_HEAD
+    """A table on stdout, the first column to the left and the others to the right.
+
+    Where the terminal is too narrow, headers and remarks in parentheses take several lines, then names do; where even
+    that would break names up, each row is a list of its own.
+    """
     from rich.console import Console
+
+    console = Console()
+    widths = fitting(columns, rows, console.width)
+    if widths is None:
+        _print_lists(console, columns, rows)
+    else:
+        _print_grid(console, columns, rows, widths)
+
+
+BETWEEN = 2  # a space of padding, and one between columns
+SENTENCE = 24  # a cell that is longer is a sentence
+NAME = 16  # a name that is given less is not easily read
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """The widths of a table's columns within ``width``; None where it cannot be so narrow.
+
+    A column is at least as wide as its longest piece, a word of its header or a part of a cell: see ``_pieces``. The
+    first has names: it is as wide as the longest, or at least ``NAME``.
+    """
+    from rich.cells import cell_len
+
+    cells = [[row[index] for row in rows] for index in range(len(columns))]
+    whole = [max(map(cell_len, (head, *column))) for head, column in zip(columns, cells, strict=True)]
+    least = [
+        max(map(cell_len, (*head.split(), *(piece for cell in column for piece in _pieces(cell)))))
+        for head, column in zip(columns, cells, strict=True)
+    ]
+    room = width - BETWEEN * (len(columns) - 1) - sum(least[1:])
+    if room < min(whole[0], NAME):
+        return None
+    widths = [min(whole[0], room), *least[1:]]
+    room -= widths[0]
+    for index in range(1, len(widths)):
+        more = min(room, whole[index] - widths[index])
+        widths[index] += more
+        room -= more
+    return widths
+
+
+def _pieces(cell: str) -> list[str]:
+    """What of a cell stays on one line: the words of a sentence; else what stands before, and in, parentheses."""
+    return cell.split() if len(cell) > SENTENCE else re.split(r" (?=\()|(?<=,) ", cell)
+
+
+def _print_grid(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=index > 0)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(Text(column), justify=justify, overflow="fold", width=width, vertical="top")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(_broken(cell, width)) for cell, width in zip(row, widths, strict=True)))
+    console.print()
+    console.print(table)
+    console.print()
+
+
+def _broken(cell: str, width: int) -> str:
+    """A cell that is wider than its column begins a line with what stands in parentheses."""
+    from rich.cells import cell_len
+
+    return cell if cell_len(cell) <= width else cell.replace(" (", "\n(")
+
+
+def _print_lists(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    for row in rows:
+        values = Table.grid(padding=(0, 2))
+        for column, cell in zip(columns[1:], row[1:], strict=True):
+            values.add_row(Text(column), Text(cell))
+        console.print()
+        console.print(Text(row[0], style="bold"))
+        console.print(Padding(values, (0, 0, 0, 2), expand=False))
+    console.print()
 
 
 def print_text(text: str) -> None:
