@@ -32,7 +32,7 @@ def loaded(code, *arguments):
 HELPS = """
 import sys, io, contextlib
 from normwise.cli import main
-for command in (["--help"], ["compare", "--help"], ["bench", "--help"], ["fold", "--help"], ["--version"]):
+for command in (["--help"], ["compare", "--help"], ["bench", "--help"], ["fold", "--help"], ["runs", "--help"], ["--version"]):
     sys.argv = ["normwise", *command]
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         main()
@@ -55,7 +55,7 @@ def test_the_command_is_a_module_too():
 
 
 def test_every_help_has_a_runnable_example(normwise):
-    for command in ((), ("compare",), ("bench",), ("fold",)):
+    for command in ((), ("compare",), ("bench",), ("fold",), ("runs",)):
         code, out, _ = normwise(*command, "--help")
         assert code == 0
         assert f"Example: normwise {command[0] if command else 'compare'}" in out

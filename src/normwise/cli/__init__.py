@@ -12,6 +12,7 @@ from normwise.cli.bench import bench
 from normwise.cli.compare import compare
 from normwise.cli.console import fail
 from normwise.cli.fold import fold
+from normwise.cli.runs import runs
 from normwise.cli.warmup import warmup
 from normwise.errors import JobError, NormwiseError
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(compare)
 app.command()(bench)
 app.command()(fold)
+app.command()(runs)
 app.command()(warmup)
 
 
