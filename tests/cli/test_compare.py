@@ -5,7 +5,6 @@ import pytest
 from safetensors import safe_open
 
 from normwise import cli
-from normwise.lab.arms import KEYS
 
 MODELS = """
 import torch
@@ -36,15 +35,6 @@ def functional():
             self.hidden, self.out = nn.Linear(64, 8), nn.Linear(8, 10)
         def forward(self, x):
             return self.out(torch.relu(self.hidden(x.flatten(1))))
-    return Net()
-
-def branching():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(64, 10)
-        def forward(self, x):
-            return torch.relu(self.linear(x.flatten(1))) if x.sum() > -1 else x
     return Net()
 
 number = 3
@@ -116,6 +106,12 @@ SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10", "--workers", "0"
         (["--lr", "nan"], "above 0"),
         (["--lr", "0.1,0.1"], "that differ"),
         (["--lr", "0.1,,2"], "lr is ''"),
+        (
+            ["--init", "he,xavier", "--clip", "1,2"],
+            "init and clip have several values; allowed: several for lr",
+        ),
+        (["--momentum", "0.9"], "optimizer=sgd has no momentum, which is given; use optimizer=momentum or nesterov"),
+        (["--warmup", "-1"], "warmup is '-1'; allowed: a whole number, 0 or more"),
         (["--batch-size", "5000"], "batch_size is 5000; digits has 1198 training examples"),
         (["--batch-size", "1"], "at least 2 examples"),
         (["--steps", "0"], "steps is '0'; allowed: a whole number, 1 or more"),
@@ -131,12 +127,13 @@ SMALL = ("--steps", "20", "--seeds", "1", "--eval-every", "10", "--workers", "0"
         (["--model", "trian.py:make_model"], "trian.py"),
         (["--model", "no.such.module:make_model"], "no.such.module"),
         (["--model", "train.py:number"], "not callable"),
+        (["--model", "train.py"], "a function without arguments that returns a torch.nn.Module"),
+        (["--data", "train.py"], "a function without arguments that returns (train, test) or (train,"),
         (["--model", "train.py:raises"], "KeyError"),
         (["--model", "train.py:returns_none"], "must return a torch.nn.Module"),
         (["--model", "train.py:wrong_width"], "does not take digits"),
-        (["--model", "train.py:too_few"], "returned shape (4, 5) for 4 examples"),
-        (["--model", "train.py:images"], "returned shape (4, 10, 6, 6)"),
-        (["--model", "train.py:branching"], "Sequential"),
+        (["--model", "train.py:too_few"], "returned shape (8, 5) for 8 examples; for classification it must"),
+        (["--model", "train.py:images"], "returned shape (8, 10, 6, 6)"),
         (["--model", "train.py:make_model", "--activation", "tanh"], "your own network decides"),
         (["--data", "train.py:labels_out_of_step"], "10"),
         (["--data", "train.py:ragged"], "size"),
@@ -182,11 +179,16 @@ def test_json_is_one_object_with_the_promised_keys(normwise, unwritten):
     code, out, _ = normwise("compare", *SMALL, "--json")
     found = json.loads(out)
     assert code == 0
-    assert list(found) == ["study", "metric", "baseline", "target", "arms", "verdict", "report"]
-    assert (found["metric"], found["baseline"]) == ("accuracy", "plain")
+    assert list(found) == [
+        "study", "task", "metric", "higher_is_better", "baseline", "target", "arms", "ranking", "verdict", "report"
+    ]  # fmt: skip
+    asked = found["task"], found["metric"], found["higher_is_better"], found["baseline"]
+    assert asked == ("classification", "accuracy", True, "plain")
     assert [arm["name"] for arm in found["arms"]] == ["plain", "bn"]
     arm = found["arms"][1]
-    assert list(arm) == ["name", "settings", "lr", "test_mean", "test_std", "steps_to_target", "never", "runs"]
+    assert list(arm) == [
+        "name", "settings", "lr", "test_mean", "test_std", "learned", "steps_to_target", "never", "runs", "ensemble"
+    ]  # fmt: skip
     assert list(arm["runs"][0]) == [
         "seed",
         "status",
@@ -236,21 +238,10 @@ def test_a_study_without_one_result_exits_with_one(normwise, unwritten, monkeypa
     assert "No verdict on bn" in out
 
 
-def test_every_key_of_an_arm_is_an_option():
-    import inspect
-
-    from normwise.cli.compare import compare
-
-    assert set(KEYS) <= set(inspect.signature(compare).parameters)
-
-
-def test_options_are_frozen():
-    import inspect
-
-    from normwise.cli.compare import compare
-
-    assert list(inspect.signature(compare).parameters) == [
-        "context", "arm", "data", "data_dir", "model", "steps", "epochs", "seeds", "out", "eval_every", "workers",
-        "device", "lr", "norm", "place", "activation", "init", "schedule", "optimizer", "batch_size", "dropout",
-        "weight_decay", "inputs", "json", "open_report",
-    ]  # fmt: skip
+def test_a_sweep_is_trained_at_every_value_and_chosen_from(normwise, unwritten, tmp_path):
+    code, out, err = normwise(
+        "compare", *SMALL, "--init", "normal:0.01,he", "--arm", "plain", "--arm", "bn, init=lecun"
+    )
+    assert code == 0, err
+    assert len(list(tmp_path.glob("runs/*/*/done.json"))) == 3
+    assert "Each arm at its best init" in out

@@ -120,7 +120,7 @@ def test_another_process_unpickles_after_resolving(file):
 
 def test_functions_of_one_file_share_its_module(file):
     file.write_text("calls = []\ncalls.append(1)\ndef make_a():\n    return calls\ndef make_b():\n    return calls\n")
-    assert call(resolve(f"{file}:make_a", what="model")) is call(resolve(f"{file}:make_b", what="data"))
+    assert call(resolve(f"{file}:make_a", what="model")) is call(resolve(f"{file}:make_b", what="data function"))
 
 
 def test_a_changed_file_is_loaded_anew_and_hashed_anew(file):

@@ -67,7 +67,7 @@ def compare(
         Option(
             metavar="DATA",
             help="digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or "
-            f"FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data']}.",
+            f"FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data function']}.",
         ),
     ] = "digits",
     json: Annotated[

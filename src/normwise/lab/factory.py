@@ -24,7 +24,7 @@ FORMS = "package.module:callable or path/to/file.py:callable"
 
 RETURNS = {
     "model": "a function without arguments that returns a torch.nn.Module, without normalization",
-    "data": "a function without arguments that returns (train, test) or (train, validation, test), each an (X, y) "
+    "data function": "a function without arguments that returns (train, test) or (train, validation, test), each an (X, y) "
     "pair, a Dataset or a DataLoader",
     "loss": "a function of outputs and targets that returns a scalar",
     "metric": "a function of outputs and targets that returns a number",
@@ -64,7 +64,7 @@ def resolve(source: str | Callable[..., Any], *, what: str) -> Factory:
 
     Args:
         source: ``package.module:callable``, ``path/to/file.py:callable``, or the function itself.
-        what: what it is for: ``model``, ``data``, ``loss`` or ``metric``.
+        what: what it is for: ``model``, ``data function``, ``loss`` or ``metric``.
 
     Raises:
         RequestError: there is no such file, module or function; importing it fails; or it is not callable.

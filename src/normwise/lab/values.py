@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from normwise.errors import RequestError, choice
+from normwise.lab.factory import RETURNS
 
 
 def one_of(key: str, *names: str) -> Callable[[str], str]:
@@ -119,7 +120,8 @@ def model(text: str) -> tuple[str, tuple[int, ...]]:
     kind, colon, widths = text.partition(":")
     if kind not in WIDTHS:
         raise RequestError(
-            f"{choice(kind, WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable"
+            f"{choice(kind, WIDTHS, 'model')}, or your own as package.module:callable or file.py:callable, "
+            f"{RETURNS['model']}"
         )
     if not colon:
         return kind, WIDTHS[kind]
