@@ -24,8 +24,8 @@ FORMS = "package.module:callable or path/to/file.py:callable"
 
 RETURNS = {
     "model": "a function without arguments that returns a torch.nn.Module, without normalization",
-    "data function": "a function without arguments that returns (train, test) or (train, validation, test), each an (X, y) "
-    "pair, a Dataset or a DataLoader",
+    "data function": "a function without arguments that returns (train, test) or (train, validation, test), each an "
+    "(X, y) pair, a Dataset or a DataLoader",
     "loss": "a function of outputs and targets that returns a scalar",
     "metric": "a function of outputs and targets that returns a number",
 }
