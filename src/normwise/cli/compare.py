@@ -78,8 +78,9 @@ def compare(
 ) -> None:
     """Train a network with and without batch normalization, side by side, and show what it did.
 
-    Several values of a setting, as in --lr 0.02,0.2 or --init xavier,he, are a sweep: each arm is trained with all of
-    them, and its best is chosen on validation data.
+    Several values of a setting, as in --init xavier,he, are a sweep: each arm's best is chosen on validation data.
+
+    Your own network and data: see examples/train.py in the sources.
 
     Example: normwise compare --data digits --arm plain --arm bn --arm "he: activation=relu, init=he"
     """
