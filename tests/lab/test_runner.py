@@ -3,7 +3,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,10 +75,12 @@ def workers(parent=None):
 
 
 def open_files(pid):
-    try:
-        return " ".join(str(name.readlink()) for name in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return ""
+    found = []
+    with suppress(OSError):  # the process may end meanwhile
+        for name in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # and so may the use of a file
+                found.append(str(name.readlink()))
+    return " ".join(found)
 
 
 def test_a_user_s_own_missing_file_is_not_a_full_disk(tmp_path, monkeypatch):

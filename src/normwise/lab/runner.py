@@ -59,7 +59,7 @@ def run_all(jobs: Sequence[Job], data: Data, *, workers: int, on_progress: OnPro
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running += _start(*waiting.popleft(), data, on_progress)
+                _start(*waiting.popleft(), data, running, on_progress)
             ready = wait([worker.channel for worker in running])
             running = [worker for worker in running if worker.channel not in ready or _listen(worker, on_progress)]
     finally:
@@ -82,22 +82,24 @@ def _work(channel: Connection, job: Job, data: Data) -> None:
     worker.main(channel, job, data)
 
 
-def _start(number: int, job: Job, data: Data, on_progress: OnProgress) -> list[_Running]:
-    """Start the process of one run; none where it died before it had taken its data."""
+def _start(number: int, job: Job, data: Data, running: list[_Running], on_progress: OnProgress) -> None:
+    """Start the process of one run and add it to those that run, unless it dies before it has taken its data.
+
+    It is no daemon: those may not have children, which the loaders of a run's data are. So it has to be among those
+    that run, which are ended in any case, before Ctrl-C can come between.
+    """
     channel, theirs = multiprocessing.Pipe(duplex=False)
     with _without_main(), _installed_first(), theirs:
-        # No daemon: those may not have children, which the loaders of a run's data are. It ends with this process all
-        # the same.
         process = _context().Process(target=_work, args=(theirs, job, data), daemon=False)
+        running.append(_Running(number, job, process, channel))
         try:
             with _interrupts_later():
                 process.start()
         except BrokenPipeError:
+            running.pop()
             channel.close()
             _fail(job, "while it was starting (out of memory?)")
             on_progress(number, None)
-            return []
-    return [_Running(number, job, process, channel)]
 
 
 def _listen(worker: _Running, on_progress: OnProgress) -> bool:
@@ -139,9 +141,10 @@ def _fail(job: Job, how: str) -> None:
 
 def _stop(processes: Sequence[BaseProcess]) -> None:
     """End the processes at once: what they write is whole at any moment."""
-    for process in processes:
+    started = [process for process in processes if process.pid is not None]
+    for process in started:
         process.kill()
-    for process in processes:
+    for process in started:
         process.join()
 
 
