@@ -53,7 +53,9 @@ def groups(runs: Sequence[RunRecord]):
             (gradients, gradients.info(members, place=place)),
             (activations, activations.info(members, place=place)),
         ]
-        inside += [_figure(f"{module.__name__.rpartition('.')[2]}-{place}", module, info, place) for module, info in shown]
+        inside += [
+            _figure(f"{module.__name__.rpartition('.')[2]}-{place}", module, info, place) for module, info in shown
+        ]
     yield Group("Training", training, "One caption for three figures.")
     yield Group("Inside", inside, "What happens inside.")
 

@@ -5,7 +5,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from contextlib import suppress
 from pathlib import Path
 
 import pytest

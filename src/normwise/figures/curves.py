@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import chart as charts
 from normwise.figures import layout, limits, scales, style
-from normwise.figures.quantities import Name, Part, Quantity, capital, quantity
+from normwise.figures.quantities import Name, Part, Quantity, quantity
 from normwise.figures.series import Band, band, by_arm, diverged_at
 from normwise.records import RunRecord
 
@@ -57,7 +57,6 @@ class Info(NamedTuple):
 
     title: str
     label: str
-    subject: str
     percent: bool
     log: bool
     parts: tuple[str, ...]
@@ -90,7 +89,7 @@ def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] =
     values = [value for part in drawn for value in (*part.mean, *part.low, *part.high)]
     reach = what.limits(values)
     parts = tuple(part.name for part in what.parts)
-    return Info(what.title, what.label, what.subject, what.percent, what.log and reach[0] > 0, parts, curves, reach)
+    return Info(what.title, what.label, what.percent, what.log and reach[0] > 0, parts, curves, reach)
 
 
 def _of_arm(arm: str, place: int, runs: Sequence[RunRecord], what: Quantity) -> Curve:
@@ -121,7 +120,7 @@ def title(info: Info) -> str:
 def describe(info: Info) -> str:
     """The figure in words."""
     lines = f"{info.parts[0]} solid and {info.parts[1]} dashed" if len(info.parts) > 1 else info.parts[0]
-    said = [f"{capital(info.subject)} ({info.label}) against training step, {lines}."]
+    said = [f"{info.title} ({info.label}): {lines}."]
     said += [_describe(curve, info) for curve in info.curves]
     return " ".join(said + _beyond(info))
 

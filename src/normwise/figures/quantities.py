@@ -42,7 +42,6 @@ class Quantity(NamedTuple):
     Attributes:
         title: the heading.
         label: of the y axis, with the direction.
-        subject: how the value is called in a sentence.
         percent: whether it is a share that is written in percent.
         parts: the lines of each arm, the solid one first.
         limits: from all values to the limits of the y axis.
@@ -51,7 +50,6 @@ class Quantity(NamedTuple):
 
     title: str
     label: str
-    subject: str
     percent: bool
     parts: tuple[Part, ...]
     limits: Callable[[Sequence[float]], limits.Limits]
@@ -110,7 +108,7 @@ def _metric(runs: Sequence[RunRecord]) -> Quantity:
 
     label = f"{metric.label}, {direction(metric.higher_is_better)}"
     title = f"{capital(metric.label)} over training"
-    return Quantity(title, label, metric.label, metric.percent, _parts(metric.name), reach)
+    return Quantity(title, label, metric.percent, _parts(metric.name), reach)
 
 
 def _loss(runs: Sequence[RunRecord]) -> Quantity:
@@ -122,7 +120,7 @@ def _loss(runs: Sequence[RunRecord]) -> Quantity:
         return limits.positive(values, floor=1e-6, spike=20.0)
 
     parts = _parts("loss")
-    return Quantity("Loss over training", f"{label}, {direction(False)}", "loss", False, parts, reach, log=True)
+    return Quantity("Loss over training", f"{label}, {direction(False)}", False, parts, reach, log=True)
 
 
 def _gradients(runs: Sequence[RunRecord]) -> Quantity:
@@ -131,7 +129,7 @@ def _gradients(runs: Sequence[RunRecord]) -> Quantity:
         Part("last layer", lambda line: line["gradients"][-1]["norm"]),
     )
     title = "Gradient norm in the first and the last layer"
-    return Quantity(title, "gradient norm", "gradient norm", False, parts, limits.positive, log=True)
+    return Quantity(title, "gradient norm", False, parts, limits.positive, log=True)
 
 
 def _preactivations(runs: Sequence[RunRecord]) -> Quantity:
@@ -140,12 +138,10 @@ def _preactivations(runs: Sequence[RunRecord]) -> Quantity:
 
     parts = (Part("median", read("p50"), (read("p15"), read("p85"))),)
     title = "Input of the last hidden nonlinearity"
-    return Quantity(title, "median, and 15th to 85th percentile", "input", False, parts, limits.middle)
+    return Quantity(title, "median, and 15th to 85th percentile", False, parts, limits.middle)
 
 
 def _saturated(runs: Sequence[RunRecord]) -> Quantity:
     parts = (Part("saturated", lambda line: line["preactivations"][-1]["saturated"]),)
     title = "Saturated share of the last hidden nonlinearity"
-    return Quantity(
-        title, "share of units that let hardly any gradient through", "saturated share", True, parts, limits.shares
-    )
+    return Quantity(title, "share of units that let hardly any gradient through", True, parts, limits.shares)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import Chart, activations, agreement, confusion, curves, gradients, preactivations, sweep
-from normwise.figures.quantities import Name, direction, loss_label
+from normwise.figures.quantities import Name
 from normwise.lab.results import Results
 from normwise.records import RunRecord
 from normwise.records.study import slug
@@ -86,14 +86,11 @@ def _curves(result: Results) -> Iterator[Panel]:
     metric = best[0].metric
     yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
     if metric.name != "loss":
-        caption = f"The loss: {loss_label(best)}; {direction(higher_is_better=False)}."
-        yield _over_training(result, TRAINING, "loss", best, "loss", caption)
+        yield _over_training(result, TRAINING, "loss", best, "loss")
 
 
-def _over_training(
-    result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name, caption: str = ""
-) -> Panel:
-    return _panel(group, name, caption, curves, curves.info(runs, what, [arm.name for arm in result.arms]))
+def _over_training(result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name) -> Panel:
+    return _panel(group, name, "", curves, curves.info(runs, what, [arm.name for arm in result.arms]))
 
 
 def _sweeps(result: Results) -> Iterator[Panel]:

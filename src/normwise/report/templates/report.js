@@ -49,7 +49,7 @@
     if (percent) return `${(100 * value).toFixed(1)} %`;
     const size = Math.abs(value);
     if (size && (size < 1e-3 || size >= 1e6)) return power(value);
-    return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 });
+    return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).replace("-", "−");
   }
   function tickText(value, chart) {
     if (chart.percent) return `${Number((100 * value).toPrecision(6))} %`;
@@ -101,9 +101,10 @@
     }
 
     key() {
+      const firsts = (what) => this.chart.lines.filter((line, at, all) => all.findIndex((one) => one[what] === line[what]) === at);
+      const names = firsts("name"), parts = firsts("part");
+      if (names.length * parts.length < 2) return;
       const list = add(this.live, "ul", { class: "key" });
-      const names = [...new Map(this.chart.lines.map((line) => [line.name, line])).values()];
-      const parts = [...new Map(this.chart.lines.map((line) => [line.part, line])).values()];
       const shown = names[0]?.marker === null && names.length > 6 ? [0, 1, 2, 3].map((third) =>
         names[Math.round((third * (names.length - 1)) / 3)]) : names;
       for (const line of shown) sample(add(list, "li", { "data-arm": line.arm }), line, line.name, false);
@@ -245,7 +246,8 @@
       this.fill(first, close);
       const right = x < (this.box.left + this.box.right) / 2;
       this.tip.style.left = right ? `${Math.min(x + 12, this.width - this.tip.offsetWidth)}px` : `${Math.max(0, x - 12 - this.tip.offsetWidth)}px`;
-      this.tip.style.top = `${this.svg.offsetTop + this.box.top}px`;
+      const top = this.svg.getBoundingClientRect().top - this.live.getBoundingClientRect().top;
+      this.tip.style.top = `${top + (this.width < 480 ? this.height : this.box.top)}px`; // below it where there is no room beside
     }
 
     fill(first, close) {
@@ -257,7 +259,8 @@
       const tick = this.chart.ticks && this.chart.ticks.reduce((a, b) => (Math.abs(b[0] - first.x) < Math.abs(a[0] - first.x) ? b : a))[1];
       add(this.tip, "p", {}, `${label} ${tick || written(first.x, false)}`);
       const table = add(this.tip, "table");
-      if (parts.length > 1) for (const head of [add(table, "tr")]) ["", ...parts].forEach((part) => add(head, "th", {}, part));
+      const head = add(table, "tr", parts.length > 1 ? {} : { hidden: "" });
+      for (const part of ["", ...parts]) add(head, "th", {}, part);
       for (const name of shown) {
         const row = add(table, "tr"), cells = parts.map((part) => close.find(({ line }) => line.name === name && line.part === part));
         sample(add(row, "th"), { ...cells.find(Boolean).line, dashed: false }, name, false);
