@@ -41,7 +41,10 @@ def record(
     kind = ("classification", "cross_entropy") if metric.percent else ("regression", "mse")
     settings |= {"batch_size": 60, "metric": metric._asdict(), "task": kind[0], "loss": kind[1]}
     done = {"status": status, "step": steps if diverged is None else diverged, "reason": reason}
-    timing = [{"step": line["step"], "seconds": 0.0006 * line["step"]} for line in lines]
+    timing = [
+        {"step": line["step"], "seconds": 0.0006 * line["step"], "train": 0.0006 * min(line["step"], every)}
+        for line in lines
+    ]
     return RunRecord(Path("runs") / f"{arm}-{seed}", settings, lines, timing, done)
 
 

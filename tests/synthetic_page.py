@@ -73,8 +73,9 @@ def found(records: Sequence[RunRecord], **options: Any) -> Any:
 
 
 def with_outputs(run: RunRecord, folder: Path, outputs: np.ndarray, targets: np.ndarray) -> RunRecord:
-    """The run with predictions of the test part in a directory of its own."""
+    """The run with outputs and targets of the test part in a directory of its own."""
     directory = folder / f"{len(list(folder.iterdir()))}"
     directory.mkdir()
-    save_file({"outputs": outputs, "targets": targets}, directory / FILE)
+    tensors = {"outputs": outputs, "targets": targets}
+    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, directory / FILE)
     return RunRecord(directory, run.settings, run.metrics, run.timing, run.done)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from normwise.figures import activations, curves, gradients, layout, learning_rate, preactivations, save, style, svg
+from normwise.figures import activations, curves, gradients, layout, preactivations, save, style, svg, sweep
 from synthetic import record, study
 
 NASTY = ["<script>alert(1)</script>", 'a "quote" & $x_1$', "_100%_^2", "a]]>b", "学習率 \\$5", "x\ny\x07"]
@@ -21,7 +21,7 @@ def drawings():
     yield preactivations.draw(preactivations.info(one))
     yield gradients.draw(gradients.info(one))
     yield activations.draw(activations.info(one))
-    yield learning_rate.draw(learning_rate.info(runs))
+    yield sweep.draw(sweep.info(runs, "lr"))
 
 
 @pytest.fixture(scope="module")

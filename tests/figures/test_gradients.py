@@ -27,18 +27,40 @@ def test_a_null_is_a_gap_and_zero_does_not_break_the_logarithm():
     gradients.draw(info).canvas.draw()
 
 
-def test_limits_reach_down_at_most_twelve_powers_of_ten():
+def test_a_layer_without_gradient_is_drawn_at_the_foot_with_a_mark_and_said():
+    run = record(steps=400)
+    for line in run.metrics[2:]:
+        line["gradients"][0]["norm"] = 0.0
+    run.metrics[1]["gradients"][1]["norm"] = 1e-20
+    info = gradients.info([run])
+    assert info.limits[0] > 1e-13
+    axes = gradients.draw(info).axes[0]
+    foot = [line for line in axes.lines if line.get_marker() == "v"]
+    assert [[*line.get_xdata()] for line in foot] == [[200], [100]]  # where each of the two lines reaches the foot
+    assert [*axes.lines[0].get_ydata()][2:] == [info.limits[0]] * 3
+    said = gradients.describe(info)
+    assert "linear1 is exactly 0 at 3 of 5 evaluations." in said
+    assert "linear2 is below" in said
+
+
+def test_one_spike_does_not_flatten_the_rest():
+    run = record(steps=2000)
+    run.metrics[7]["gradients"][0]["norm"] = 1e20
+    assert gradients.info([run]).limits[1] < 1e4
+
+
+def test_numbered_layers_are_called_layers():
     run = record(steps=100)
-    run.metrics[0]["gradients"][0]["norm"] = 1e-40
-    low, high = gradients.info([run]).limits
-    assert 1e11 < high / low < 1e13
+    for line in run.metrics:
+        line["gradients"][0]["layer"] = "4"
+    assert gradients.info([run]).layers[0] == "layer 4"
 
 
 def test_shared_limits_hold_those_of_each_arm():
     infos = [gradients.info([run]) for run in study(seeds=1)]
     low, high = gradients.shared_limits(infos)
     assert all(low <= info.limits[0] and info.limits[1] <= high for info in infos)
-    assert gradients.info([record()], limits=(0.1, 1.0)).limits == (0.1, 1.0)
+    assert gradients.info([record()], (0.1, 1.0)).limits == (0.1, 1.0)
 
 
 def test_describe_says_the_norms_of_the_outer_layers():

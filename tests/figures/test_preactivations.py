@@ -48,7 +48,7 @@ def test_shared_limits_hold_those_of_each_arm():
     assert low == min(info.limits[0] for info in infos)
     assert high == max(info.limits[1] for info in infos)
     assert preactivations.draw(infos[0]._replace(limits=(low, high))).axes[0].get_ylim() == (low, high)
-    assert preactivations.info([record()], limits=(-1.0, 1.0)).limits == (-1.0, 1.0)
+    assert preactivations.info([record()], reach=(-1.0, 1.0)).limits == (-1.0, 1.0)
 
 
 def test_describe_says_the_percentiles_at_both_ends():

@@ -28,8 +28,8 @@ def test_every_colour_stands_out_on_white_and_on_dark(light):
     assert contrast(style.dark()[light], style.DARK_PAPER) >= least
 
 
-def test_colour_and_marker_together_tell_56_arms_apart():
-    assert len({(style.colour(place), style.marker(place)) for place in range(56)}) == 56
+def test_colour_and_marker_together_tell_72_arms_apart():
+    assert len({(style.colour(place), style.marker(place)) for place in range(72)}) == 72
 
 
 @pytest.mark.parametrize("colours", [list(style.dark()), list(style.dark().values())])

@@ -1,42 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from lab.studies import findings
-from normwise.figures import activations, curves, gradients, learning_rate, preactivations
-from normwise.lab.panels import panels
+from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, sweep
+from normwise.lab.panels import CAPTIONS, panels
+from normwise.records.metric import Metric
 from synthetic import study
+from synthetic_page import found, with_outputs
+
+ARMS = ["plain", "bn", "BN"]
+SLUGS = {"plain": "plain", "bn": "bn", "bn-3": "BN"}
+MODULES = (activations, agreement, confusion, curves, gradients, preactivations, sweep)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """A figure is the data that would be drawn."""
+    for module in MODULES:
+        monkeypatch.setattr(module, "draw", lambda info: info)
 
 
 @pytest.fixture
-def shown(monkeypatch):
+def shown():
     """The data of every figure of a study of three arms, two of which have one slug, at two rates; and the runs."""
-    for module in (activations, curves, gradients, learning_rate, preactivations):
-        monkeypatch.setattr(module, "draw", lambda info: info)
-    records = study(["plain", "bn", "BN"], seeds=2, lrs=(0.2, 0.5), steps=300)
-    found = findings(records)
-    assert set(found.best_rates.values()) == {0.5}  # at 300 steps, the higher rate has learned more
-    return {panel.name: panel.figure for panel in panels(found)}, records
+    records = study(ARMS, seeds=2, lrs=(0.2, 0.5), steps=300)
+    result = found(records)
+    result.best_records = [record for record in records if record.settings["lr"] == 0.5]
+    return {panel.name: panel.figure for panel in panels(result)}, records, result.best_records
 
 
 def test_every_figure_but_that_of_the_rates_shows_each_arm_at_its_best_rate(shown):
-    infos, records = shown
-    best = [record for record in records if record.settings["lr"] == 0.5]
-    assert infos["accuracy"] == curves.info(best, "accuracy")
-    assert infos["loss"] == curves.info(best, "loss")
-    assert infos["learning-rate"] == learning_rate.info(records)
-    for place, (slug, arm) in enumerate({"plain": "plain", "bn": "bn", "bn-3": "BN"}.items()):
+    infos, records, best = shown
+    assert infos["accuracy"] == curves.info(best)
+    for name in ("loss", "gradients", "preactivations", "saturated"):
+        assert infos[name] == curves.info(best, name)
+    assert infos["learning-rate"] == sweep.info(records, "lr")
+    for place, (slug, arm) in enumerate(SLUGS.items()):
         runs = [record for record in best if record.settings["arm"] == arm]
         assert infos[f"activations-{slug}"] == activations.info(runs, place=place)
         ours = infos[f"preactivations-{slug}"]
-        assert ours == preactivations.info(runs, place=place, limits=ours.limits)
-        assert infos[f"gradients-{slug}"] == gradients.info(runs, limits=infos[f"gradients-{slug}"].limits)
-    assert len(infos) == 3 + 3 * 3
+        assert ours == preactivations.info(runs, place=place, reach=ours.limits)
+        assert infos[f"gradients-{slug}"] == gradients.info(runs, infos[f"gradients-{slug}"].limits, place)
+    assert len(infos) == 6 + 3 * 3
 
 
 @pytest.mark.parametrize(("kind", "module"), [("gradients", gradients), ("preactivations", preactivations)])
 def test_figures_of_several_arms_have_one_axis(shown, kind, module):
-    infos, records = shown
-    own = [
-        module.info([record for record in records if (record.settings["arm"], record.settings["lr"]) == (arm, 0.5)])
-        for arm in ("plain", "bn", "BN")
+    infos, _, best = shown
+    own = [module.info([record for record in best if record.settings["arm"] == arm]) for arm in ARMS]
+    assert {infos[f"{kind}-{slug}"].limits for slug in SLUGS} == {module.shared_limits(own)}
+
+
+def test_figures_of_all_arms_come_before_those_of_one_and_each_group_has_a_caption():
+    made = panels(found(study(ARMS, seeds=1, steps=200)))
+    for group in dict.fromkeys(panel.group for panel in made):
+        places = [panel.place is not None for panel in made if panel.group == group]
+        assert places == sorted(places)
+        assert group in CAPTIONS
+    assert all((panel.chart is None) == (panel.group == "Activations") for panel in made)
+
+
+def test_one_arm_needs_no_overlay():
+    names = {panel.name for panel in panels(found(study(["plain"], seeds=1, steps=200)))}
+    assert names == {"accuracy", "loss", "preactivations-plain", "gradients-plain", "activations-plain"}
+
+
+def test_a_swept_key_has_a_figure_beside_the_learning_rates():
+    records = [run for lr in (0.1, 0.2) for run in study(["plain", "bn"], seeds=1, lrs=[lr], steps=200) * 2]
+    records = [
+        type(run)(
+            run.directory, run.settings | {"init": ("he", "xavier")[place % 2]}, run.metrics, run.timing, run.done
+        )
+        for place, run in enumerate([*records[::2], *records[1::2]])
     ]
-    assert {infos[f"{kind}-{slug}"].limits for slug in ("plain", "bn", "bn-3")} == {module.shared_limits(own)}
+    made = {panel.name: panel for panel in panels(found(records, swept="init"))}
+    assert made["init"].figure == sweep.info(records, "init", ["lr"])
+    assert made["learning-rate"].figure == sweep.info(records, "lr", ["init"])
+    assert "at its best learning rate" in made["init"].caption
+
+
+def test_what_was_predicted_is_shown_by_the_kind_of_task(tmp_path):
+    y = np.arange(10)
+    (run,) = study(["plain"], seeds=1, steps=0)
+    run = with_outputs(run, tmp_path, np.eye(10, dtype=np.float32), y)
+    assert "confusion-plain" in {panel.name for panel in panels(found([run]))}
+    (run,) = study(["plain"], seeds=1, steps=0, metric=Metric("r2", "R²"))
+    run = with_outputs(run, tmp_path, y.astype(np.float32), y.astype(np.float32))
+    assert {"r2", "loss", "predictions-plain"} <= {panel.name for panel in panels(found([run]))}
+
+
+def test_a_metric_that_is_the_loss_has_one_figure():
+    records = study(["plain"], seeds=1, steps=200, metric=Metric("loss", "loss", higher_is_better=False))
+    assert [panel.name for panel in panels(found(records)) if panel.group == "Training"] == ["loss"]
+
+
+def test_no_run_with_a_result_has_no_figure():
+    result = found(study(["plain"], seeds=1, steps=0))
+    result.best_records = []
+    assert panels(result) == []

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from normwise.figures import curves
 from normwise.lab import Comparison, compare
 from normwise.report import Page, write
+from synthetic import study
 from synthetic_page import VERDICT, full_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'normwise[test]'")
@@ -31,6 +33,8 @@ LONG = (
     "$x_1$ after the activation with momentum and an exponential schedule, and-one-word-that-is-far-too-long-to-fit-in",
     "hot",
 )
+SEEN = "figure .plot:not(.has-live) > svg, figure .live > svg"
+TEXTS = "figure .plot:not(.has-live) > svg text, figure .live > svg text"
 TEXT_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 
 
@@ -93,11 +97,11 @@ def test_the_verdict_is_in_sight_without_scrolling(visit):
 
 def test_every_figure_is_visible_and_inside_the_page(visit, report):
     width = visit.page.viewport_size["width"]
-    plots = visit.page.locator("figure .plot svg")
-    assert plots.count() == len(report.figures)
+    plots = visit.page.locator(SEEN)
+    assert plots.count() == sum(len(group.figures) for group in report.groups)
     for box in boxes(plots):
         assert box["visible"]
-        assert box["width"] > 300
+        assert box["width"] > 290
         assert box["height"] > 150
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
@@ -119,14 +123,14 @@ def test_the_page_does_not_scroll_sideways(visit):
 
 
 def test_the_text_of_the_figures_is_legible(visit):
-    heights = visit.page.locator("figure svg text").evaluate_all(
+    heights = visit.page.locator(TEXTS).evaluate_all(
         "all => all.map(e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)"
     )
     assert min(heights) >= 10
 
 
 def test_the_text_of_the_figures_stays_inside_them(visit):
-    over = visit.page.locator("figure svg text").evaluate_all(
+    over = visit.page.locator(TEXTS).evaluate_all(
         """all => all.filter(e => {
             const text = e.getBoundingClientRect(), svg = e.ownerSVGElement.getBoundingClientRect();
             return text.left < svg.left - 1 || text.right > svg.right + 1;
@@ -144,7 +148,7 @@ def test_text_stands_out_from_the_ground(visit):
     ground = rgb(visit.page, "body", "backgroundColor")
     for selector in ("h1", ".verdict", "td", "thead th", "figcaption", "dt", "dd", "footer"):
         assert contrast(rgb(visit.page, selector, "color"), ground) >= TEXT_CONTRAST, selector
-    for ink in set(visit.page.locator("figure svg text").evaluate_all("all => all.map(e => getComputedStyle(e).fill)")):
+    for ink in set(visit.page.locator(TEXTS).evaluate_all("all => all.map(e => getComputedStyle(e).fill)")):
         assert contrast(channels(ink), ground) >= TEXT_CONTRAST
 
 
@@ -163,11 +167,104 @@ def test_dark_follows_the_reader(browser, address):
 def test_print_keeps_every_figure(browser, address):
     page = Visit(browser, address, viewport={"width": 720, "height": 1000}).page
     page.emulate_media(media="print")
-    plots = page.locator("figure")
-    assert all(box["visible"] for box in boxes(plots))
-    assert plots.first.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
+    plots = page.locator("figure .plot > svg")
+    assert all(box["visible"] and box["width"] > 200 for box in boxes(plots))
+    assert not any(box["width"] for box in boxes(page.locator(".live, .controls, nav")))
+    assert page.locator("figure").first.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 720
     assert page.pdf(format="A4")[:5] == b"%PDF-"
+    page.close()
+
+
+@pytest.fixture
+def charts(browser, tmp_path) -> Iterator[Any]:
+    """A page of two arms, three seeds each, whose first chart is the accuracy; and what it said and asked for."""
+    write(full_page(("plain", "bn", "hot")), tmp_path / "report.html")
+    visit = Visit(browser, (tmp_path / "report.html").as_uri(), viewport={"width": 1280, "height": 900})
+    yield visit
+    assert visit.console == []
+    assert [url for url in visit.requests if not url.startswith(("file:", "data:"))] == []
+    visit.page.close()
+
+
+def lines(page: Any, arm: int) -> int:
+    return page.locator(f'.plot[data-chart="accuracy"] .live > svg g.line[data-arm="{arm}"]').count()
+
+
+def test_an_arm_that_is_switched_off_is_in_no_figure(charts):
+    page = charts.page
+    assert (lines(page, 0), lines(page, 1)) == (2, 2)
+    page.get_by_role("checkbox", name="bn").uncheck()
+    assert (lines(page, 0), lines(page, 1)) == (2, 0)
+    for name in ("preactivations", "gradients", "activations"):
+        assert page.locator(f"#figure-{name}-0").is_visible()
+        assert not page.locator(f"#figure-{name}-1").is_visible()
+    page.get_by_role("checkbox", name="bn").check()
+    assert lines(page, 1) == 2
+    assert page.locator("#figure-gradients-1").is_visible()
+
+
+def test_the_keys_and_the_pointer_show_the_recorded_numbers(charts):
+    page = charts.page
+    run_means = curves.info(study(["plain", "bn"])).curves
+    chart = page.locator('.plot[data-chart="accuracy"] .live > svg')
+    chart.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    tip = page.locator('.plot[data-chart="accuracy"] .tip')
+    assert "training step 1,200" in tip.inner_text()
+    for arm in run_means:
+        test, train = (f"{100 * part.mean[12]:.1f} %" for part in arm.parts)
+        row = tip.locator("tr", has_text=arm.arm)
+        assert row.locator("td").all_inner_texts() == [test, train]
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 15, box["y"] + 100)
+    assert "training step 5,000" in tip.inner_text()
+    assert tip.locator("tr", has_text="hot").count() == 0  # its runs had diverged by then
+
+
+def test_the_axis_can_be_epochs_and_seconds(charts):
+    page = charts.page
+    chart = page.locator('.plot[data-chart="accuracy"] .live > svg')
+    tip = page.locator('.plot[data-chart="accuracy"] .tip')
+    ends = {"epochs": "epoch 250", "examples": "training examples seen 300,000", "seconds": "seconds of training 3"}
+    for axis, said in ends.items():
+        page.locator("select").select_option(axis)
+        chart.focus()
+        page.keyboard.press("End")
+        assert tip.inner_text().startswith(said)
+
+
+def test_zoom_by_dragging_and_back(charts):
+    page = charts.page
+    chart = page.locator('.plot[data-chart="accuracy"] .live > svg')
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    before = chart.locator("text").all_inner_texts()
+    y = box["y"] + box["height"] - 60
+    page.mouse.move(box["x"] + 150, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 250, y, steps=3)
+    page.mouse.up()
+    assert chart.locator("text").all_inner_texts() != before
+    page.get_by_role("button", name="Reset zoom").click()
+    assert chart.locator("text").all_inner_texts() == before
+
+
+def test_each_seed_is_a_thin_line(charts):
+    page = charts.page
+    seeds = page.locator('.plot[data-chart="accuracy"] .live path.seed')
+    assert seeds.count() == 0
+    page.get_by_role("checkbox", name="each seed").check()
+    assert seeds.count() == 3 * 3 * 2  # arms, seeds, and test and train
+
+
+def test_without_scripts_there_are_the_pictures(browser, address, report):
+    page = Visit(browser, address, java_script_enabled=False).page
+    plots = boxes(page.locator("figure .plot > svg"))
+    assert len(plots) == sum(len(group.figures) for group in report.groups)
+    assert all(box["visible"] and box["width"] > 250 for box in plots)
+    assert not page.locator("#controls").is_visible()
     page.close()
 
 
@@ -204,7 +301,7 @@ def test_the_report_of_a_real_comparison(browser, comparison, width):
     assert visit.console == []
     assert len(visit.requests) == 1
     assert page.locator(".verdict").inner_text() == comparison.verdict
-    plots = boxes(page.locator("figure svg"))
+    plots = boxes(page.locator(SEEN))
     assert len(plots) == len(comparison.figures)
     assert all(box["width"] > 250 and box["height"] > 150 for box in plots)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width

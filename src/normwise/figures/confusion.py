@@ -60,7 +60,7 @@ def info(runs: Sequence[RunRecord], classes: Sequence[str] = (), place: int = 0)
 
 def title(info: Info) -> str:
     """The heading: which arm, and what is drawn."""
-    return f"{info.arm}: predicted and true classes"
+    return f"{info.arm}: confusion matrix"
 
 
 def describe(info: Info) -> str:

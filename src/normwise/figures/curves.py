@@ -178,10 +178,11 @@ def draw(info: Info) -> Figure:
     figure, axes = layout.panel(info.title, entries, _notes(info), label=info.label)
     scales.steps_axis(axes)
     scales.y_axis(axes, info.limits, log=info.log, percent=info.percent)
+    shade = min(0.16, 0.5 / max(len(info.curves), 1))
     last = max((step for curve in info.curves for step in curve.main.steps), default=0)
     for place, curve in enumerate(info.curves):
         offset = (place + 1) / (len(info.curves) + 1)
-        _draw_curve(axes, curve, _marks(curve.main.steps, last, offset), info.limits)
+        _draw_curve(axes, curve, _marks(curve.main.steps, last, offset), info.limits, shade)
     return figure
 
 
@@ -206,11 +207,11 @@ def _marks(steps: Sequence[int], last: int, offset: float) -> list[int]:
     return sorted(places) or [len(steps) - 1][: len(steps)]
 
 
-def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limits) -> None:
+def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limits, shade: float) -> None:
     for part in reversed(curve.parts):
         if part.low != part.high:
             low, high = (limits.clamp(edge, reach) for edge in (part.low, part.high))
-            axes.fill_between(part.steps, low, high, color=style.colour(curve.place), alpha=0.16, linewidth=0)
+            axes.fill_between(part.steps, low, high, color=style.colour(curve.place), alpha=shade, linewidth=0)
     for part in curve.parts[1:]:
         look = _line(curve.place, (0, (2.5, 1.5))) | {"linewidth": 1.4, "dash_capstyle": "butt"}
         axes.plot(part.steps, limits.clamp(part.mean, reach), **look)

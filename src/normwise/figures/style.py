@@ -26,7 +26,6 @@ ARMS = {
     "#3d96d0": "#a5dcff",  # sky
     "#6a7180": "#bcc2cc",  # grey
     "#8a4b2d": "#c79a7c",  # brown
-    "#5b5bd6": "#a9a6ff",  # indigo
     "#c2375f": "#ff8fae",  # crimson
 }
 """After Okabe & Ito (2008), the pale ones darkened until they stand out on white; each with its colour on dark."""
@@ -97,7 +96,7 @@ def colour(place: int) -> str:
 
 
 def marker(place: int) -> str:
-    """The marker of the arm at this place; colour and marker together repeat only after 40 arms."""
+    """The marker of the arm at this place; colour and marker together repeat only after 72 arms."""
     return MARKERS[place % len(MARKERS)]
 
 

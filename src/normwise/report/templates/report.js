@@ -123,7 +123,7 @@
     measure() {
       this.width = Math.max(this.live.clientWidth, 200);
       this.height = Math.round(inside(0.58 * this.width, [230, 330]));
-      this.box = { left: 56, right: this.width - 14, top: 24, bottom: this.height - 40 };
+      this.box = { left: 56, right: this.width - 20, top: 24, bottom: this.height - 40 };
       this.lines = this.chart.lines.filter((line) => !state.off.has(line.arm));
       const all = this.chart.lines.flatMap((line) => line.x.map((at) => this.x(line, at))).filter(finite);
       const [least, most] = all.reduce(([low, high], at) => [Math.min(low, at), Math.max(high, at)], [Infinity, -Infinity]);
@@ -192,7 +192,8 @@
         } else {
           const x = line.x.filter((_, at) => both[at]), low = line.low.filter((_, at) => both[at]), high = line.high.filter((_, at) => both[at]);
           const there = this.path(line, x, high), again = this.path(line, x.toReversed(), low.toReversed());
-          if (there) add(group, "path", { class: "band", d: `${there}L${again.slice(1)}Z` });
+          const opacity = Math.min(0.15, 0.5 / this.lines.length);
+          if (there) add(group, "path", { class: "band", d: `${there}L${again.slice(1)}Z`, opacity });
         }
       }
       if (state.seeds) for (const [x, y] of line.seeds) add(group, "path", { class: "seed", d: this.path(line, x, y) });
