@@ -69,9 +69,7 @@ def test_one_arm_needs_no_overlay():
 def test_a_swept_key_has_a_figure_beside_the_learning_rates():
     records = [run for lr in (0.1, 0.2) for run in study(["plain", "bn"], seeds=1, lrs=[lr], steps=200) * 2]
     records = [
-        type(run)(
-            run.directory, run.settings | {"init": ("he", "xavier")[place % 2]}, run.metrics, run.timing, run.done
-        )
+        replace(run, settings=run.settings | {"init": ("he", "xavier")[place % 2]})
         for place, run in enumerate([*records[::2], *records[1::2]])
     ]
     made = {panel.name: panel for panel in panels(found(records, swept="init"))}
