@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from normwise import figures
 from normwise.figures import style
 from normwise.figures.quantities import direction
 from normwise.figures.series import band
-from normwise.lab.panels import CAPTIONS, Panel
 from normwise.lab.results import Results
-from normwise.lab.table import table
+from normwise.lab.panels import CAPTIONS, Panel
+from normwise.lab.summary import ArmSummary, RunSummary
 from normwise.records import RunRecord
+from normwise.records.metric import ACCURACY
 from normwise.report import Group, Page, PageArm, PageFigure, Section, Table
 from normwise.report import write as write_page
+
+Column = tuple[str, Callable[[ArmSummary], str]]
+
+
+def table(result: Results) -> tuple[list[str], list[list[str]]]:
+    """The table of a comparison: its columns, and a row per arm."""
+    columns: list[Column] = [
+        ("arm", lambda arm: arm.name),
+        ("test, %", _accuracy),
+        ("steps to target", _steps),
+        ("never", lambda arm: f"{arm.never} of {len(arm.counted)}"),
+        ("gap", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
+        ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
+        ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),
+    ]
+    if len({arm.lr for arm in result.arms}) > 1:
+        columns.insert(1, ("lr", lambda arm: f"{arm.lr:g}"))
+    ended = sorted({run.status for arm in result.arms for run in arm.runs} - {"finished"})
+    columns += [(status, _counter(status)) for status in ended]
+    return [name for name, _ in columns], [[shown(arm) for _, shown in columns] for arm in result.arms]
+
+
+def _counter(status: str) -> Callable[[ArmSummary], str]:
+    def count(arm: ArmSummary) -> str:
+        steps = [f"{run.steps:,}" for run in arm.runs if run.status == status]
+        return f"{len(steps)} of {len(arm.runs)}" + (f" (step {', '.join(steps)})" if steps else "")
+
+    return count
+
+
+def _gap(run: RunSummary) -> float | None:
+    return None if run.train is None or run.test is None else run.train - run.test
+
+
+def _accuracy(arm: ArmSummary) -> str:
+    spread = "" if arm.test_std is None else f" ± {100 * arm.test_std:.1f}"
+    return _shown(arm.test_mean, "{:.1f}", 100) + spread
+
+
+def _steps(arm: ArmSummary) -> str:
+    return _shown(arm.steps_to_target, "{:,.0f}")
+
+
+def _shown(value: float | None, form: str, scale: float = 1) -> str:
+    return "–" if value is None else form.format(scale * value)
 
 
 def write(result: Results, panels: Sequence[Panel], progress: str = "") -> None:
@@ -31,13 +77,13 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     study = result.study
     columns, rows = table(result)
     return Page(
-        title=result.title,
+        title=getattr(result, "title", f"{' against '.join(arm.name for arm in result.arms)} on {study['data']}"),
         verdict=result.verdict,
-        ranking=result.ranking.lines if len(result.arms) > 2 else (),
+        ranking=getattr(result, "ranking_lines", ()),
         progress=progress,
         subtitle=_subtitle(result),
         notes=result.notes,
-        tables=[Table(_caption(result), columns, rows)],
+        tables=[Table(_caption(result, columns), columns, rows)],
         groups=_groups(panels),
         arms=page_arms([arm.name for arm in result.arms], result.best_records),
         examples=study.get("examples"),
@@ -101,15 +147,21 @@ def _settings(result: Results) -> list[tuple[str, str]]:
     return lines
 
 
-def _caption(result: Results) -> str:
-    """What the table's words mean."""
-    metric = result.metric
+def _caption(result: Results, columns: Sequence[str]) -> str:
+    """What the table's words mean, for the columns that it has."""
+    metric = getattr(result, "metric", ACCURACY)
     side = "or above" if metric.higher_is_better else "or below"
     points = ", in points" if metric.percent else ""
-    return (
-        f"Test: {metric.label} ({direction(metric.higher_is_better)}) on the whole test data, at the step of the best "
-        f"validation {metric.label}, mean ± standard deviation over the seeds. Steps to target: the first evaluation "
-        f"at {side} {metric.write(result.target)}, the best mean validation {metric.label} of {result.baseline.name}; "
-        f"median over the seeds. Never: runs that did not get there. Gap: training minus test {metric.label}{points}. "
-        "Gradient: norm in the first layer over norm in the last, before training. Seconds: of training, per run."
-    )
+    meanings = {
+        "test": f"Test: {metric.label} ({direction(metric.higher_is_better)}) on the whole test data, at the step of "
+        f"the best validation {metric.label}; mean ± standard deviation over the seeds.",
+        "ensemble": "Ensemble: what the average of the seeds' outputs scores.",
+        "steps to target": f"Steps to target: the first evaluation at {side} {metric.write(result.target)}, the best "
+        f"mean validation {metric.label} of {result.baseline.name}; median over the seeds.",
+        "never": "Never: runs that did not get there.",
+        "gap": f"Gap: how much better training {metric.label} is than test {metric.label}{points}.",
+        "gradient": "Gradient: norm in the first layer over norm in the last, before training.",
+        "seconds": "Seconds: of training, per run.",
+    }
+    heads = {"test" if column.startswith("test") else column.partition(",")[0] for column in columns}
+    return " ".join(said for head, said in meanings.items() if head in heads)

@@ -13,6 +13,7 @@ from normwise.figures import Chart, style
 from normwise.records.files import replace
 from normwise.report.data import PageArm, embedded
 
+SCRIPTS = ("numbers", "chart", "report")
 REFRESH = 10  # seconds after which a report of a study that still runs is read anew
 
 
@@ -152,7 +153,10 @@ def render(page: Page) -> str:
 
 
 def _script() -> str:
-    return files("normwise.report").joinpath("templates", "report.js").read_text(encoding="utf-8")
+    """The page's script: one function, so that its names are its own."""
+    folder = files("normwise.report").joinpath("templates")
+    parts = [folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['(() => {\n"use strict";', *parts, "})();"])
 
 
 def write(page: Page, path: Path) -> None:

@@ -1,0 +1,329 @@
+// A line chart, drawn into its place in the page and drawn anew when something changes.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SHAPES = [ // the markers of the arms, around 0
+  "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", "M-3.5-3.5h7v7h-7z", "M0-4.5l4.3 8h-8.6z", "M0-5l4 5l-4 5l-4-5z",
+  "M0 4.5l4.3-8h-8.6z", "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+  "M-4-2l2-2l2 2l2-2l2 2l-2 2l2 2l-2 2l-2-2l-2 2l-2-2l2-2z", "M-4.5 0l8-4.3v8.6z",
+];
+const [UP, DOWN] = [SHAPES[2], SHAPES[4]];
+const ROWS = 12; // most rows of the readout
+
+function add(parent, name, attributes = {}, text = "") {
+  const drawn = parent.namespaceURI === SVG || name === "svg";
+  const made = drawn ? document.createElementNS(SVG, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== "") made.textContent = text;
+  return parent.appendChild(made);
+}
+
+const ink = (colour) => `var(--nw-${colour.slice(1)}, ${colour})`;
+
+function mark(parent, shape, x, y) {
+  add(parent, "path", { class: "mark", d: shape, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
+}
+
+// A piece of a line with its marker, and a name, as in a key.
+function sample(parent, name, { colour, marker = null, dashed = false }) {
+  const look = { width: 24, height: 12, viewBox: "0 0 24 12", "aria-hidden": "true", class: "line" };
+  const svg = add(parent, "svg", look);
+  if (colour) svg.style.color = ink(colour);
+  add(svg, "path", { class: dashed ? "mean dashed" : "mean", d: "M0 6H24" });
+  if (marker !== null) mark(svg, SHAPES[marker % 8], 12, 6);
+  add(parent, "span", {}, name);
+}
+
+// At most `most` of the items, evenly spaced, the first and the last among them.
+function spread(items, most) {
+  if (items.length <= most) return items;
+  return Array.from({ length: most }, (_, at) => items[Math.round((at * (items.length - 1)) / (most - 1))]);
+}
+
+class Chart {
+  constructor(plot, chart) {
+    Object.assign(this, { chart, name: plot.dataset.chart, zoom: null, at: null, from: null });
+    const alt = plot.getAttribute("aria-label");
+    plot.setAttribute("role", "group");
+    plot.classList.add("has-live");
+    this.live = add(plot, "div", { class: "live" });
+    this.addKey();
+    const said = `${alt} Arrow keys: values at a step.`;
+    this.svg = add(this.live, "svg", { tabindex: 0, role: "img", "aria-label": said });
+    this.tip = add(this.live, "div", { class: "tip", role: "status", hidden: "" });
+    this.reset = add(this.live, "button", { type: "button", class: "reset", hidden: "" }, "Reset zoom");
+    this.reset.addEventListener("click", () => this.zoomTo(null));
+    const events = {
+      dblclick: () => this.zoomTo(null),
+      pointerdown: (event) => this.press(event),
+      pointermove: (event) => this.move(event),
+      pointerup: (event) => this.release(event),
+      pointercancel: () => this.drop(),
+      pointerleave: () => this.from || this.show(null),
+      blur: () => this.show(null),
+      keydown: (event) => this.type(event),
+    };
+    for (const [name, act] of Object.entries(events)) this.svg.addEventListener(name, act);
+    new ResizeObserver(() => this.draw()).observe(this.live);
+  }
+
+  firsts(what) {
+    const { lines } = this.chart;
+    return lines.filter((line, at) => lines.findIndex((other) => other[what] === line[what]) === at);
+  }
+
+  addKey() {
+    const names = this.firsts("name"), parts = this.firsts("part");
+    if (names.length * parts.length < 2) return;
+    const list = add(this.live, "ul", { class: "key" });
+    const shown = names[0].marker === null ? spread(names, 5) : names;
+    for (const line of shown) sample(add(list, "li", { "data-arm": line.arm }), line.name, { ...line, dashed: false });
+    if (parts.length < 2) return;
+    for (const { part, dashed } of parts) sample(add(list, "li"), part, { dashed });
+  }
+
+  get label() {
+    return this.chart.ticks ? this.chart.xLabel : AXES[state.axis].label;
+  }
+  x(line, at) {
+    return this.chart.ticks ? at : AXES[state.axis].of(at, data.arms[line.arm]);
+  }
+  y(value) {
+    return this.chart.log ? Math.log10(Math.max(value, 1e-300)) : value;
+  }
+
+  // Sizes, limits, and the way from values to pixels (sx, sy) and back.
+  measure() {
+    this.width = Math.max(this.live.clientWidth, 200);
+    this.height = Math.round(inside(0.58 * this.width, [230, 330]));
+    this.box = { left: 56, right: this.width - 20, top: 24, bottom: this.height - 40 };
+    this.lines = this.chart.lines.filter((line) => !state.off.has(line.arm));
+    this.xs = this.zoom?.x ?? this.wholeX();
+    this.ys = this.zoom?.y ?? this.chart.limits.map((limit) => this.y(limit));
+    const { left, right, top, bottom } = this.box;
+    const part = (value, [low, high]) => (value - low) / (high - low);
+    this.sx = (at) => left + part(at, this.xs) * (right - left);
+    this.sy = (value) => bottom - part(inside(this.y(value), this.ys), this.ys) * (bottom - top);
+    this.atX = (pixel) => this.xs[0] + part(pixel, [left, right]) * (this.xs[1] - this.xs[0]);
+    this.atY = (pixel) => this.ys[0] + part(pixel, [bottom, top]) * (this.ys[1] - this.ys[0]);
+  }
+  wholeX() {
+    let [least, most] = [Infinity, -Infinity];
+    for (const line of this.chart.lines) {
+      for (const at of line.x.map((step) => this.x(line, step)).filter(finite)) {
+        [least, most] = [Math.min(least, at), Math.max(most, at)];
+      }
+    }
+    if (least > most) return [0, 1];
+    const room = least === most ? 0.5 : this.chart.ticks ? 0.1 * (most - least) : 0;
+    return [least - room, most + room];
+  }
+
+  draw() {
+    if (!this.live.clientWidth) return;
+    this.measure();
+    this.svg.replaceChildren();
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
+    this.svg.setAttribute("height", this.height);
+    this.drawAxes();
+    const { left, right, top, bottom } = this.box;
+    const clip = add(add(this.svg, "defs"), "clipPath", { id: `clip-${this.name}` });
+    add(clip, "rect", { x: left - 5, y: top - 6, width: right - left + 10, height: bottom - top + 12 });
+    const inner = add(this.svg, "g", { "clip-path": `url(#clip-${this.name})` });
+    for (const line of this.lines) this.drawLine(inner, line);
+    for (const cross of this.chart.crosses) if (!state.off.has(cross[0])) this.drawCross(inner, ...cross);
+    this.cursor = add(this.svg, "g", { class: "cursor" });
+    this.frame = add(this.svg, "rect", { class: "frame", visibility: "hidden" });
+    this.show(this.at);
+  }
+
+  drawAxes() {
+    const { left, right, top, bottom } = this.box;
+    const middle = { "text-anchor": "middle" };
+    for (const at of this.chart.log ? powerTicks(...this.ys) : roundTicks(...this.ys, 5)) {
+      const value = this.chart.log ? 10 ** at : at, y = this.sy(value);
+      add(this.svg, "path", { class: "grid", d: `M${left} ${y}H${right}` });
+      add(this.svg, "text", { x: left - 7, y: y + 4, "text-anchor": "end" }, tickText(value, this.chart));
+    }
+    const numbers = () => roundTicks(...this.xs, Math.max(3, this.width / 90)).map((at) => [at, written(at)]);
+    for (const [at, text] of this.chart.ticks ?? numbers()) {
+      if (at < this.xs[0] || at > this.xs[1]) continue;
+      add(this.svg, "path", { class: "tick", d: `M${this.sx(at)} ${bottom}v4` });
+      add(this.svg, "text", { x: this.sx(at), y: bottom + 17, ...middle }, text);
+    }
+    add(this.svg, "path", { class: "axis", d: `M${left} ${top - 4}V${bottom}H${right}` });
+    add(this.svg, "text", { class: "label", x: (left + right) / 2, y: this.height - 5, ...middle }, this.label);
+    add(this.svg, "text", { class: "label", x: 2, y: 12 }, this.chart.label);
+  }
+
+  path(line, x, y) {
+    let pen = "M";
+    const pieces = x.map((at, index) => {
+      const place = this.x(line, at);
+      if (!finite(y[index]) || !finite(place)) return (pen = "M"), "";
+      const piece = `${pen}${this.sx(place).toFixed(1)} ${this.sy(y[index]).toFixed(1)}`;
+      pen = "L";
+      return piece;
+    });
+    return pieces.join("");
+  }
+
+  drawLine(parent, line) {
+    const look = { class: "line", "data-arm": line.arm, style: `color:${ink(line.colour)}` };
+    const group = add(parent, "g", look);
+    if (line.low.some((low, at) => low !== line.high[at])) this.drawSpread(group, line);
+    if (state.seeds) for (const [x, y] of line.seeds) add(group, "path", { class: "seed", d: this.path(line, x, y) });
+    add(group, "path", { class: line.dashed ? "mean dashed" : "mean", d: this.path(line, line.x, line.y) });
+    this.drawMarks(group, line);
+  }
+  drawSpread(group, line) { // whiskers at single values, else a band
+    const there = [...line.x.keys()].filter((at) => finite(line.low[at]) && finite(line.high[at]));
+    const [x, low, high] = [line.x, line.low, line.high].map((values) => there.map((at) => values[at]));
+    if (this.chart.ticks) {
+      x.forEach((at, index) => {
+        add(group, "path", { class: "whisker", d: this.path(line, [at, at], [low[index], high[index]]) });
+      });
+    } else if (x.length) {
+      const d = `${this.path(line, x, high)}L${this.path(line, x.toReversed(), low.toReversed()).slice(1)}Z`;
+      add(group, "path", { class: "band", d, opacity: Math.min(0.15, 0.5 / this.lines.length) });
+    }
+  }
+  drawMarks(group, line) { // the arm's marker here and there, and a triangle where the line leaves the axes
+    const every = this.chart.ticks ? 1 : Math.max(1, Math.floor(line.x.length / 7));
+    const first = this.chart.ticks ? 0 : Math.floor((every * (line.arm % 8)) / 8);
+    let before = 0;
+    line.x.forEach((at, index) => {
+      const x = this.sx(this.x(line, at)), value = this.y(line.y[index]);
+      if (!finite(line.y[index]) || !finite(x)) return;
+      const beyond = value < this.ys[0] ? -1 : value > this.ys[1] ? 1 : 0;
+      if (beyond && beyond !== before) mark(group, beyond < 0 ? DOWN : UP, x, this.sy(line.y[index]));
+      else if (!beyond && line.marker !== null && index % every === first) {
+        mark(group, SHAPES[line.marker % 8], x, this.sy(line.y[index]));
+      }
+      before = beyond;
+    });
+  }
+  drawCross(parent, arm, step, value) {
+    const x = this.sx(this.x({ arm }, step)), y = finite(value) ? this.sy(value) : this.box.bottom;
+    if (!finite(x)) return;
+    const { name, colour } = data.arms[arm];
+    const look = { class: "cross", d: "M-4-4l8 8M4-4l-8 8", style: `color:${ink(colour)}` };
+    add(add(parent, "path", { ...look, transform: `translate(${x} ${y})` }), "title", {}, `${name}: diverged`);
+  }
+
+  // Of each visible line the point nearest to an x value, if it is near enough.
+  nearest(at) {
+    const points = this.lines.map((line) => {
+      const gaps = line.x.map((x, index) => (finite(line.y[index]) ? Math.abs(this.x(line, x) - at) : Infinity));
+      const index = gaps.indexOf(Math.min(...gaps.filter(finite)));
+      return { line, index, gap: gaps[index], x: this.x(line, line.x[index]) };
+    }).filter((point) => finite(point.gap));
+    const first = points.toSorted((a, b) => a.gap - b.gap)[0];
+    const reach = (this.chart.ticks ? 0.08 : 0.03) * (this.xs[1] - this.xs[0]);
+    const near = points.filter((point) => point !== first && Math.abs(point.x - first.x) <= reach);
+    return first ? [first, ...near] : [];
+  }
+
+  // Show the values at an x value; none for null.
+  show(at) {
+    this.at = at;
+    this.cursor?.replaceChildren();
+    const points = at === null || !this.lines ? [] : this.nearest(at);
+    this.tip.hidden = !points.length;
+    if (!points.length) return;
+    const x = this.sx(points[0].x);
+    add(this.cursor, "path", { d: `M${x} ${this.box.top}V${this.box.bottom}` });
+    for (const point of points) {
+      const place = { cx: this.sx(point.x), cy: this.sy(point.line.y[point.index]) };
+      add(this.cursor, "circle", { r: 3.5, ...place, style: `fill:${ink(point.line.colour)}` });
+    }
+    this.fillTip(points);
+    this.placeTip(x);
+  }
+  fillTip(points) {
+    const parts = this.firsts("part").map((line) => line.part);
+    const there = new Set(points.map(({ line }) => line.name));
+    const names = this.firsts("name").map((line) => line.name).filter((name) => there.has(name));
+    const distance = ([place]) => Math.abs(place - points[0].x);
+    const tick = this.chart.ticks?.toSorted((a, b) => distance(a) - distance(b))[0][1];
+    this.tip.replaceChildren();
+    add(this.tip, "p", {}, `${this.label} ${tick ?? written(points[0].x)}`);
+    const table = add(this.tip, "table");
+    const head = add(table, "tr", parts.length > 1 ? {} : { hidden: "" });
+    for (const part of ["", ...parts]) add(head, "th", {}, part);
+    for (const name of spread(names, ROWS)) {
+      const row = add(table, "tr"), found = points.filter(({ line }) => line.name === name);
+      sample(add(row, "th"), name, { ...found[0].line, dashed: false });
+      for (const part of parts) {
+        const point = found.find(({ line }) => line.part === part);
+        add(row, "td", {}, point ? written(point.line.y[point.index], this.chart.percent) : "–");
+      }
+    }
+  }
+  placeTip(x) { // at the emptier side of the cursor; below the chart where there is no room beside it
+    const { offsetWidth: width } = this.tip, { left, right, top } = this.box;
+    const place = x < (left + right) / 2 ? x + 12 : x - 12 - width;
+    this.tip.style.left = `${inside(place, [0, Math.max(0, this.width - width)])}px`;
+    const down = this.svg.getBoundingClientRect().top - this.live.getBoundingClientRect().top;
+    this.tip.style.top = `${down + (this.width < 480 ? this.height : top)}px`;
+  }
+
+  // Zoom: to what is selected by dragging; a flat selection leaves the y axis as it is.
+  pixel(event) {
+    const { left, top } = this.svg.getBoundingClientRect(), { box } = this;
+    return [inside(event.clientX - left, [box.left, box.right]), inside(event.clientY - top, [box.top, box.bottom])];
+  }
+  press(event) {
+    if (event.button !== 0) return;
+    this.from = this.pixel(event);
+    this.svg.setPointerCapture(event.pointerId);
+  }
+  selection(to) {
+    const tall = Math.abs(to[1] - this.from[1]) > 40;
+    const ys = tall ? [this.from[1], to[1]] : [this.box.top, this.box.bottom];
+    const x = Math.min(this.from[0], to[0]), y = Math.min(...ys);
+    return { x, y, width: Math.abs(to[0] - this.from[0]), height: Math.abs(ys[0] - ys[1]), tall };
+  }
+  move(event) {
+    const to = this.pixel(event);
+    this.show(this.atX(to[0]));
+    if (!this.from) return;
+    const { x, y, width, height } = this.selection(to);
+    for (const [key, value] of Object.entries({ x, y, width, height })) this.frame.setAttribute(key, value);
+    this.frame.setAttribute("visibility", width > 8 ? "visible" : "hidden");
+  }
+  release(event) {
+    if (!this.from) return;
+    const { x, y, width, height, tall } = this.selection(this.pixel(event));
+    this.drop();
+    const ys = tall ? [this.atY(y + height), this.atY(y)] : this.zoom?.y;
+    if (width > 8) this.zoomTo({ x: [this.atX(x), this.atX(x + width)], y: ys });
+  }
+  drop() {
+    this.from = null;
+    this.frame.setAttribute("visibility", "hidden");
+  }
+  zoomTo(zoom) {
+    this.zoom = zoom;
+    this.reset.hidden = !zoom;
+    this.draw();
+  }
+
+  type(event) {
+    const all = this.lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
+    const seen = all.filter((at) => at >= this.xs[0] && at <= this.xs[1]).toSorted((a, b) => a - b);
+    const now = this.at ?? this.xs[0], quarter = (this.xs[1] - this.xs[0]) / 4;
+    const show = (at) => this.show(at ?? null);
+    const acts = {
+      ArrowRight: () => show(seen.find((at) => at > now + 1e-9) ?? seen.at(-1)),
+      ArrowLeft: () => show(seen.findLast((at) => at < now - 1e-9) ?? seen[0]),
+      Home: () => show(seen[0]),
+      End: () => show(seen.at(-1)),
+      "+": () => this.zoomTo({ x: [inside(now - quarter, this.xs), inside(now + quarter, this.xs)], y: this.zoom?.y }),
+      "-": () => this.zoomTo(null),
+      Escape: () => (this.at === null ? this.zoomTo(null) : this.show(null)),
+    };
+    if (!acts[event.key]) return;
+    event.preventDefault();
+    acts[event.key]();
+  }
+}

@@ -1,0 +1,53 @@
+// Numbers: how they are written, and where the ticks of an axis go.
+
+const finite = (value) => value !== null && Number.isFinite(value);
+const inside = (value, [low, high]) => Math.min(Math.max(value, low), high);
+
+function power(value) { // 10⁻⁵ or 2.4·10⁻⁵
+  const [digits, exponent] = value.toExponential(1).split("e");
+  const sign = (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)];
+  const raised = String(Number(exponent)).replace(/./g, sign);
+  return digits === "1.0" ? `10${raised}` : `${digits.replace(".0", "")}·10${raised}`;
+}
+
+function written(value, percent = false) {
+  if (!finite(value)) return "–";
+  if (percent) return `${(100 * value).toFixed(1)} %`;
+  const size = Math.abs(value);
+  if (size && (size < 1e-3 || size >= 1e6)) return power(value).replace(/^-/, "−");
+  return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).replace("-", "−");
+}
+
+function tickText(value, { percent, log, limits }) {
+  if (percent) return `${Number((100 * value).toPrecision(6))} %`;
+  return log && (limits[0] < 2e-4 || limits[1] > 2e4) ? power(value) : written(value);
+}
+
+// About `count` round numbers.
+function roundTicks(low, high, count) {
+  const rough = (high - low) / count;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * [1, 2, 5, 10].find((times) => times * unit >= rough);
+  const found = [];
+  for (let place = Math.ceil(low / step); place <= Math.floor(high / step); place++) found.push(place * step);
+  return found;
+}
+
+// Powers of ten between two logarithms, as logarithms; also 2 and 5 times one where there are few.
+function powerTicks(low, high) {
+  const every = Math.max(1, Math.ceil((high - low) / 7));
+  const times = high - low > 2.3 ? [1] : [1, 2, 5];
+  const found = [];
+  for (let place = Math.floor(low); place <= high; place++) {
+    if (place % every === 0) found.push(...times.map((digit) => place + Math.log10(digit)));
+  }
+  return found.filter((at) => at >= low && at <= high);
+}
+
+// The clock of an arm: known steps and their seconds, straight lines between them.
+function secondsAt([steps, seconds], step) {
+  const next = steps.findIndex((known) => known >= step);
+  if (next <= 0) return next < 0 ? NaN : seconds[0];
+  const part = (step - steps[next - 1]) / (steps[next] - steps[next - 1]);
+  return seconds[next - 1] + part * (seconds[next] - seconds[next - 1]);
+}
