@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from normwise.lab.compare import compare
 
 if TYPE_CHECKING:
     from normwise.lab.comparison import Comparison
+    from normwise.lab.saved import load
 
-__all__ = ["Comparison", "compare"]
+_HOME = {"Comparison": "normwise.lab.comparison", "load": "normwise.lab.saved"}
+
+__all__ = ["Comparison", "compare", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Comparison":
+    if name not in _HOME:
         raise AttributeError(f"module 'normwise.lab' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from normwise.lab.comparison import Comparison
-
-    return Comparison
+    return getattr(importlib.import_module(_HOME[name]), name)

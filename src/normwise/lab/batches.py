@@ -12,7 +12,8 @@ from torch import Tensor
 
 from normwise.errors import RequestError
 from normwise.lab.batch import Batch, Batches, Position
-from normwise.lab.data import Data, LoaderData, Scaling
+from normwise.lab.data import Data, Scaling
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.settings import Settings
 
 CHUNK = 1 << 18

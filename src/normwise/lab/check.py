@@ -11,7 +11,8 @@ from torch import Tensor
 from normwise.errors import NormwiseError, RequestError, first_line
 from normwise.lab import batches, networks
 from normwise.lab.batch import Batch
-from normwise.lab.data import Data, LoaderData
+from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.metrics import LOSS
 from normwise.lab.objective import Objective, check_loss, described

@@ -105,7 +105,9 @@ def _check(planned: Plan) -> list[str]:
 def _train(planned: Plan, on_progress: OnProgress) -> None:
     """Train every run that has not ended yet."""
     from normwise.lab import runner
+    from normwise.lab.progress import ProgressReport
 
+    report = ProgressReport(planned)
     left = [run for run in planned.runs if not _ended(run.record())]
     steps = [run.job.settings.steps for run in left]
     made, ended = [0] * len(left), [False] * len(left)
@@ -114,7 +116,9 @@ def _train(planned: Plan, on_progress: OnProgress) -> None:
     def tell(number: int, step: int | None) -> None:
         made[number], ended[number] = (steps[number], True) if step is None else (step, False)
         done = len(planned.runs) - len(left) + sum(ended)
-        on_progress(Status(done, len(planned.runs), before + sum(made), before + sum(steps)))
+        status = Status(done, len(planned.runs), before + sum(made), before + sum(steps))
+        report(status)
+        on_progress(status)
 
     runner.run_all([run.job for run in left], planned.data, workers=planned.workers, on_progress=tell)
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from normwise.errors import RequestError
 from normwise.lab import batches
-from normwise.lab.data import LoaderData, Scaling
+from normwise.lab.data import Scaling
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.saved import read
 from normwise.lab.settings import Settings
 from normwise.surgery import Change, estimate_population, export

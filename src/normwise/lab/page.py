@@ -1,66 +1,20 @@
-"""A comparison as a table and as a report."""
+"""A comparison as a report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 from normwise import figures
 from normwise.figures import style
 from normwise.figures.quantities import direction
 from normwise.figures.series import band
-from normwise.lab.results import Results
 from normwise.lab.panels import CAPTIONS, Panel
-from normwise.lab.summary import ArmSummary, RunSummary
+from normwise.lab.results import Results
+from normwise.lab.table import table
 from normwise.records import RunRecord
-from normwise.records.metric import ACCURACY
 from normwise.report import Group, Page, PageArm, PageFigure, Section, Table
 from normwise.report import write as write_page
-
-Column = tuple[str, Callable[[ArmSummary], str]]
-
-
-def table(result: Results) -> tuple[list[str], list[list[str]]]:
-    """The table of a comparison: its columns, and a row per arm."""
-    columns: list[Column] = [
-        ("arm", lambda arm: arm.name),
-        ("test, %", _accuracy),
-        ("steps to target", _steps),
-        ("never", lambda arm: f"{arm.never} of {len(arm.counted)}"),
-        ("gap", lambda arm: _shown(arm.mean(_gap), "{:+.1f}", 100)),
-        ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
-        ("seconds", lambda arm: _shown(arm.mean(lambda run: run.seconds), "{:.1f}")),
-    ]
-    if len({arm.lr for arm in result.arms}) > 1:
-        columns.insert(1, ("lr", lambda arm: f"{arm.lr:g}"))
-    ended = sorted({run.status for arm in result.arms for run in arm.runs} - {"finished"})
-    columns += [(status, _counter(status)) for status in ended]
-    return [name for name, _ in columns], [[shown(arm) for _, shown in columns] for arm in result.arms]
-
-
-def _counter(status: str) -> Callable[[ArmSummary], str]:
-    def count(arm: ArmSummary) -> str:
-        steps = [f"{run.steps:,}" for run in arm.runs if run.status == status]
-        return f"{len(steps)} of {len(arm.runs)}" + (f" (step {', '.join(steps)})" if steps else "")
-
-    return count
-
-
-def _gap(run: RunSummary) -> float | None:
-    return None if run.train is None or run.test is None else run.train - run.test
-
-
-def _accuracy(arm: ArmSummary) -> str:
-    spread = "" if arm.test_std is None else f" ± {100 * arm.test_std:.1f}"
-    return _shown(arm.test_mean, "{:.1f}", 100) + spread
-
-
-def _steps(arm: ArmSummary) -> str:
-    return _shown(arm.steps_to_target, "{:,.0f}")
-
-
-def _shown(value: float | None, form: str, scale: float = 1) -> str:
-    return "–" if value is None else form.format(scale * value)
 
 
 def write(result: Results, panels: Sequence[Panel], progress: str = "") -> None:
@@ -77,9 +31,9 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     study = result.study
     columns, rows = table(result)
     return Page(
-        title=getattr(result, "title", f"{' against '.join(arm.name for arm in result.arms)} on {study['data']}"),
+        title=result.title,
         verdict=result.verdict,
-        ranking=getattr(result, "ranking_lines", ()),
+        ranking=result.ranking_lines,
         progress=progress,
         subtitle=_subtitle(result),
         notes=result.notes,
@@ -149,7 +103,7 @@ def _settings(result: Results) -> list[tuple[str, str]]:
 
 def _caption(result: Results, columns: Sequence[str]) -> str:
     """What the table's words mean, for the columns that it has."""
-    metric = getattr(result, "metric", ACCURACY)
+    metric = result.metric
     side = "or above" if metric.higher_is_better else "or below"
     points = ", in points" if metric.percent else ""
     meanings = {

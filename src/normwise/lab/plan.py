@@ -11,7 +11,8 @@ from normwise.errors import RequestError, choice
 from normwise.lab import arms as arms_
 from normwise.lab import machine, options, values
 from normwise.lab.arms import Arm, Point
-from normwise.lab.data import Data, LoaderData, load
+from normwise.lab.data import Data, load
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import FORMS, Factory
 from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from normwise.errors import DataError, RequestError
+from normwise.errors import DataError, JobError, RequestError
 from normwise.lab import batches, best, checkpoint, networks
-from normwise.lab.data import Data, LoaderData
+from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.data import load as load_data
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.settings import Settings
@@ -73,7 +74,7 @@ def _settings(directory: Path, given: Path) -> Settings:
             return Settings.from_dict(found)
     except NotADirectoryError:
         pass
-    except (ValueError, OSError) as error:
+    except (JobError, OSError) as error:
         raise RequestError(f"cannot read {directory / SETTINGS}: {error}") from error
     except (TypeError, KeyError) as error:
         raise RequestError(

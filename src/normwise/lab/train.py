@@ -15,7 +15,8 @@ from normwise import probes
 from normwise.errors import RequestError
 from normwise.lab import batches, checkpoint, networks, optimizers
 from normwise.lab.best import Best
-from normwise.lab.data import Data, LoaderData
+from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.evaluate import evaluate, evaluate_whole
 from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve

@@ -14,7 +14,8 @@ import torch
 import torch._dynamo  # the first optimiser would load it, for a second, in every worker instead of once before the fork
 
 from normwise.errors import NormwiseError
-from normwise.lab.data import Data, LoaderData
+from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.job import Job, Message
 from normwise.lab.train import train
 from normwise.records.run import write_failed
