@@ -1,5 +1,6 @@
 import inspect
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,11 @@ def test_options_and_keys_are_frozen():
     ]  # fmt: skip
     own = ["arm", "data", *GENERAL, *KEYS, "json", "open_report"]
     assert list(inspect.signature(command_line).parameters) == own
+
+
+def test_the_readme_has_every_key():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [name for name in KEYS if f"\n| `{name}` |" not in readme] == []
 
 
 def test_settings_survive_their_file():
