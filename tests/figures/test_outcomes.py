@@ -78,9 +78,9 @@ def test_pairs_of_all_runs_and_an_outlier_at_the_edge(tmp_path):
 
 
 def test_many_pairs_are_cells_and_several_targets_have_axes_of_their_own(tmp_path):
-    true = np.random.default_rng(0).normal(size=(900, 6)).astype(np.float32)
+    true = np.random.default_rng(0).normal(size=(30_000, 6)).astype(np.float32)
     info = agreement.info([with_outputs(record(steps=0, metric=R2), tmp_path, true, true)])
-    assert "The first 4 of 6 targets." in agreement.describe(info)
+    assert "The first 4 of 6 targets. target 1: 15,000 of 30,000 pairs" in agreement.describe(info)
     figure = agreement.draw(info)
     assert [len(axes.images) for axes in figure.axes] == [1] * 4
     assert 'href="data:image/png' in svg(figure, "a")
@@ -89,3 +89,19 @@ def test_many_pairs_are_cells_and_several_targets_have_axes_of_their_own(tmp_pat
 def test_a_constant_target_is_drawn(tmp_path):
     ones = np.ones(5, dtype=np.float32)
     agreement.draw(agreement.info([with_outputs(record(steps=0, metric=R2), tmp_path, ones, ones)])).canvas.draw()
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3, 2), (3, 3)])
+def test_outputs_that_do_not_fit_the_targets_have_no_figure(tmp_path, shape):
+    outputs = np.zeros(shape, dtype=np.float32)
+    assert confusion.info([with_outputs(record(steps=0), tmp_path, outputs, np.zeros(4, dtype=np.int64))]) is None
+    run = with_outputs(record(steps=0, metric=R2), tmp_path, outputs, np.zeros((4, 5), dtype=np.float32))
+    assert agreement.info([run]) is None
+
+
+def test_predictions_that_are_not_finite_are_left_out(tmp_path):
+    true = np.linspace(0, 1, 700, dtype=np.float32)
+    wild = np.where(true > 0.5, np.nan, true + 1)
+    info = agreement.info([with_outputs(record(steps=0, metric=R2), tmp_path, wild, true)])
+    assert "mean absolute error 1." in agreement.describe(info)
+    agreement.draw(info).canvas.draw()

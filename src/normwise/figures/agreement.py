@@ -16,22 +16,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_TARGETS, MOST_POINTS, CELLS = 4, 600, 48
+MOST_TARGETS, MOST_PAIRS, MOST_POINTS, CELLS = 4, 20_000, 600, 48
 SIDE, SMALL_SIDE = 3.1, 1.62  # of the axes of one target, and of several, in inches
 
 
 class Target(NamedTuple):
-    """The predicted and true values of one target, of all runs together, and the limits of both axes."""
+    """The predicted and true values of one target, of all runs together, and the limits of both axes.
+
+    Of more than 20,000 pairs, ``pairs`` in all, evenly spaced ones are kept.
+    """
 
     name: str
+    pairs: int
     predicted: tuple[float, ...]
     true: tuple[float, ...]
     limits: limits.Limits
 
     @property
     def error(self) -> float:
-        """The mean absolute error, in the target's own unit."""
-        return math.fsum(abs(p - t) for p, t in zip(self.predicted, self.true, strict=True)) / max(len(self.true), 1)
+        """The mean absolute error of the finite predictions, in the target's own unit."""
+        pairs = zip(self.predicted, self.true, strict=True)
+        errors = [abs(predicted - true) for predicted, true in pairs if math.isfinite(predicted)]
+        return math.fsum(errors) / max(len(errors), 1)
 
 
 class Info(NamedTuple):
@@ -45,8 +51,8 @@ class Info(NamedTuple):
 
 
 def info(runs: Sequence[RunRecord], place: int = 0) -> Info | None:
-    """The predictions of one arm, of all its runs together; None where no run kept its outputs."""
-    found = [outputs.columns(one) for one in outputs.read(runs)]
+    """The predictions of one arm, of all its runs together; None where no run kept outputs that fit."""
+    found = [pair for one in outputs.read(runs) if (pair := outputs.columns(one)) is not None]
     if not found:
         return None
     predicted, true = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -63,7 +69,9 @@ def _target(name: str, predicted: np.ndarray[Any, Any], true: np.ndarray[Any, An
     least, most = limits.middle(predicted.tolist())
     least, most = max(min(low, least), low - reach), min(max(high, most), high + reach)
     room = 0.04 * (most - least)
-    return Target(name, tuple(predicted.tolist()), tuple(true.tolist()), (least - room, most + room))
+    pairs = len(true)
+    predicted, true = (values[:: -(-pairs // MOST_PAIRS)] for values in (predicted, true))
+    return Target(name, pairs, tuple(predicted.tolist()), tuple(true.tolist()), (least - room, most + room))
 
 
 def title(info: Info) -> str:
@@ -82,7 +90,8 @@ def describe(info: Info) -> str:
 
 def _describe(target: Target) -> str:
     name = f"{target.name}: " if target.name else ""
-    said = f"{name}{len(target.true):,} pairs, true values from {min(target.true):.3g} to {max(target.true):.3g}, "
+    kept = "" if len(target.true) == target.pairs else f"{len(target.true):,} of "
+    said = f"{name}{kept}{target.pairs:,} pairs, true values from {min(target.true):.3g} to {max(target.true):.3g}, "
     beyond = limits.beyond(target.predicted, target.limits)
     said += f"mean absolute error {target.error:.3g}."
     return said + (f" {beyond:,} predictions lie beyond the axis, drawn at its edge." if beyond else "")

@@ -39,7 +39,7 @@ class Info(NamedTuple):
 
 
 def info(runs: Sequence[RunRecord], classes: Sequence[str] = (), place: int = 0) -> Info | None:
-    """The matrix of one arm, summed over its runs; None where no run kept its outputs.
+    """The matrix of one arm, summed over its runs; None where no run kept outputs that fit.
 
     Args:
         runs: the runs of one arm, of a classification or a binary task.
@@ -47,7 +47,7 @@ def info(runs: Sequence[RunRecord], classes: Sequence[str] = (), place: int = 0)
         place: the arm's place in the study.
     """
     kind = str(runs[0].settings.get("task"))
-    found = [outputs.pairs(one, kind) for one in outputs.read(runs)]
+    found = [pair for one in outputs.read(runs) if (pair := outputs.pairs(one, kind)) is not None]
     if not found:
         return None
     count = max(2, len(classes), *(int(max(part.max(initial=0) for part in pair)) + 1 for pair in found))

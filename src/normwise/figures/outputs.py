@@ -29,23 +29,33 @@ def read(runs: Sequence[RunRecord]) -> list[Outputs]:
     return [Outputs(found["outputs"], found["targets"]) for found in tensors]
 
 
-def pairs(found: Outputs, kind: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Predicted and true class of each example or position, as flat integer arrays.
+Pair = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def pairs(found: Outputs, kind: str) -> Pair | None:
+    """Predicted and true class of each example or position, as flat integer arrays; None where shapes do not fit.
 
     Args:
         found: logits of shape (N, classes, …) with targets (N, …) for ``classification``; a logit beside each target
             for ``binary``.
         kind: ``classification`` or ``binary``.
     """
+    outputs, true = found.outputs, found.targets.astype(np.int64)
     if kind == "binary":
-        predicted = (found.outputs > 0).ravel().astype(np.int64)
-        return predicted, found.targets.ravel().astype(np.int64)
-    predicted, true = found.outputs.argmax(axis=1).ravel(), found.targets.ravel()
+        return ((outputs > 0).ravel().astype(np.int64), true.ravel()) if outputs.size == true.size else None
+    if outputs.ndim < 2 or outputs.shape[:1] + outputs.shape[2:] != true.shape:
+        return None
     counted = true != IGNORED
-    return predicted[counted], true[counted].astype(np.int64)
+    return outputs.argmax(axis=1)[counted], true[counted]
 
 
-def columns(found: Outputs) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Predicted and true values of a regression, each of shape (examples, targets)."""
-    targets = found.targets.reshape(len(found.targets), -1) if found.targets.ndim < 3 else found.targets.reshape(-1, 1)
-    return found.outputs.reshape(targets.shape), targets
+def columns(found: Outputs) -> Pair | None:
+    """Predicted and true values of a regression, each of shape (examples, targets); None where shapes do not fit.
+
+    Targets of more than two dimensions, an image for example, are one target per position.
+    """
+    outputs, targets = found
+    if outputs.size != targets.size or not targets.size:
+        return None
+    shape = (len(targets), -1) if targets.ndim < 3 else (-1, 1)
+    return outputs.reshape(shape), targets.reshape(shape)

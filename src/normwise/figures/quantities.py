@@ -84,8 +84,8 @@ def direction(higher_is_better: bool) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter large."""
-    return text[:1].upper() + text[1:]
+    """The text with its first letter large, unless it is a name in a file, ``net.py:score``."""
+    return text if ":" in text else text[:1].upper() + text[1:]
 
 
 def loss_label(runs: Sequence[RunRecord]) -> str:

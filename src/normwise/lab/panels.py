@@ -84,9 +84,9 @@ def _curves(result: Results) -> Iterator[Panel]:
     if not any(run.metrics for run in best):
         return
     metric = best[0].metric
-    yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
     if metric.name != "loss":
-        yield _over_training(result, TRAINING, "loss", best, "loss")
+        yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
+    yield _over_training(result, TRAINING, "loss", best, "loss")
 
 
 def _over_training(result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name) -> Panel:

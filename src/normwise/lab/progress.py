@@ -53,9 +53,8 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
     """
     names = [arm.name for arm in planned.arms]
     begun = _best_so_far([run for run in records if run.metrics], getattr(planned, "swept", None))
-    figures = [_figure(begun, "metric", names)] if begun else []
-    if begun and begun[0].metric.name != "loss":
-        figures.append(_figure(begun, "loss", names))
+    quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric.name != "loss" else ["loss"]
+    figures = [_figure(begun, name, names) for name in quantities if begun]
     shown = Page(
         title=f"{', '.join(names)} on {planned.study['data']}",
         verdict="",
