@@ -112,7 +112,7 @@ def embedded(html):
 
 def test_the_numbers_of_the_charts_are_embedded(html):
     data = embedded(html)
-    assert [arm["name"] for arm in data["arms"]] == ["plain", "bn", "hot"]
+    assert [arm["name"] for arm in data["arms"]] == ["plain", "bn", "hot", "failed"]
     assert data["arms"][0]["batch"] == 60
     line = data["charts"]["accuracy"]["lines"][0]
     expected = curves.info(study(["plain"])).curves[0].main

@@ -32,8 +32,9 @@ function armControls(bar) {
 }
 
 function axisControl(bar) {
-  const batches = data.arms.every((arm) => arm.batch);
-  const clocks = data.arms.every((arm) => arm.clock[0].length > 1);
+  const begun = data.arms.filter((arm) => arm.clock[0].length); // an arm may have no run with a result
+  const batches = begun.length > 0 && begun.every((arm) => arm.batch);
+  const clocks = begun.some((arm) => arm.clock[0].length > 1);
   const known = { steps: true, epochs: batches && Boolean(data.examples), examples: batches, seconds: clocks };
   const select = add(add(bar, "label", {}, "x axis "), "select");
   for (const name of Object.keys(AXES)) if (known[name]) add(select, "option", { value: name }, name);
