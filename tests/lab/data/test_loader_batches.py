@@ -183,7 +183,7 @@ def once():
         ),
         (
             [(torch.zeros(2 + index), 0) for index in range(20)],
-            "cannot be made a batch: RuntimeError: .*whose collate_fn pads",
+            "cannot be made a batch: RuntimeError: .*whose collate_fn can",
         ),
     ],
 )

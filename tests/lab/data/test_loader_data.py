@@ -109,7 +109,7 @@ def test_targets_fit_the_task(y, kind, n_outputs, dtype):
             "the targets of .* are strings, for example '(cat|dog)'; number the",
         ),
         (np.ones(60), "regression", r"the target is constant in train of .*: 1, in 50 examples; give"),
-        (np.where(FLOATS > 0, np.nan, FLOATS), "regression", "train of .* holds nan; networks need finite numbers"),
+        (np.where(FLOATS > 0, np.nan, FLOATS), "regression", r"the target is nan at \(2,\) of a batch of train of"),
     ],
 )
 def test_targets_that_do_not_fit_are_described(y, kind, message):
@@ -148,7 +148,7 @@ def test_several_inputs_in_memory():
     ("parts", "message"),
     [
         ([DataLoader(Stream()), DataLoader(Stream())], "is only read from first to last, so no validation .* return"),
-        ([DataLoader([]), tensors(LABELS)], "0 example is too few"),
+        ([DataLoader([]), tensors(LABELS)], "train of .* has 0 examples, too few to take a validation"),
         ([tensors(LABELS), tensors(LABELS), DataLoader([])], "test of .* yields no batch: 0 examples in batches"),
         ([*[tensors(LABELS)] * 2, DataLoader(Stream(0))], "test of .* yields no batch; an iterable data set must"),
         ([(({"x": X[:5]}, LABELS)), tensors(LABELS)], r"X\['x'\] and y of train of .* do not belong together: shapes"),

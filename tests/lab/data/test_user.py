@@ -42,7 +42,5 @@ def test_examples_of_different_sizes_are_told_of_loaders():
     def make_data():
         return ([X[0], X[1, :2]], Y[:2]), (X, Y)
 
-    with pytest.raises(
-        DataError, match=r"example 0 is \(4,\), example 1 is \(2,\); .* a DataLoader whose collate_fn pads"
-    ):
+    with pytest.raises(DataError, match=r"0 is \(4,\), example 1 is \(2,\); .* a DataLoader whose collate_fn pads"):
         load(make_data)

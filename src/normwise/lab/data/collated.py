@@ -100,14 +100,29 @@ def structure(value: Any) -> Any:
     return type(value).__name__
 
 
-def not_finite(value: Any) -> float | None:
-    """The first number, of any array of floats in a nest, that is not finite; None where there is none."""
-    for leaf in _leaves(value):
-        if isinstance(leaf, Tensor) and leaf.is_floating_point() and not leaf.isfinite().all():
-            return float(leaf[~leaf.isfinite()][0])
-        if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
-            return float(leaf[~np.isfinite(leaf)][0])
+def not_finite(taken: Collated) -> str | None:
+    """Where a batch has a number that is not finite, in words; None where it has none.
+
+    A mask of 0 and -inf, which is added to attention weights, is let be.
+    """
+    inputs = {**{f"input {index}": each for index, each in enumerate(taken.args)}, **taken.kwargs}
+    for name, value in {**inputs, "the target": taken.target}.items():
+        for leaf in _leaves(value):
+            wrong = _wrong(leaf)
+            if wrong is not None:
+                return f"{name} is {leaf[wrong]:g} at {wrong} of a batch"
     return None
+
+
+def _wrong(leaf: Any) -> tuple[int, ...] | None:
+    """The first place of an array where it is not finite."""
+    if not isinstance(leaf, Tensor | np.ndarray) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind != "f"):
+        return None
+    values = torch.as_tensor(leaf)
+    finite = values.isfinite()
+    if finite.all() or ((values == 0) | (values == -torch.inf)).all():
+        return None
+    return tuple(finite.logical_not().nonzero()[0].tolist())
 
 
 def digest(values: Any) -> str:

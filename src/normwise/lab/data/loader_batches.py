@@ -37,7 +37,7 @@ class LoaderBatches:
         self.parts, self.on_target = parts, on_target
         self.seed, self.device, self.batch_size = seed, device, batch_size
         self._structure: Any = None
-        self._epoch, self._used = 0, 0
+        self._epoch, self._used, self._largest = 0, 0, 0
         self._reads: _Apart | None = None
 
     def next(self) -> Batch:

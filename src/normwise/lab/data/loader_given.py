@@ -63,9 +63,9 @@ def _sample(part: StreamPart, size: int) -> Sample:
                 f"the targets of {part.name} are strings, for example {str(taken.target[0])!r}; number the classes "
                 f"in the data set"
             )
-        value = collated.not_finite(taken)
-        if value is not None:
-            raise DataError(f"{part.name} holds {value}; networks need finite numbers: remove or replace such values")
+        wrong = collated.not_finite(taken)
+        if wrong is not None:
+            raise DataError(f"{wrong} of {part.name}; networks need finite numbers: remove or replace such values")
     return found
 
 

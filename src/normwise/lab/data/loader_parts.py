@@ -160,8 +160,8 @@ class Batchwise(Dataset[Read]):
             return Read(part.collate(items if part.grouped else items[0]), len(keys) if part.grouped else None)
         except Exception as error:
             listed = ", ".join(map(str, keys[:3])) + (", …" if len(keys) > 3 else "")
-            pad = "; items of different sizes need a DataLoader whose collate_fn pads them"
-            hint = pad if part.collate is default_collate else ""
+            other = "; give a DataLoader whose collate_fn can, one that pads where sizes differ"
+            hint = other if part.collate is default_collate else ""
             return Read(None, None, f"items {listed} of {part.name} cannot be made a batch: {_line(error)}{hint}")
 
 
@@ -187,10 +187,13 @@ class Streamed:
 
     def _started(self, seed: object, epoch: int) -> Any:
         """The user's loader at the beginning of an epoch, with a generator and processes of our own where it can be."""
+        drawn = seeding.number(seed, epoch)
         for owner in (self.loader.dataset, self.loader):
             if callable(getattr(owner, "set_epoch", None)):
                 owner.set_epoch(epoch)
         if type(self.loader).__iter__ is not DataLoader.__iter__:
+            if isinstance(self.loader.generator, torch.Generator):
+                self.loader.generator.manual_seed(drawn)
             return self.loader
         return DataLoader(
             self.loader.dataset,
@@ -200,7 +203,7 @@ class Streamed:
             num_workers=self.loader.num_workers,
             multiprocessing_context=_context(self.loader.num_workers),
             worker_init_fn=self.loader.worker_init_fn,
-            generator=torch.Generator().manual_seed(seeding.number(seed, epoch)),
+            generator=torch.Generator().manual_seed(drawn),
         )
 
 

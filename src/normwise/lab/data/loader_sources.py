@@ -81,12 +81,12 @@ def of_loader(name: str, loader: Any) -> StreamPart:
     overridden = type(loader).__iter__ is not DataLoader.__iter__
     if isinstance(loader.dataset, IterableDataset) or overridden:
         return Streamed(name, loader)
-    grouped = loader.batch_sampler is not None
+    grouped, sampler = loader.batch_sampler is not None, loader.sampler
     collate = loader.collate_fn
     part = Indexed(
         name,
         loader.dataset,
-        range(len(loader.dataset)),
+        (),
         collate=default_convert if collate is None else collate,
         batch_size=loader.batch_size if grouped else 1,
         drop_last=loader.drop_last,
@@ -94,7 +94,6 @@ def of_loader(name: str, loader: Any) -> StreamPart:
         grouped=grouped,
         worker_init=loader.worker_init_fn,
     )
-    sampler = loader.sampler
     if type(loader.batch_sampler) not in (BatchSampler, type(None)) or not _is_plain(sampler):
         own = loader.batch_sampler if grouped else sampler
         with seeding.seeded(ORDER, 0, 0):
@@ -103,7 +102,7 @@ def of_loader(name: str, loader: Any) -> StreamPart:
         return replace(part, sampler=own, keys=_in_order(order), batch_size=size)
     if type(sampler) is SubsetRandomSampler:
         return replace(part, keys=sorted(sampler.indices))
-    return replace(part, shuffled=type(sampler) is RandomSampler)
+    return replace(part, keys=range(len(loader.dataset)), shuffled=type(sampler) is RandomSampler)
 
 
 def divided(part: StreamPart, share: float) -> tuple[Indexed, Indexed]:
@@ -115,7 +114,9 @@ def divided(part: StreamPart, share: float) -> tuple[Indexed, Indexed]:
     if not isinstance(part, Indexed) or part.sampler is not None:
         why = "is only read from first to last" if isinstance(part, Streamed) else "has a sampler of its own"
         raise DataError(f"{part.name} {why}, so no validation part can be taken off; return (train, validation, test)")
-    off = split.taken(len(part.keys), share, f"validation part of {part.name}; its")
+    if len(part.keys) < 2:
+        raise DataError(f"{part.name} has {len(part.keys)} examples, too few to take a validation part off; give more")
+    off = split.taken(len(part.keys), share, "validation")
     left, taken = ([key for key, other in zip(part.keys, where, strict=True) if other] for where in (~off, off))
     return replace(part, keys=left), replace(part, keys=taken, name=part.name.replace("train", "validation", 1))
 

@@ -23,8 +23,8 @@ def given(source: str | Callable[[], Any]) -> Given:
     * a ``torch.utils.data.DataLoader``, which keeps its batch size, collate function, sampler and workers. Over an
       iterable data set, only train may be endless.
 
-    Items and batches are (inputs…, target), or dicts: keywords of ``forward``, and the target under ``target``, ``y`` or
-    ``labels``. With two parts, validation is a part of train: of its items, where it is a data set or a loader.
+    Items and batches are (inputs…, target), or dicts: keywords of ``forward``, and the target under ``target``, ``y``
+    or ``labels``. With two parts, validation is a part of train: of its items, where it is a data set or a loader.
 
     Raises:
         DataError: another structure, or data that do not fit together.
