@@ -144,6 +144,18 @@ def test_several_inputs_in_memory():
     assert batch.target.dtype == torch.float32
 
 
+def test_the_fingerprint_of_inputs_in_memory_sees_every_value():
+    X = torch.zeros(1000, 2)
+    changed = X.clone()
+    changed[777, 1] = 1
+    y = np.arange(1000) % 3
+
+    def make_data(X):
+        return load(lambda: (((X, X), y), ((X, X), y))).finish("classification").fingerprint
+
+    assert make_data(X) == make_data(X.clone()) != make_data(changed)
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

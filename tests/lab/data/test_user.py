@@ -25,6 +25,12 @@ def test_a_part_in_memory_may_be(part):
     np.testing.assert_array_equal(data.train.y, Y)
 
 
+def test_names_of_classes_may_be_a_list_of_strings():
+    names = ["ant", "bee", "cow"] * 10
+    data = load(lambda: ((X, names), (X + 1, names))).finish("classification")
+    assert data.classes == ("ant", "bee", "cow")
+
+
 def test_three_parts_keep_their_order():
     data = load(lambda: ((X, Y), (X[:12], Y[:12]), (X[:15], Y[:15]))).finish("classification")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [30, 12, 15]

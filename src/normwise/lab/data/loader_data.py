@@ -33,8 +33,8 @@ class LoaderData:
         source: the data function, or its name.
         source_hash: what identifies the file of that function.
         kind: of which kind the targets are.
-        fingerprint: 16 hexadecimal digits over the source file, the lengths of the parts, how they are read, and a
-            fixed sample of each; a change in an example outside the sample is not seen.
+        fingerprint: 16 hexadecimal digits over the source file, the lengths of the parts, how they are read, and arrays
+            in memory, or else a fixed sample of each part; a change outside of the sample is not seen.
         n_outputs: how many outputs the targets ask for: the classes of a classification (those that the data set lists
             in ``classes``, those of all targets in memory, else those of the sample), 1 for binary, columns otherwise;
             None where the targets are no array.

@@ -133,9 +133,14 @@ def _outputs(y: np.ndarray | None, kind: Kind) -> int | None:
 
 def _described(parts: Mapping[str, StreamPart], samples: Mapping[str, Sample]) -> list[Any]:
     """What a fingerprint is made of, beside the source."""
-    return [
-        [*_reading(part), collated.digest([list(taken) for taken in samples[name]])] for name, part in parts.items()
-    ]
+    return [[*_reading(part), _digest(part, samples[name])] for name, part in parts.items()]
+
+
+def _digest(part: StreamPart, found: Sample) -> str:
+    """Of the content: all of it where it is in memory, else of the sample."""
+    if isinstance(part, Indexed) and isinstance(part.dataset, Inputs):
+        return collated.digest([list(part.keys), part.dataset.inputs, part.dataset.y])
+    return collated.digest([list(taken) for taken in found])
 
 
 def _reading(part: StreamPart) -> list[Any]:
