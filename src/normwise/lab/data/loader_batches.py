@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -46,10 +47,14 @@ class LoaderBatches:
         Raises:
             DataError: an item cannot be read, an epoch has no batch, or a batch is built differently from the first.
         """
-        batch = self._next_in_epoch()
-        if batch is None:
-            self._epoch, self._used, self._reads = self._epoch + 1, 0, None
+        try:
             batch = self._next_in_epoch()
+            if batch is None:
+                self._go(self._epoch + 1, 0)
+                batch = self._next_in_epoch()
+        except DataError:
+            self._go(self._epoch, self._used)
+            raise
         if batch is None:
             raise DataError(empty(self.parts["train"], self.batch_size))
         return batch
@@ -60,7 +65,7 @@ class LoaderBatches:
 
     def seek(self, position: Position) -> None:
         """Go to a position that ``position`` returned, of batches over the same data with the same seed."""
-        self._epoch, self._used, self._reads = int(position.epoch_rng), position.used, None
+        self._go(int(position.epoch_rng), position.used)
 
     def sample(self, part: str, size: int) -> list[Batch]:
         """About ``size`` examples of a part, the same ones with the same random transforms every time.
@@ -73,6 +78,11 @@ class LoaderBatches:
         """All examples of a part in order, with the same random transforms every time."""
         for taken, read in whole(self.parts[part], self.batch_size):
             yield self._batch(taken, read.size)
+
+    def _go(self, epoch: int, used: int) -> None:
+        if self._reads is not None:
+            self._reads.close()
+        self._epoch, self._used, self._reads = epoch, used, None
 
     def _begin(self) -> _Apart:
         """The batches of the epoch behind those that are used."""
@@ -123,15 +133,16 @@ def sample(part: StreamPart, size: int, batch_size: int | None = None) -> list[t
     """
     found: list[tuple[Collated, Read]] = []
     first, sizes = None, []
-    for read in _reads(part, size, batch_size):
-        taken = checked(read, part.name)
-        first = first or collated.structure(taken)
-        if collated.structure(taken) != first:
-            raise DataError(changed(part.name, first, collated.structure(taken)))
-        found.append((taken, read))
-        sizes.append(collated.count(taken) if read.size is None else read.size)
-        if sum(sizes) >= size:
-            break
+    with closing(_reads(part, size, batch_size)) as reads:
+        for read in reads:
+            taken = checked(read, part.name)
+            first = first or collated.structure(taken)
+            if collated.structure(taken) != first:
+                raise DataError(changed(part.name, first, collated.structure(taken)))
+            found.append((taken, read))
+            sizes.append(collated.count(taken) if read.size is None else read.size)
+            if sum(sizes) >= size:
+                break
     if not found:
         raise DataError(empty(part, batch_size))
     return found[:-1] if sizes[-1] == 1 < sizes[0] else found
@@ -145,11 +156,12 @@ def whole(part: StreamPart, batch_size: int | None = None) -> Iterator[tuple[Col
         reads = _Apart(lambda: part.read(groups, FIXED, 0, part.workers), FIXED, 0, draws=draws)
     else:
         reads = _Apart(lambda: part.read(FIXED, 0), FIXED, 0)
-    for read in reads:
-        yield checked(read, part.name), read
+    with closing(reads):
+        for read in reads:
+            yield checked(read, part.name), read
 
 
-def _reads(part: StreamPart, size: int, batch_size: int | None) -> Iterator[Read]:
+def _reads(part: StreamPart, size: int, batch_size: int | None) -> _Apart:
     if isinstance(part, Streamed):
         return _Apart(lambda: part.read(FIXED, 0), FIXED, 0)
     places = split.permutation(len(part.keys))[:size].tolist()
@@ -171,6 +183,10 @@ class _Apart(Iterator[Read]):
             self._reads = start()
             self._inside = seeding.States.now()
         self._draws = draws
+
+    def close(self) -> None:
+        """Let go of what was being read, and with it of processes that read."""
+        self._reads = iter(())
 
     def __next__(self) -> Read:
         if not self._draws:

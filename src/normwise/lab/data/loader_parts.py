@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -179,11 +180,15 @@ class Streamed:
 
     def read(self, seed: object, epoch: int) -> Iterator[Read]:
         """Reads an epoch; to be iterated where the generators are seeded by the same place."""
+        failed = None
         try:
             for batch in self._started(seed, epoch):
                 yield Read(batch, None)
         except Exception as error:
-            yield Read(None, None, f"{self.name} cannot be read: {_line(error)}")
+            failed = f"{self.name} cannot be read: {_line(error)}"
+            traceback.clear_frames(error.__traceback__)  # which keep the loader's processes
+        if failed is not None:
+            yield Read(None, None, failed)
 
     def _started(self, seed: object, epoch: int) -> Any:
         """The user's loader at the beginning of an epoch, with a generator and processes of our own where it can be."""
