@@ -35,9 +35,7 @@ class Benchmark(NamedTuple):
     column: str = "ratio"
 
 
-def job(
-    arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS, model: str = "mlp"
-) -> tuple[Job, Data]:
+def job(arm: str, data: str, directory: str, seed: int = 0, steps: int = STEPS, model: str = "mlp") -> tuple[Job, Data]:
     """The run that ``normwise compare`` would make of an arm, below ``directory``."""
     planned = plan((arm,), data, {"steps": steps, "seeds": seed + 1, "model": model, "out": Path(directory)})
     return planned.runs[seed].job, planned.data

@@ -116,7 +116,9 @@ def test_chance_of_a_regression_is_the_mean_and_the_median():
 def test_chance_of_an_imbalanced_f1_is_that_of_guessing_and_not_0():
     y = (np.arange(500) < 50).astype(np.float32)
     found = guess("binary", "f1", y, 1)
-    assert found.value == pytest.approx(score("binary", metrics.named("f1", "binary"), torch.ones(500), torch.tensor(y)))
+    assert found.value == pytest.approx(
+        score("binary", metrics.named("f1", "binary"), torch.ones(500), torch.tensor(y))
+    )
     assert found.value > 0.15
 
 
@@ -134,7 +136,9 @@ def test_predictions_that_know_nothing_are_within_the_margin(kind, name):
             outputs = torch.tensor(targets).mean() + 0.03 * noise
         else:
             outputs = torch.tensor(draw.normal(size=(300, 2) if kind == "classification" else 300))
-        beyond += metric.score(score(kind, metric, outputs, torch.tensor(targets))) > metric.score(found.value) + found.margin
+        beyond += (
+            metric.score(score(kind, metric, outputs, torch.tensor(targets))) > metric.score(found.value) + found.margin
+        )
     assert beyond <= 4
 
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from lab.studies import of_parts, parts, small
 from normwise import probes
-from normwise.lab import checkpoint, networks
 from normwise.lab import batches as batches_
+from normwise.lab import checkpoint, networks
 from normwise.lab.batches import MemoryBatches
 from normwise.lab.evaluate import evaluate
 from normwise.lab.objective import Objective
@@ -123,8 +123,9 @@ def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, use
 
 
 @pytest.mark.parametrize("inputs", ["minmax", "standard"])
-def test_the_recorded_numbers_are_those_of_the_saved_weights_on_each_part(tmp_path, inputs):
+def test_the_recorded_numbers_are_those_of_the_saved_weights_on_each_part(tmp_path, monkeypatch, inputs):
     """All parts are scaled as the training part asks, and the network is in evaluation mode."""
+    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 60, "validation": 30, "test": 20})
     planned = of_parts(tmp_path, f"bn, dropout=0.3, inputs={inputs}", DATA)
     run = planned.runs[0].job
     train(run, planned.data)
@@ -243,17 +244,25 @@ def test_weights_that_are_not_finite_end_the_run_as_diverged(tmp_path):
 
 
 def test_the_step_of_divergence_is_the_first_bad_loss(tmp_path, monkeypatch):
-    seen = []
+    seen, probed = [], None
     real = Objective.loss
 
     def bad(self, outputs, labels):
         loss = real(self, outputs, labels)
-        if not torch.is_grad_enabled() or len(labels) != 60:
+        if not torch.is_grad_enabled() or labels is probed:
             return loss
         seen.append(1)
         return loss * math.nan if len(seen) == 17 else loss
 
+    measure = probes.measure
+
+    def watched_measure(network, args, y, loss):
+        nonlocal probed
+        probed = y
+        return measure(network, args, y, loss)
+
     monkeypatch.setattr(Objective, "loss", bad)
+    monkeypatch.setattr("normwise.lab.train.probes.measure", watched_measure)
     run, data = job(tmp_path)
     train(run, data)
     assert record(run).done["step"] == 17

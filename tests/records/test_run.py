@@ -30,8 +30,11 @@ def test_a_record_can_be_read_while_the_run_goes_on(tmp_path):
 
 def test_the_end_of_a_run_says_how_and_why(tmp_path):
     (tmp_path / METRICS).write_text('{"step":0}\n')
-    write_done(tmp_path, "diverged", 30, "loss is not finite")
-    assert RunRecord.read(tmp_path, arm="bn").done == {"status": "diverged", "step": 30, "reason": "loss is not finite"}
+    best = {"step": 0, "validation": {"loss": 2.0}}
+    write_done(tmp_path, "diverged", 30, "loss is not finite", best)
+    found = RunRecord.read(tmp_path, arm="bn")
+    assert found.done == {"status": "diverged", "step": 30, "reason": "loss is not finite", "best": best}
+    assert found.best == best
 
 
 @pytest.mark.parametrize(

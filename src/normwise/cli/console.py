@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from normwise.lab.compare import Status
+    from normwise.lab.status import Status
 
 
 def fail(message: str, *, code: int) -> NoReturn:

@@ -52,6 +52,6 @@ def show(result: Deployed) -> None:
     console.print_text(f"{verdict}Its outputs differ by {result.difference:.1g} of the largest.")
     if result.settings.inputs != "raw":
         console.print_text(
-            f"It takes inputs scaled as in training ({result.settings['inputs']}); --json has shift and factor."
+            f"It takes inputs scaled as in training ({result.settings.inputs}); --json has shift and factor."
         )
     console.print_text(f"Network: {result.path}")

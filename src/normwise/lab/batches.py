@@ -40,6 +40,7 @@ def tensors(data: Data, settings: Settings, device: torch.device) -> dict[str, P
     """The parts of the data, the inputs scaled as the training part asks, on the device."""
     scaling = Scaling.fit(settings.inputs or "raw", data.train.X)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
+
     def inputs(X: np.ndarray) -> Tensor:
         return laid_out(torch.from_numpy(scaling.apply(X)).to(device), settings)
 
@@ -47,10 +48,15 @@ def tensors(data: Data, settings: Settings, device: torch.device) -> dict[str, P
 
 
 def laid_out(X: Tensor, settings: Settings) -> Tensor:
-    """Images in channels_last for the built-in ``cnn``, which trains three times as fast so; others as they are."""
-    if settings.model.partition(":")[0] == "cnn" and "model" not in settings.own and X.ndim == 4:
-        return X.contiguous(memory_format=torch.channels_last)
-    return X
+    """Inputs as the network takes them: a built-in one floating-point numbers, the user's own what the data hold.
+
+    Images are in channels_last for ``cnn``, which trains three times as fast so.
+    """
+    if "model" in settings.own:
+        return X
+    X = X if X.is_floating_point() else X.float()
+    images = settings.model.partition(":")[0] == "cnn" and X.ndim == 4
+    return X.contiguous(memory_format=torch.channels_last) if images else X
 
 
 class MemoryBatches:
@@ -123,8 +129,9 @@ def sampled_targets(data: Data | LoaderData, part: str, size: int) -> np.ndarray
     """The targets of the examples of a part on which curves are measured; None where they are no array."""
     if isinstance(data, LoaderData):
         return data.targets(part, size)
-    y: np.ndarray = getattr(data, part).y
-    return y[_order(len(y))[:size]]
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    y = parts[part].y
+    return np.asarray(y[_order(len(y))[:size]])
 
 
 TARGETS = 10_000

@@ -67,8 +67,16 @@ def _outputs(settings: Settings, example: Batch, own: Factory | None, data: str)
     except Exception as error:
         name = "the network" if own is None else f"the network of {own.name}"
         raise RequestError(
-            f"{name} does not take {data}, examples of {_inputs(example)}: {first_line(error)}"
+            f"{name} does not take {data}, examples of {_inputs(example)}: {first_line(error)}{_integers(example)}"
         ) from error
+
+
+def _integers(example: Batch) -> str:
+    """What to do about inputs that are integers, which no layer but an embedding takes."""
+    whole = [value for value in (*example.args, *example.kwargs.values()) if isinstance(value, Tensor)]
+    if all(value.is_floating_point() or value.dtype == torch.bool for value in whole):
+        return ""
+    return "; the inputs are integers, as for an embedding: where they are numbers, return X.float()"
 
 
 def _inputs(example: Batch) -> str:

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from normwise.lab.options import Source
+from normwise.lab.status import OnProgress, Status
 
 if TYPE_CHECKING:  # the command line needs this package's tables alone, at once
     from normwise.lab.comparison import Comparison
     from normwise.lab.plan import Plan
     from normwise.records import RunRecord
-
-
-class Status(NamedTuple):
-    """How far a comparison has come: runs that ended, runs in all, steps made, steps in all."""
-
-    runs_done: int
-    runs: int
-    steps_done: int
-    steps: int
-
-
-OnProgress = Callable[[Status], None]
 
 
 def compare(
@@ -95,11 +84,7 @@ def _check(planned: Plan) -> list[str]:
     from normwise.lab.check import check  # torch is loaded here, while the workers' process loads it too
 
     runs = {run.arm: run for run in planned.runs}.values()
-    return [
-        note
-        for run in runs
-        for note in check(run.arm, run.job.settings, run.job.own, planned.data, planned.task)
-    ]
+    return [note for run in runs for note in check(run.arm, run.job.settings, run.job.own, planned.data, planned.task)]
 
 
 def _train(planned: Plan, on_progress: OnProgress) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from normwise.errors import RequestError
 from normwise.lab import batches
 from normwise.lab.data import Scaling
@@ -81,6 +83,6 @@ def deploy(run: Path, out: Path, *, data_dir: Path | None = None) -> Deployed:
     scaling = Scaling.fit(saved.settings.inputs or "raw", saved.data.train.X)
     inputs = batches.tensors(saved.data, saved.settings, saved.device)["train"][0]
     if has_statistics(saved.network):
-        estimate_population(saved.network, inputs.split(saved.settings.batch_size or EXAMPLES), progress=False)
+        estimate_population(saved.network, torch.split(inputs, saved.settings.batch_size or EXAMPLES), progress=False)
     written = export(saved.network.eval(), out, inputs[:EXAMPLES])
     return Deployed(written.path, saved.settings, written.changes, written.difference, scaling)

@@ -58,9 +58,7 @@ def evaluate_whole(network: nn.Module, objective: Objective, batches: Iterable[B
         return _evaluate(network, objective, batches, keep=True)
 
 
-def _evaluate(
-    network: nn.Module, objective: Objective, batches: Iterable[Batch], *, keep: bool = False
-) -> Evaluated:
+def _evaluate(network: nn.Module, objective: Objective, batches: Iterable[Batch], *, keep: bool = False) -> Evaluated:
     meter = None if objective.metric == LOSS else objective.meter()
     loss, count, kept = 0.0, 0, _Kept(MOST_KEPT if keep else 0)
     for batch in batches:

@@ -34,7 +34,7 @@ class Events:
         from torch.utils.tensorboard import SummaryWriter
 
         purge = None if step is None else step + 1
-        self._writer = SummaryWriter(str(directory / FOLDER), purge_step=purge)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(directory / FOLDER), purge_step=purge)
 
     def add(self, line: Mapping[str, Any], metric: Metric) -> None:
         """Add one line."""
@@ -53,7 +53,7 @@ class Events:
 
     def _scalar(self, tag: str, value: float | None, step: int) -> None:
         if value is not None and np.isfinite(value):
-            self._writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, value, step)
 
     def _histogram(self, tag: str, row: Mapping[str, Any], step: int) -> None:
         counts = np.array(row["counts"], dtype=np.float64)
@@ -61,7 +61,7 @@ class Events:
             return
         edges = np.linspace(row["low"], row["high"], len(counts) + 1)
         middle = (edges[1:] + edges[:-1]) / 2
-        self._writer.add_histogram_raw(  # type: ignore[no-untyped-call]
+        self._writer.add_histogram_raw(
             tag,
             min=row["low"],
             max=row["high"],
@@ -75,4 +75,4 @@ class Events:
 
     def close(self) -> None:
         """Write what is left and close."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

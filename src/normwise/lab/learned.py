@@ -33,9 +33,11 @@ def learned(record: RunRecord, beyond: Beyond) -> bool:
 
     They did at its last two evaluations, or at consecutive ones that are a tenth of all, two at least: a network that
     puts every example into one class now and then crosses chance at a single evaluation, and one that begins to learn
-    late has few evaluations left.
+    late has few evaluations left. A run that was evaluated only once after its start learned if that is beyond chance.
     """
     above = [value is not None and beyond(value) for value in validation(record)]
+    if len(above) == 2:
+        return above[1]
     window = max(2, math.ceil(SHARE * len(above)))
     rows = (above[start : start + window] for start in range(len(above) - window + 1))
     return any(map(all, rows)) or (len(above) > 1 and all(above[-2:]))

@@ -166,7 +166,7 @@ class _R2:
         self._targets: list[Tensor] = []
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        rows = targets.shape[:1] + (-1,)
+        rows = (*targets.shape[:1], -1)
         self._targets.append(targets.double().reshape(rows))
         self._outputs.append(aligned(outputs, targets).double().reshape(rows))
 

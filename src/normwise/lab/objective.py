@@ -14,7 +14,7 @@ from normwise.errors import RequestError, first_line
 from normwise.lab import metrics
 from normwise.lab.metrics import LOSS, Function, Meter, aligned
 from normwise.lab.settings import Settings
-from normwise.lab.task import Kind
+from normwise.lab.task import Chance, Kind
 from normwise.records.metric import Metric
 
 Loss = Callable[[Any, Any], Tensor]
@@ -90,9 +90,7 @@ class Objective:
         return metrics.meter(self.kind, self.metric, self._outputs, self._own.get("metric"))
 
 
-def score(
-    kind: Kind, metric: Metric, outputs: Tensor, targets: Tensor, own: Function | None = None
-) -> float:
+def score(kind: Kind, metric: Metric, outputs: Tensor, targets: Tensor, own: Function | None = None) -> float:
     """A metric of all outputs and targets of a part, the outputs in the unit of the targets."""
     found = metrics.meter(kind, metric, outputs.shape[1] if outputs.ndim > 1 else None, own)
     found.update(outputs, targets)
@@ -132,7 +130,7 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None, own: Function | None) -> Any:
+def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None, own: Function | None) -> Chance | None:
     """What predictions that know nothing of the inputs score: the best constant, and the targets in another order.
 
     The margin is two standard errors of that: of accuracy 2·√(p(1 − p)/n) with the commonest class's share p; else
@@ -147,11 +145,9 @@ def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None,
         own: the user's metric.
 
     Returns:
-        A ``Chance``, or None where there is no telling.
+        None where there is no telling.
     """
-    from normwise.lab.task import Chance
-
-    if kind == "other" or metric is LOSS or metric.name == LOSS.name:
+    if kind == "other" or metric == LOSS:
         return None
     y = torch.from_numpy(targets)
     if metric.name == "accuracy":

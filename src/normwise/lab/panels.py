@@ -95,7 +95,7 @@ def _over_training(result: Results, group: str, name: str, runs: Sequence[RunRec
 
 def _sweeps(result: Results) -> Iterator[Panel]:
     """One figure for each key whose values an arm was trained with."""
-    key = getattr(result, "swept", None)
+    key = result.swept
     swept = [each for each in ("lr", key) if each is not None and _varies(result.records, each)]
     for each in swept:
         others = [other for other in swept if other != each]
@@ -126,7 +126,7 @@ def _outputs(result: Results) -> Iterator[Panel]:
 
 
 def _classes(result: Results) -> Sequence[str]:
-    return getattr(getattr(result, "task", None), "classes", ())
+    return result.task.classes
 
 
 def _preactivations(result: Results) -> Iterator[Panel]:

@@ -152,7 +152,9 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
 def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Own) -> PlannedRun:
     settings = replace(common, **{name: getattr(arm.at(point), name) for name in DEFAULTS})
     directory = run_directory(out, arm.name, settings.as_dict())
-    return PlannedRun(arm.name, point, Job(directory, settings, own.sources, tensorboard=bool(asked.get("tensorboard"))))
+    return PlannedRun(
+        arm.name, point, Job(directory, settings, own.sources, tensorboard=bool(asked.get("tensorboard")))
+    )
 
 
 class _Own(NamedTuple):
@@ -292,5 +294,3 @@ def _workers(asked: int | str | None, device: str, runs: int, *, named: bool) ->
     if not named or given is not None:
         return given or 0
     return min(runs, machine.cores()) if device == "cpu" else 1
-
-

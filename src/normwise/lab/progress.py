@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from normwise.figures import curves
 from normwise.figures.quantities import Name
@@ -13,12 +13,10 @@ from normwise.figures.series import by_arm, number
 from normwise.lab.page import page_arms
 from normwise.lab.panels import CAPTIONS, TRAINING
 from normwise.lab.plan import Plan
+from normwise.lab.status import Status
 from normwise.records import RunRecord
 from normwise.report import Group, Page, PageFigure
 from normwise.report import write as write_page
-
-if TYPE_CHECKING:
-    from normwise.lab.compare import Status
 
 SECONDS = 10.0
 
@@ -52,7 +50,7 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
         records: those of all its runs; runs that have not begun have no lines.
     """
     names = [arm.name for arm in planned.arms]
-    begun = _best_so_far([run for run in records if run.metrics], getattr(planned, "swept", None))
+    begun = _best_so_far([run for run in records if run.metrics], planned.swept)
     quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric.name != "loss" else ["loss"]
     figures = [_figure(begun, name, names) for name in quantities if begun]
     shown = Page(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.job import Job, Message
 from normwise.records.run import DONE, write_failed
 from normwise.records.study import disk_error
@@ -37,7 +38,7 @@ def prepare() -> None:
             forkserver.ensure_running()
 
 
-def run_all(jobs: Sequence[Job], data: Data, *, workers: int, on_progress: OnProgress) -> None:
+def run_all(jobs: Sequence[Job], data: Data | LoaderData, *, workers: int, on_progress: OnProgress) -> None:
     """Run every job to its end; what each left is on disk.
 
     A worker that dies fails its run and not the others.
@@ -73,7 +74,7 @@ class _Running(NamedTuple):
     channel: Connection
 
 
-def _work(channel: Connection, job: Job, data: Data) -> None:
+def _work(channel: Connection, job: Job, data: Data | LoaderData) -> None:
     """The first function of a run's process, which loads torch; the study's own process need not."""
     if os.environ.get(SAFE_PATH) == OURS:
         del os.environ[SAFE_PATH]
@@ -82,7 +83,7 @@ def _work(channel: Connection, job: Job, data: Data) -> None:
     worker.main(channel, job, data)
 
 
-def _start(number: int, job: Job, data: Data, running: list[_Running], on_progress: OnProgress) -> None:
+def _start(number: int, job: Job, data: Data | LoaderData, running: list[_Running], on_progress: OnProgress) -> None:
     """Start the process of one run and add it to those that run, unless it dies before it has taken its data.
 
     It is no daemon: those may not have children, which the loaders of a run's data are. So it has to be among those
@@ -148,7 +149,7 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
         process.join()
 
 
-def _run_here(jobs: Sequence[Job], data: Data, on_progress: OnProgress) -> None:
+def _run_here(jobs: Sequence[Job], data: Data | LoaderData, on_progress: OnProgress) -> None:
     from normwise.lab import worker
 
     for index, job in enumerate(jobs):

@@ -13,8 +13,8 @@ from torch import nn
 from normwise.errors import DataError, JobError, RequestError
 from normwise.lab import batches, best, checkpoint, networks
 from normwise.lab.data import Data
-from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.data import load as load_data
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.settings import Settings
 from normwise.records.files import read_json

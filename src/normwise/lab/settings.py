@@ -56,9 +56,7 @@ class Keys:
         "before", values.one_of("place", "before", "after"), "PLACE", "Normalize before or after the activation."
     )
     activation: str | None = _key("sigmoid", values.activation, "NAME", "sigmoid, relu, tanh, selu, leaky_relu:0.1, …")
-    init: str = _key(
-        "default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD."
-    )
+    init: str = _key("default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD.")
     lr: float | None = _key(None, values.positive("lr"), "RATE", "Learning rate (0.2 for sgd).")
     schedule: str = _key(
         "constant", values.schedule, "SCHEDULE", "constant, step:EVERY[:FACTOR] or exponential:FACTOR."

@@ -99,7 +99,7 @@ def kind_named(name: str) -> Kind:
     """The kind of task of a name; RequestError where there is none."""
     if name not in KINDS:
         raise RequestError(choice(name, KINDS, "task"))
-    return name  # type: ignore[return-value]
+    return name
 
 
 def fits(outputs: tuple[int, ...], targets: tuple[int, ...], kind: Kind, classes: int | None = None) -> bool:

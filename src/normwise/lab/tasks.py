@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from normwise.errors import RequestError, choice
 from normwise.lab.data import Data
-from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.data.given import Given
+from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory
 from normwise.lab.options import Options
 from normwise.lab.settings import Settings

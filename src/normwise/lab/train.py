@@ -177,17 +177,16 @@ class _Run:
             return None
         self.network.load_state_dict(self.best.weights)
         train_ = evaluate(self.network, self.objective, {"train": self.samples["train"]})["train"]
-        parts = {
-            part: evaluate_whole(self.network, self.objective, self.batches.whole(part)) for part in ("validation", "test")
-        }
+        validation, test = (
+            evaluate_whole(self.network, self.objective, self.batches.whole(part)) for part in ("validation", "test")
+        )
         self.best.write(self.job.directory)
-        test = parts["test"]
         if test.outputs is not None and test.targets is not None:
             kept = {"outputs": test.outputs.contiguous(), "targets": test.targets.contiguous()}
             replace(self.job.directory / PREDICTIONS, save(kept))
         self.clock.lap("evaluate")
         self._time()
-        return {"step": self.best.step, "train": train_, **{part: each.values for part, each in parts.items()}}
+        return {"step": self.best.step, "train": train_, "validation": validation.values, "test": test.values}
 
     def close(self) -> None:
         """Close the record."""

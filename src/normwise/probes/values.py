@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-
 MOST = 1 << 17
 """Elements of a tensor that are sorted; of more, equally spaced ones are taken."""
 
@@ -46,5 +45,5 @@ def _some(tensor: Tensor) -> Tensor:
 
 def _in_memory_order(tensor: Tensor) -> Tensor:
     """The elements in one row, without a copy where the tensor is dense."""
-    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
     return tensor.permute(order).reshape(-1)

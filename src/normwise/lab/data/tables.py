@@ -215,5 +215,5 @@ def _polars(source: str) -> Any:
     try:
         import polars as pl
     except ImportError as error:
-        raise DataError(f"reading {source} needs polars: pip install 'normwise[tables]'") from error
+        raise DataError(f"reading {source} needs polars: pip install 'normwise[lab]'") from error
     return pl
