@@ -145,7 +145,7 @@ def test_a_missing_file_is_named():
 
 def test_without_polars_it_says_what_to_install(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(DataError, match=r"needs polars: pip install 'normwise\[tables\]'"):
+    with pytest.raises(DataError, match=r"needs polars: pip install 'normwise\[lab\]'"):
         tables.read(table(HOUSES), "price")
 
 
