@@ -45,11 +45,11 @@ def info(runs: Sequence[RunRecord], layer: str = LAST, reach: limits.Limits | No
     name = layer if layer != LAST else names[-1] if names else "none"
     p15, p50, p85 = (band(of_layer(run, "preactivations", name, key) for run in runs) for key in ("p15", "p50", "p85"))
     medians = tuple(band([of_layer(run, "preactivations", name, "p50")]) for run in runs)
-    return Info(arm(runs[0]), layer_name(name), p15, p50, p85, medians, reach or _limits((p15, p50, p85)), place)
+    return Info(arm(runs[0]), layer_name(name), p15, p50, p85, medians, reach or _limits((p15, p85, *medians)), place)
 
 
 def _limits(bands: Iterable[Band]) -> limits.Limits:
-    return limits.middle(value for part in bands for value in (*part.low, *part.high))
+    return limits.middle(value for part in bands for value in part.mean)
 
 
 def shared_limits(infos: Sequence[Info]) -> limits.Limits:

@@ -188,19 +188,24 @@ class Chart {
     }
   }
   drawMarks(group, line) { // the arm's marker here and there, and a triangle where the line leaves the axes
-    const every = this.chart.ticks ? 1 : Math.max(1, Math.floor(line.x.length / 7));
-    const first = this.chart.ticks ? 0 : Math.floor((every * (line.arm % 8)) / 8);
+    const marked = this.marked(line);
     let before = 0;
     line.x.forEach((at, index) => {
       const x = this.sx(this.x(line, at)), value = this.y(line.y[index]);
       if (!finite(line.y[index]) || !finite(x)) return;
       const beyond = value < this.ys[0] ? -1 : value > this.ys[1] ? 1 : 0;
       if (beyond && beyond !== before) mark(group, beyond < 0 ? DOWN : UP, x, this.sy(line.y[index]));
-      else if (!beyond && line.marker !== null && index % every === first) {
-        mark(group, SHAPES[line.marker % 8], x, this.sy(line.y[index]));
-      }
+      else if (!beyond && marked.has(index)) mark(group, SHAPES[line.marker % 8], x, this.sy(line.y[index]));
       before = beyond;
     });
+  }
+  marked(line) { // which points have the marker: every value of a sweep, else seven, evenly spaced on the axis
+    if (line.marker === null) return new Set();
+    if (this.chart.ticks) return new Set(line.x.keys());
+    const shift = ((line.marker % 8) + 0.5) / 8;
+    const places = [0, 1, 2, 3, 4, 5, 6].map((at) => this.xs[0] + ((at + shift) / 7) * (this.xs[1] - this.xs[0]));
+    const last = this.x(line, line.x.at(-1));
+    return new Set(places.map((to) => (to > last ? -1 : line.x.findLastIndex((at) => this.x(line, at) <= to))));
   }
   drawCross(parent, arm, step, value) {
     const x = this.sx(this.x({ arm }, step)), y = finite(value) ? this.sy(value) : this.box.bottom;
