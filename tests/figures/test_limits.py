@@ -46,3 +46,9 @@ def test_clamp_leaves_gaps():
     assert (low, middle, high) == (0.0, 0.5, 1.0)
     assert math.isnan(gap)
     assert limits.beyond([-5.0, 0.5, 9.0, math.nan], (0.0, 1.0)) == 2
+
+
+def test_shares_that_are_all_zero_have_no_ticks_below_zero():
+    low, high = limits.shares([0.0, 0.0])
+    assert -0.01 < low < 0
+    assert high >= 0.05

@@ -10,8 +10,9 @@ import pytest
 
 from normwise.figures import curves
 from normwise.lab import Comparison, compare
-from normwise.report import Page, write
-from synthetic import study
+from normwise.lab.page import page_arms
+from normwise.report import Group, Page, PageFigure, write
+from synthetic import record, study
 from synthetic_page import VERDICT, full_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'normwise[test]'")
@@ -240,15 +241,31 @@ def test_zoom_by_dragging_and_back(charts):
     chart = page.locator('.plot[data-chart="accuracy"] .live > svg')
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
-    before = chart.locator("text").all_inner_texts()
+    before = chart.locator("text").all_text_contents()
     y = box["y"] + box["height"] - 60
     page.mouse.move(box["x"] + 150, y)
     page.mouse.down()
     page.mouse.move(box["x"] + 250, y, steps=3)
     page.mouse.up()
-    assert chart.locator("text").all_inner_texts() != before
+    assert chart.locator("text").all_text_contents() != before
     page.get_by_role("button", name="Reset zoom").click()
-    assert chart.locator("text").all_inner_texts() == before
+    assert chart.locator("text").all_text_contents() == before
+
+
+def test_a_run_that_diverged_before_the_first_evaluation_is_marked(browser, tmp_path):
+    run = record("hot", steps=200, diverged=3, every=100)
+    info = curves.info([run])
+    figure = PageFigure("a", "t", "alt", "", chart=curves.chart(info))
+    write(Page("t", "v", groups=[Group("g", [figure])], arms=page_arms(["hot"], [run])), tmp_path / "report.html")
+    visit = Visit(browser, (tmp_path / "report.html").as_uri())
+    (cross,) = boxes(visit.page.locator(".cross"))
+    (chart,) = boxes(visit.page.locator(".live > svg"))
+    assert chart["x"] < cross["x"] < chart["x"] + chart["width"]
+    texts = visit.page.locator(".live text").all_text_contents()
+    assert {"0", "1", "2", "3"} <= set(texts)  # no fractions of a step
+    assert "0.5" not in texts
+    assert visit.console == []
+    visit.page.close()
 
 
 def test_each_seed_is_a_thin_line(charts):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NUMBERED, NAMED = 10, 20  # up to so many classes have numbers in the cells, and names at the sides
 SIDE = 3.1  # of the matrix, in inches
+LETTER = 0.085  # of a name, in inches
 DARKEST = 0.6  # opacity of a cell that holds its whole row, so that the number on it can be read
 
 
@@ -90,7 +91,8 @@ def draw(info: Info) -> Figure:
     count = len(info.classes)
     names = [layout.plain_text(name, 16) for name in info.classes] if count <= NAMED else []
     long = max((len(name) for name in names), default=0)
-    left, foot = (0.45 + min(0.085 * long, 1.0), 0.42 + (0.075 * long if long > 3 else 0.15))
+    flat = LETTER * long < SIDE / count
+    left, foot = 0.45 + min(LETTER * long, 1.0), 0.57 if flat else 0.42 + 0.9 * LETTER * long
     top = layout.HEADING + 0.08
     height = top + SIDE + foot
     figure = NotebookFigure(figsize=(layout.WIDTH, height))
@@ -100,7 +102,7 @@ def draw(info: Info) -> Figure:
     axes.grid(visible=False)
     (_cells if count <= NAMED else _image)(axes, info)
     ticks = [place + 0.5 for place in range(len(names))]
-    upright: dict[str, Any] = {"rotation": 90} if long > 3 else {}
+    upright: dict[str, Any] = {} if flat else {"rotation": 90}
     axes.set_xticks(ticks, names, parse_math=False, **upright)
     axes.set_yticks(ticks, names, parse_math=False)
     axes.tick_params(length=0)

@@ -15,7 +15,8 @@ def shares(values: Iterable[float]) -> Limits:
     """Room for every value, all of them between 0 and 1."""
     finite = _finite(values) or [0.0, 1.0]
     room = max(0.04 * (finite[-1] - finite[0]), 0.005)
-    return max(finite[0] - room, -0.02), finite[-1] + room
+    low = max(finite[0] - room, -0.02)
+    return low, max(finite[-1] + room, 0.05 if low < 0 else 0)  # no ticks below zero where all are about zero
 
 
 def middle(values: Iterable[float]) -> Limits:

@@ -89,9 +89,9 @@ def capital(text: str) -> str:
 
 
 def loss_label(runs: Sequence[RunRecord]) -> str:
-    """How the loss is called."""
-    name = str(runs[0].settings.get("loss", "loss")) if runs else "loss"
-    return LOSSES.get(name, name)
+    """How the loss is called; of the user's own, in a file, the file's folder is left out."""
+    name = str(runs[0].settings.get("loss", "loss"))
+    return LOSSES.get(name, name.rpartition("/")[2])
 
 
 def _parts(key: str) -> tuple[Part, ...]:

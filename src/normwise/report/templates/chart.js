@@ -107,12 +107,10 @@ class Chart {
     this.atY = (pixel) => this.ys[0] + part(pixel, [bottom, top]) * (this.ys[1] - this.ys[0]);
   }
   wholeX() {
+    const points = this.chart.lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
+    const crosses = this.chart.crosses.map(([arm, step]) => this.x({ arm }, step));
     let [least, most] = [Infinity, -Infinity];
-    for (const line of this.chart.lines) {
-      for (const at of line.x.map((step) => this.x(line, step)).filter(finite)) {
-        [least, most] = [Math.min(least, at), Math.max(most, at)];
-      }
-    }
+    for (const at of [...points, ...crosses].filter(finite)) [least, most] = [Math.min(least, at), Math.max(most, at)];
     if (least > most) return [0, 1];
     const room = least === most ? 0.5 : this.chart.ticks ? 0.1 * (most - least) : 0;
     return [least - room, most + room];
@@ -144,7 +142,8 @@ class Chart {
       add(this.svg, "path", { class: "grid", d: `M${left} ${y}H${right}` });
       add(this.svg, "text", { x: left - 7, y: y + 4, "text-anchor": "end" }, tickText(value, this.chart));
     }
-    const numbers = () => roundTicks(...this.xs, Math.max(3, this.width / 90)).map((at) => [at, written(at)]);
+    const least = ["steps", "examples"].includes(state.axis) ? 1 : 0; // no fractions of a step
+    const numbers = () => roundTicks(...this.xs, Math.max(3, this.width / 90), least).map((at) => [at, written(at)]);
     for (const [at, text] of this.chart.ticks ?? numbers()) {
       if (at < this.xs[0] || at > this.xs[1]) continue;
       add(this.svg, "path", { class: "tick", d: `M${this.sx(at)} ${bottom}v4` });

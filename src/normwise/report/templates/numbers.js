@@ -23,9 +23,9 @@ function tickText(value, { percent, log, limits }) {
   return log && (limits[0] < 2e-4 || limits[1] > 2e4) ? power(value) : written(value);
 }
 
-// About `count` round numbers.
-function roundTicks(low, high, count) {
-  const rough = (high - low) / count;
+// About `count` round numbers, at least `least` apart.
+function roundTicks(low, high, count, least = 0) {
+  const rough = Math.max((high - low) / count, least);
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((times) => times * unit >= rough);
   const found = [];
