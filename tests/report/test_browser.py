@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from normwise.figures import curves
+from normwise.figures import curves, sweep
 from normwise.lab import Comparison, compare
 from normwise.lab.page import page_arms
 from normwise.report import Group, Page, PageFigure, write
@@ -250,6 +250,23 @@ def test_zoom_by_dragging_and_back(charts):
     assert chart.locator("text").all_text_contents() != before
     page.get_by_role("button", name="Reset zoom").click()
     assert chart.locator("text").all_text_contents() == before
+
+
+def test_the_readout_of_a_sweep_names_the_value_of_every_arm(browser, tmp_path):
+    rates = [0.01 * 2**place for place in range(12)]  # more than there is room for at the axis
+    arms = [f"arm {place}" for place in range(8)]
+    info = sweep.info(study(arms, seeds=1, lrs=rates, steps=200), "lr")
+    figure = PageFigure("a", "t", "alt", "", chart=sweep.chart(info))
+    write(Page("t", "v", groups=[Group("g", [figure])], arms=page_arms(arms, [])), tmp_path / "report.html")
+    page = Visit(browser, (tmp_path / "report.html").as_uri()).page
+    page.locator(".live > svg").focus()
+    page.keyboard.press("Home")
+    tip = page.locator(".tip")
+    assert "learning rate 0.01" in tip.inner_text()
+    assert tip.locator("td").all_inner_texts() == [f"{100 * arm.points[0].mean:.1f} %" for arm in info.arms]
+    page.keyboard.press("End")
+    assert "learning rate 20.48" in tip.inner_text()
+    page.close()
 
 
 def test_a_run_that_diverged_before_the_first_evaluation_is_marked(browser, tmp_path):

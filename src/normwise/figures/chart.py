@@ -55,7 +55,7 @@ class Chart(NamedTuple):
         limits: of the y axis.
         lines: what is drawn.
         crosses: the runs that diverged.
-        ticks: positions and labels on an x axis that is not training time; None for training steps.
+        ticks: every position on an x axis that is not training time, with its label; None for training steps.
         x_label: of that axis.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import chart as charts
@@ -172,9 +173,12 @@ def _describe(arm: Arm, metric: Metric) -> str:
 def _x(info: Info) -> dict[str, list[float]]:
     """Where each arm's points stand, moved sideways so that whiskers do not cover each other."""
     places = dict(info.places)
-    width = max(places.values()) - min(places.values()) or 1.0
+    ordered = sorted(places.values())
+    width = ordered[-1] - ordered[0] or 1.0
+    nearest = min((after - before for before, after in pairwise(ordered)), default=width)
+    apart = min(APART * width, nearest / (2 * len(info.arms)))
     return {
-        arm.arm: [places[point.value] + APART * width * (at - (len(info.arms) - 1) / 2) for point in arm.points]
+        arm.arm: [places[point.value] + apart * (at - (len(info.arms) - 1) / 2) for point in arm.points]
         for at, arm in enumerate(info.arms)
     }
 
@@ -198,7 +202,7 @@ def chart(info: Info) -> charts.Chart:
         for at, point in zip(x[arm.arm], arm.points, strict=True)
         for value in point.diverged
     )
-    ticks = tuple(_ticks(info))
+    ticks = tuple(_ticks(info, most=len(info.places)))
     percent = info.metric.percent
     return charts.Chart(_label(info), percent, log=False, limits=info.limits, lines=lines, crosses=crosses,
                         ticks=ticks, x_label=info.name)  # fmt: skip

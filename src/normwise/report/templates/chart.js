@@ -144,7 +144,8 @@ class Chart {
     }
     const least = ["steps", "examples"].includes(state.axis) ? 1 : 0; // no fractions of a step
     const numbers = () => roundTicks(...this.xs, Math.max(3, this.width / 90), least).map((at) => [at, written(at)]);
-    for (const [at, text] of this.chart.ticks ?? numbers()) {
+    const every = Math.ceil((this.chart.ticks?.length ?? 0) / Math.max(2, Math.floor(this.width / 80))) || 1;
+    for (const [at, text] of this.chart.ticks?.filter((_, place) => place % every === 0) ?? numbers()) {
       if (at < this.xs[0] || at > this.xs[1]) continue;
       add(this.svg, "path", { class: "tick", d: `M${this.sx(at)} ${bottom}v4` });
       add(this.svg, "text", { x: this.sx(at), y: bottom + 17, ...middle }, text);
@@ -222,9 +223,12 @@ class Chart {
       return { line, index, gap: gaps[index], x: this.x(line, line.x[index]) };
     }).filter((point) => finite(point.gap));
     const first = points.toSorted((a, b) => a.gap - b.gap)[0];
-    const reach = (this.chart.ticks ? 0.08 : 0.03) * (this.xs[1] - this.xs[0]);
-    const near = points.filter((point) => point !== first && Math.abs(point.x - first.x) <= reach);
-    return first ? [first, ...near] : [];
+    const reach = 0.03 * (this.xs[1] - this.xs[0]);
+    const close = (x) => (this.chart.ticks ? this.tick(x) === this.tick(first.x) : Math.abs(x - first.x) <= reach);
+    return first ? [first, ...points.filter((point) => point !== first && close(point.x))] : [];
+  }
+  tick(x) { // the label of the nearest tick
+    return this.chart.ticks.toSorted((a, b) => Math.abs(a[0] - x) - Math.abs(b[0] - x))[0][1];
   }
 
   // Show the values at an x value; none for null.
@@ -247,10 +251,9 @@ class Chart {
     const parts = this.firsts("part").map((line) => line.part);
     const there = new Set(points.map(({ line }) => line.name));
     const names = this.firsts("name").map((line) => line.name).filter((name) => there.has(name));
-    const distance = ([place]) => Math.abs(place - points[0].x);
-    const tick = this.chart.ticks?.toSorted((a, b) => distance(a) - distance(b))[0][1];
+    const place = this.chart.ticks ? this.tick(points[0].x) : written(points[0].x);
     this.tip.replaceChildren();
-    add(this.tip, "p", {}, `${this.label} ${tick ?? written(points[0].x)}`);
+    add(this.tip, "p", {}, `${this.label} ${place}`);
     const table = add(this.tip, "table");
     const head = add(table, "tr", parts.length > 1 ? {} : { hidden: "" });
     for (const part of ["", ...parts]) add(head, "th", {}, part);

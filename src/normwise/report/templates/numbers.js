@@ -44,10 +44,10 @@ function powerTicks(low, high) {
   return found.filter((at) => at >= low && at <= high);
 }
 
-// The clock of an arm: known steps and their seconds, straight lines between them.
+// The clock of an arm: known steps and their seconds, straight lines between them, and its end after the last.
 function secondsAt([steps, seconds], step) {
   const next = steps.findIndex((known) => known >= step);
-  if (next <= 0) return next < 0 ? NaN : seconds[0];
+  if (next <= 0) return seconds.at(next) ?? NaN;
   const part = (step - steps[next - 1]) / (steps[next] - steps[next - 1]);
   return seconds[next - 1] + part * (seconds[next] - seconds[next - 1]);
 }
