@@ -275,7 +275,8 @@ def test_a_run_that_diverged_before_the_first_evaluation_is_marked(browser, tmp_
     figure = PageFigure("a", "t", "alt", "", chart=curves.chart(info))
     write(Page("t", "v", groups=[Group("g", [figure])], arms=page_arms(["hot"], [run])), tmp_path / "report.html")
     visit = Visit(browser, (tmp_path / "report.html").as_uri())
-    (cross,) = boxes(visit.page.locator(".cross"))
+    (cross,) = boxes(visit.page.locator("g .cross"))
+    assert visit.page.locator(".key").inner_text().split() == ["hot", "test", "train", "diverged"]
     (chart,) = boxes(visit.page.locator(".live > svg"))
     assert chart["x"] < cross["x"] < chart["x"] + chart["width"]
     texts = visit.page.locator(".live text").all_text_contents()

@@ -7,6 +7,7 @@ const SHAPES = [ // the markers of the arms, around 0
   "M-4-2l2-2l2 2l2-2l2 2l-2 2l2 2l-2 2l-2-2l-2 2l-2-2l2-2z", "M-4.5 0l8-4.3v8.6z",
 ];
 const [UP, DOWN] = [SHAPES[2], SHAPES[4]];
+const CROSS = "M-4-4l8 8M4-4l-8 8"; // where a run diverged
 const ROWS = 12; // most rows of the readout
 
 function add(parent, name, attributes = {}, text = "") {
@@ -24,11 +25,12 @@ function mark(parent, shape, x, y) {
 }
 
 // A piece of a line with its marker, and a name, as in a key.
-function sample(parent, name, { colour, marker = null, dashed = false }) {
+function sample(parent, name, { colour, marker = null, dashed = false, cross = false }) {
   const look = { width: 24, height: 12, viewBox: "0 0 24 12", "aria-hidden": "true", class: "line" };
   const svg = add(parent, "svg", look);
   if (colour) svg.style.color = ink(colour);
-  add(svg, "path", { class: dashed ? "mean dashed" : "mean", d: "M0 6H24" });
+  if (cross) add(svg, "path", { class: "cross", d: CROSS, transform: "translate(12 6)" });
+  else add(svg, "path", { class: dashed ? "mean dashed" : "mean", d: "M0 6H24" });
   if (marker !== null) mark(svg, SHAPES[marker % 8], 12, 6);
   add(parent, "span", {}, name);
 }
@@ -73,12 +75,13 @@ class Chart {
 
   addKey() {
     const names = this.firsts("name"), parts = this.firsts("part");
-    if (names.length * parts.length < 2) return;
+    const { crosses } = this.chart;
+    if (names.length * parts.length < 2 && !crosses.length) return;
     const list = add(this.live, "ul", { class: "key" });
     const shown = names[0].marker === null ? spread(names, 5) : names;
     for (const line of shown) sample(add(list, "li", { "data-arm": line.arm }), line.name, { ...line, dashed: false });
-    if (parts.length < 2) return;
-    for (const { part, dashed } of parts) sample(add(list, "li"), part, { dashed });
+    if (parts.length > 1) for (const { part, dashed } of parts) sample(add(list, "li"), part, { dashed });
+    if (crosses.length) sample(add(list, "li"), "diverged", { cross: true });
   }
 
   get label() {
@@ -211,7 +214,7 @@ class Chart {
     const x = this.sx(this.x({ arm }, step)), y = finite(value) ? this.sy(value) : this.box.bottom;
     if (!finite(x)) return;
     const { name, colour } = data.arms[arm];
-    const look = { class: "cross", d: "M-4-4l8 8M4-4l-8 8", style: `color:${ink(colour)}` };
+    const look = { class: "cross", d: CROSS, style: `color:${ink(colour)}` };
     add(add(parent, "path", { ...look, transform: `translate(${x} ${y})` }), "title", {}, `${name}: diverged`);
   }
 
