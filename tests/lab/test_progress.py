@@ -10,7 +10,9 @@ from synthetic import record, study
 def planned(out, records, arms=("plain", "bn")):
     study = {"data": "digits", "command": "normwise compare", "examples": 1200}
     runs = [SimpleNamespace(record=lambda run=run: run) for run in records]
-    return SimpleNamespace(out=out, arms=[SimpleNamespace(name=name) for name in arms], runs=runs, study=study, swept=None)
+    return SimpleNamespace(
+        out=out, arms=[SimpleNamespace(name=name) for name in arms], runs=runs, study=study, swept=None
+    )
 
 
 def test_the_report_of_a_study_that_runs_says_how_far_it_is_and_has_the_curves_so_far(tmp_path):

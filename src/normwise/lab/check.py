@@ -150,13 +150,18 @@ def _check_objective(
     return _probabilities(outputs, settings, name)
 
 
+_SQUASHES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
+_RESHAPES = ("View", "Squeeze", "Unsqueeze", "Select", "Unsafe", "Transpose", "Permute", "Reshape")
+
+
 def _probabilities(outputs: Any, settings: Settings, name: str) -> list[str]:
     """A remark on outputs that are probabilities, of which the named losses take the logits."""
     if settings.task not in ("classification", "binary", "multilabel") or "loss" in settings.own:
         return []
-    if outputs.min() < 0 or outputs.max() > 1:
+    node = outputs.grad_fn
+    while node is not None and node.name().startswith(_RESHAPES) and node.next_functions:
+        node = node.next_functions[0][0]
+    layer = None if node is None else _SQUASHES.get(node.name())
+    if layer is None:
         return []
-    if settings.task == "classification" and not torch.allclose(outputs.sum(1), torch.ones(()), atol=1e-4):
-        return []
-    layer = "softmax" if settings.task == "classification" else "sigmoid"
     return [f"{name} returns probabilities, and {settings.loss} takes logits: leave its last {layer} out"]

@@ -130,12 +130,20 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None, own: Function | None) -> Chance | None:
+def chance(
+    kind: Kind,
+    metric: Metric,
+    targets: np.ndarray,
+    outputs: int | None,
+    own: Function | None = None,
+    loss: str = "",
+) -> Chance | None:
     """What predictions that know nothing of the inputs score: the best constant, and the targets in another order.
 
     The margin is two standard errors of that: of accuracy 2·√(p(1 − p)/n) with the commonest class's share p; else
     two standard deviations over predictions made of the targets in random order, for a regression shrunk to the
-    correlation 1/√n that chance has.
+    correlation 1/√n that chance has. Of the losses ``cross_entropy`` and ``bce`` the best constant scores the entropy
+    of the targets; K outputs that fit noise gain about K/2n on it, and the margin is four times that.
 
     Args:
         kind: of the task.
@@ -143,16 +151,20 @@ def chance(kind: Kind, metric: Metric, targets: np.ndarray, outputs: int | None,
         targets: those of the validation sample.
         outputs: the number of classes, labels or targets.
         own: the user's metric.
+        loss: the loss's name, where it is the metric.
 
     Returns:
-        None where there is no telling.
+        None where there is no telling: a task of kind ``other``, or another loss as the metric.
     """
-    if kind == "other" or metric == LOSS:
+    if kind == "other":
         return None
     y = torch.from_numpy(targets)
+    if metric == LOSS:
+        known_loss = loss in ("cross_entropy", "bce")
+        return Chance(_entropy(kind, y), 2 * (outputs or 1) / len(y)) if known_loss else None
     if metric.name == "accuracy":
         share = _commonest(kind, y)
-        return Chance(share, 2 * (share * (1 - share) / max(1, y.numel())) ** 0.5)
+        return Chance(share, 2 * (share * (1 - share) / len(y)) ** 0.5)
     constants = [_scored(kind, metric, guess, y, outputs, own) for guess in _constants(kind, y, outputs)]
     shuffled = [_scored(kind, metric, guess, y, outputs, own) for guess in _shuffled(kind, y, outputs)]
     known = [value for value in constants if value is not None]
@@ -169,6 +181,16 @@ def _commonest(kind: Kind, y: Tensor) -> float:
     rows = y.reshape(len(y), -1).double()
     per_label = rows.mean(0) if kind == "multilabel" else rows.mean().reshape(1)
     return float(torch.maximum(per_label, 1 - per_label).mean())
+
+
+def _entropy(kind: Kind, y: Tensor) -> float:
+    """In nats, of the classes, or the mean of that of the labels."""
+    if kind == "classification":
+        counts = torch.bincount(y[y != metrics.IGNORED].reshape(-1)).double()
+        return float(torch.special.entr(counts / counts.sum()).sum())
+    rows = y.reshape(len(y), -1).double()
+    share = rows.mean(0) if kind == "multilabel" else rows.mean()
+    return float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
 
 
 def _scored(

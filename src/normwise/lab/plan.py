@@ -118,7 +118,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         device=device,
         versions=machine.versions("normwise", "torch", "numpy"),
     )
-    out = Path(asked.get("out") or Path("runs") / f"compare-{slug(_short(loaded.name))}-{slug(_short(own.model))}")
+    out = Path(asked.get("out") or Path("runs") / _directory(loaded.name, own, asked))
     runs = [
         _run(out, arm, point, replace(common, seed=seed, steps=_steps(arm, point, counts, loaded)), asked, own)
         for arm in resolved
@@ -147,6 +147,14 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
     }
     baseline = _baseline(asked.get("baseline"), resolved)
     return Plan(out, resolved, runs, loaded, workers, study, task, baseline, arms_.swept(shared))
+
+
+def _directory(data: str, own: _Own, asked: Options) -> str:
+    """A study's name: its data and network, and what else was asked that makes another question."""
+    question = (
+        own.names.get(what, options.text(asked[what])) for what in ("target", "task", "loss", "metric") if what in asked
+    )
+    return "-".join(["compare", *(slug(_short(name)) for name in (data, own.model, *question))])
 
 
 def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Own) -> PlannedRun:

@@ -48,6 +48,7 @@ def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kin
     if asked.get("task") is not None:
         return kind_named(str(asked["task"])), "", None
     if isinstance(asked.get("loss"), str) and (kind := kind_of_loss(asked["loss"], given.targets)) is not None:
+        _refuse_classes(kind, str(asked["loss"]), given)
         return kind, f"the loss is {asked['loss']}", None
     kind, why = given.kind()
     if "model" not in own or kind == "other":
@@ -62,6 +63,16 @@ def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kin
     if "loss" in own and not _fit(outputs, example, kind, data):
         return "other", f"what {own['model'].name} puts out fits no other task", None
     return kind, why, data
+
+
+def _refuse_classes(kind: Kind, loss: str, given: Given) -> None:
+    """Refuse a loss for numbers where the targets are classes and nobody said that they are numbers."""
+    suggested, why = given.kind()
+    if kind == "regression" and suggested in ("classification", "multilabel"):
+        raise RequestError(
+            f"loss {loss!r} is for numbers, and the targets of {given.name} are classes: {why}; use cross_entropy or "
+            "bce, or say --task regression where they are numbers"
+        )
 
 
 def _fit(outputs: Any, example: Batch, kind: Kind, data: Data | LoaderData) -> bool:
@@ -129,4 +140,4 @@ def chance(task: Task, data: Data | LoaderData, own: Mapping[str, Factory], exam
     if targets is None:
         return None
     function = own["metric"].callable if "metric" in own else None
-    return objective.chance(task.kind, task.metric, targets, task.outputs, function)
+    return objective.chance(task.kind, task.metric, targets, task.outputs, function, task.loss)
