@@ -50,7 +50,9 @@ def show(result: Deployed) -> None:
         console.print_table(Change._fields, [tuple(change) for change in result.changes])
     verdict = f"{result.folded} of {len(result.changes)} normalizations folded. " if result.changes else ""
     console.print_text(f"{verdict}Its outputs differ by {result.difference:.1g} of the largest.")
-    if result.settings.inputs != "raw":
+    if result.settings.inputs == "binary":
+        console.print_text("It takes inputs as in training: 1 above the middle of the range, else 0; --json has shift.")
+    elif result.settings.inputs not in (None, "raw"):
         console.print_text(
             f"It takes inputs scaled as in training ({result.settings.inputs}); --json has shift and factor."
         )

@@ -44,7 +44,7 @@ class Deployed(NamedTuple):
         return sum(change.why.startswith(FOLDED) for change in self.changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+        """The result as plain data; of ``inputs`` that are ``binary`` an input is 1 above ``shift`` and else 0."""
         return {
             "path": str(self.path),
             "settings": self.settings.as_dict(),
