@@ -1,0 +1,26 @@
+"""Two classes, one of them rare: a network with one logit, judged by average precision.
+
+normwise compare --model examples/one_logit.py:make_model --data examples/one_logit.py:make_data \
+    --metric average_precision --steps 2000
+"""
+
+import torch
+from torch import nn
+
+
+def make_data():
+    """Eight readings of a machine; it fails (1) where two of them leave a ring together, one time in twelve."""
+    torch.manual_seed(0)
+    X = torch.randn(6000, 8)
+    y = ((X[:, 0] ** 2 + X[:, 1] ** 2 + 0.3 * torch.randn(6000)) > 5).long()
+    return (X[:4000], y[:4000]), (X[4000:], y[4000:])
+
+
+def make_model():
+    """Three layers of sigmoids, then one logit: (N, 1) for targets (N,)."""
+    return nn.Sequential(
+        nn.Linear(8, 32), nn.Sigmoid(),
+        nn.Linear(32, 32), nn.Sigmoid(),
+        nn.Linear(32, 32), nn.Sigmoid(),
+        nn.Linear(32, 1),
+    )  # fmt: skip
