@@ -1,7 +1,8 @@
 """A regression with two targets, from features in units as different as pascals and fractions.
 
 normwise compare --model examples/regression.py:make_model --data examples/regression.py:make_data --targets standard \
-    --lr 0.05 --steps 1500 --arm raw --arm "minmax: inputs=minmax" --arm "standard: inputs=standard" --arm "bn: bn"
+    --lr 0.05 --steps 1500 --arm "raw: inputs=raw" --arm bn --arm "minmax: inputs=minmax" \
+    --arm "standard: inputs=standard"
 """
 
 import torch

@@ -1,7 +1,7 @@
 """A table of your own: ``houses.csv``, which this script writes, and no code.
 
-normwise compare --data examples/houses.csv --target price --arm "raw: inputs=raw" --arm "standard: inputs=standard" \
-    --arm "bn: bn, inputs=raw"
+normwise compare --data examples/houses.csv --target price --steps 3000 --arm "raw: inputs=raw" --arm "bn, inputs=raw" \
+    --arm "minmax: inputs=minmax" --arm "standard: inputs=standard"
 
 Numbers are features as they are; words, like the district, become a feature for each of them.
 """
