@@ -34,9 +34,7 @@ def partner(labels, label, same):
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        self.place = nn.Sequential(
-            nn.Linear(64, 64), nn.Sigmoid(), nn.Linear(64, 64), nn.Sigmoid(), nn.Linear(64, 2)
-        )
+        self.place = nn.Sequential(nn.Linear(64, 64), nn.Sigmoid(), nn.Linear(64, 64), nn.Sigmoid(), nn.Linear(64, 2))
 
     def forward(self, pair):
         """The places of both, (N, 2, 2)."""

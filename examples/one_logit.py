@@ -17,10 +17,10 @@ def make_data():
 
 
 def make_model():
-    """Three layers of sigmoids, then one logit: (N, 1) for targets (N,)."""
+    """One logit: (N, 1) for targets (N,)."""
     return nn.Sequential(
-        nn.Linear(8, 32), nn.Sigmoid(),
-        nn.Linear(32, 32), nn.Sigmoid(),
-        nn.Linear(32, 32), nn.Sigmoid(),
+        nn.Linear(8, 32), nn.Tanh(),
+        nn.Linear(32, 32), nn.Tanh(),
+        nn.Linear(32, 32), nn.Tanh(),
         nn.Linear(32, 1),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """A target for every pixel: a small U-Net that marks discs and squares, judged by intersection over union.
 
 normwise compare --model examples/segmentation.py:make_model --data examples/segmentation.py:make_data \
-    --metric iou --batch-size 20 --steps 300 --seeds 2
+    --metric iou --batch-size 20 --steps 300 --seeds 2 --eval-every 20
 """
 
 import torch
