@@ -1,7 +1,7 @@
 """A target for every pixel: a small U-Net that marks discs and squares, judged by intersection over union.
 
 normwise compare --model examples/segmentation.py:make_model --data examples/segmentation.py:make_data \
-    --metric iou --batch-size 20 --steps 300 --seeds 2 --eval-every 20
+    --metric iou --batch-size 20 --steps 300 --eval-every 20
 """
 
 import torch
@@ -9,17 +9,17 @@ from torch import nn
 
 
 def make_data():
-    """Noisy images (N, 1, 32, 32) with a slanting brightness, and per pixel 0, 1 in a disc, 2 in a square."""
+    """Noisy images (N, 1, 24, 24) with a slanting brightness, and per pixel 0, 1 in a disc, 2 in a square."""
     torch.manual_seed(0)
     n = 600
-    row, column = torch.arange(32.0)[:, None], torch.arange(32.0)
-    centers, sizes = 6 + 20 * torch.rand(n, 2, 2, 1, 1), 4 + 3 * torch.rand(n, 2, 1, 1)
+    row, column = torch.arange(24.0)[:, None], torch.arange(24.0)
+    centers, sizes = 5 + 14 * torch.rand(n, 2, 2, 1, 1), 3 + 3 * torch.rand(n, 2, 1, 1)
     down, across = row - centers[:, :, 0], column - centers[:, :, 1]
     disc = (down.square() + across.square()).sqrt()[:, 0] < sizes[:, 0]
     square = torch.maximum(down.abs(), across.abs())[:, 1] < sizes[:, 1]
     y = torch.where(disc, 1, torch.where(square, 2, 0))
     slope = torch.randn(n, 2, 1, 1) * 0.05
-    images = (y > 0) + slope[:, 0] * row + slope[:, 1] * column + 0.2 * torch.randn(n, 32, 32)
+    images = (y > 0) + slope[:, 0] * row + slope[:, 1] * column + 0.2 * torch.randn(n, 24, 24)
     X = images[:, None]
     return (X[:480], y[:480]), (X[480:], y[480:])
 

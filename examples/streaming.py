@@ -1,6 +1,6 @@
 """Data that do not fit in memory: a data set that makes each example when it is asked for, differently every epoch.
 
-normwise compare --model examples/streaming.py:make_model --data examples/streaming.py:make_data --steps 600 --seeds 2
+normwise compare --model examples/streaming.py:make_model --data examples/streaming.py:make_data --steps 600
 """
 
 import torch

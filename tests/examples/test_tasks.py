@@ -1,5 +1,6 @@
 """Every kind of task, each by the command that its example names."""
 
+import ast
 import runpy
 import shlex
 from pathlib import Path
@@ -27,7 +28,8 @@ TASKS = {
 
 def named_command(example):
     """The options of the command in the second paragraph of an example's docstring, and its arms."""
-    words = shlex.split((ROOT / "examples" / f"{example}.py").read_text().split("\n\n")[1].split('"""')[0])
+    docstring = ast.get_docstring(ast.parse((ROOT / "examples" / f"{example}.py").read_text()))
+    words = shlex.split(docstring.split("\n\n")[1])
     assert words[:2] == ["normwise", "compare"]
     pairs = list(zip(words[2::2], words[3::2], strict=True))
     arms = [value for name, value in pairs if name == "--arm"]
