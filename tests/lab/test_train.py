@@ -180,6 +180,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(tmp_path, arm, step):
     assert record(killed).done is None
     train(killed, data)
     assert metrics(killed) == metrics(whole)
+    assert record(killed).done == record(whole).done
     ours, theirs = checkpoint.load(killed.directory), checkpoint.load(whole.directory)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
