@@ -33,6 +33,9 @@ class Saved(NamedTuple):
 def load(run: str | Path, *, data_dir: str | Path | None = None) -> nn.Module:
     """The network of a run with the weights of its best step, in evaluation mode, on the CPU.
 
+    It takes inputs scaled as in training (``inputs``), and puts out scaled targets where a regression had
+    ``targets=standard``.
+
     Args:
         run: the run's directory.
         data_dir: as for ``compare``.
