@@ -36,8 +36,8 @@ def compare(
             ``normwise.lab.options.GENERAL`` and ``normwise.lab.settings.Keys``.
 
     Returns:
-        The comparison; its report and figures are written to its directory, ``runs/compare-<data>-<model>`` unless
-        ``out`` says otherwise.
+        The comparison; its report and figures are written to its directory, ``runs/compare-<data>-<model>`` and
+        what else was asked, unless ``out`` says otherwise.
 
     Raises:
         RequestError: for a wrong request; nothing was started.

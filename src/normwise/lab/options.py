@@ -63,7 +63,7 @@ GENERAL: dict[str, Option] = {
     "epochs": Option("N", "Passes over the training data per run, instead of --steps."),
     "patience": Option("N", "Stop a run after N measurements without a better validation metric. By default never."),
     "seeds": Option("N", "Runs per arm, with seeds 0 to N-1. By default 3."),
-    "out": Option("DIR", "Directory of the study. By default runs/compare-DATA-MODEL."),
+    "out": Option("DIR", "Directory of the study. By default runs/compare-DATA-MODEL[-TARGET][-TASK][-LOSS][-METRIC]."),
     "eval_every": Option("N", "Steps between measurements. By default about 45 in all, denser early."),
     "workers": Option("N", "Processes. By default one per core on a CPU, one on a GPU; 0 for none."),
     "device": Option("DEVICE", "cpu (default), cuda, cuda:1, …"),
