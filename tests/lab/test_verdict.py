@@ -232,6 +232,16 @@ def said(baseline, *others, target=0.9):
     return headline(baseline, others, rank([baseline, *others], target))
 
 
+def test_an_arm_that_did_not_learn_is_within_no_noise_of_another():
+    raw = arm("raw", [None] * 3, [-10.0, -900.0, -4000.0], learned=False)  # an interval that holds everything
+    others = bn([None] * 3, [0.93, 0.94, 0.95]), arm("minmax", [None] * 3, [0.92, 0.93, 0.95])
+    assert rank([raw, *others], None).within_noise == ("minmax",)
+    assert said(raw, *others, target=None) == (
+        "Of 3 arms, bn has the best validation accuracy (89.0 %), with minmax within noise of it. "
+        "raw did not learn: its validation accuracy did not stay beyond chance; bn reached 94.0 % on test data."
+    )
+
+
 def test_an_arm_that_did_not_learn_is_said_whichever_it_is():
     plain = arm("plain", [None] * 3, [0.1, 0.1, 0.11], learned=False)
     good = bn([None] * 3, [0.97, 0.98, 0.98])

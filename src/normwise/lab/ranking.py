@@ -17,15 +17,22 @@ class Ranked(NamedTuple):
         name: of the arm.
         validation: its mean validation metric.
         behind: that minus the best arm's, with Welch's interval where there is one.
+        learned: whether the arm learned.
     """
 
     name: str
     validation: float
     behind: Gain
+    learned: bool
 
     @property
     def within_noise(self) -> bool | None:
-        """Whether it cannot be told from the best arm; None where the seeds tell nothing about noise."""
+        """Whether it cannot be told from the best arm; None where the seeds tell nothing about noise.
+
+        One that did not learn can, however far its runs lie apart.
+        """
+        if not self.learned:
+            return False
         if self.behind.difference == 0:
             return True
         return None if self.behind.margin is None else not self.behind.clear
@@ -115,7 +122,7 @@ def rank(arms: Sequence[ArmSummary], target: float | None) -> Ranking:
     fewest = min((arm.steps_to_target for arm in learned if arm.steps_to_target is not None), default=None)
     return Ranking(
         metric=metric,
-        order=tuple(Ranked(arm.name, mean, _behind(arm, known[0][0])) for arm, mean in known),
+        order=tuple(Ranked(arm.name, mean, _behind(arm, known[0][0]), bool(arm.learned)) for arm, mean in known),
         target=target,
         first=tuple(arm.name for arm in learned if fewest is not None and arm.steps_to_target == fewest),
         first_steps=fewest,
