@@ -113,6 +113,7 @@ def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, use
     assert {number for X, _ in used["trained"] for number in numbers(X)} == set(range(60))
     assert all(sorted(numbers(X)) == list(range(60, 90)) for X, _ in used["validation"])
     assert all(sorted(numbers(X)) == list(range(90, 110)) for X, _ in used["test"])
+    assert sorted(numbers(used["train"].pop()[0])) == list(range(60))  # with the best weights
     for use, size in (("train", 20), ("probed", 10)):  # a sample of all classes, the same every time
         X, y = used[use][0]
         assert all(torch.equal(X, again) for again, _ in used[use])

@@ -22,7 +22,7 @@ from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.lab.objective import Objective
-from normwise.lab.samples import PROBED
+from normwise.lab.samples import MOST, PROBED
 from normwise.records.files import replace, write_json
 from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
 
@@ -168,7 +168,7 @@ class _Run:
         self.clock.lap("record")
 
     def finish(self) -> dict[str, Any] | None:
-        """Evaluate the whole parts with the best weights, and keep these and the test part's outputs.
+        """Evaluate the whole parts, and more of train, with the best weights; keep these and the test part's outputs.
 
         Returns:
             What ``done.json`` has under ``best``; None where no evaluation was finite.
@@ -176,7 +176,8 @@ class _Run:
         if self.best.step is None:
             return None
         self.network.load_state_dict(self.best.weights)
-        train_ = evaluate(self.network, self.objective, {"train": self.samples["train"]})["train"]
+        sample = self.batches.sample("train", MOST["train"])
+        train_ = evaluate(self.network, self.objective, {"train": sample})["train"]
         validation, test = (
             evaluate_whole(self.network, self.objective, self.batches.whole(part)) for part in ("validation", "test")
         )
