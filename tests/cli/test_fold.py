@@ -124,6 +124,17 @@ def test_scaling_and_statistics_are_those_of_the_training_part(study, tmp_path):
     )
 
 
+def test_the_file_of_a_regression_gives_predictions_in_the_targets_own_unit(tmp_path):
+    planned = plan(["bn"], "diabetes", {"steps": 200, "seeds": 1, "eval_every": 100, "out": tmp_path})
+    run = planned.runs[0].job
+    train(run, planned.data)
+    assert run.settings.targets == "standard"
+    found = deploy.deploy(run.directory, tmp_path / "model.pt2")
+    X = torch.from_numpy(found.scaling.apply(planned.data.test.X))
+    outputs = torch.export.load(found.path).module()(X)
+    assert 50 < outputs.mean() < 250  # the targets are 25 to 346
+
+
 def test_what_is_left_is_not_counted_as_folded(capsys):
     changes = [Change("norm1", "BatchNorm1d", "", f"{FOLDED} linear1"), Change("norm2", "a", "a", "its own reason")]
     found = deploy.Deployed(Path("model.pt2"), Settings(inputs="raw"), changes, 0.0, None)

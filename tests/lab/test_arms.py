@@ -130,7 +130,7 @@ def test_a_network_of_the_user_s_own_keeps_its_activation():
 def test_data_read_batch_by_batch_keep_their_batches_and_inputs():
     (arm,) = resolve(["bn"], {}, own_batches=True)
     assert (arm.keys.batch_size, arm.keys.inputs) == (None, None)
-    with pytest.raises(RequestError, match="sets 'batch_size', which is the loader's own business"):
+    with pytest.raises(RequestError, match="sets 'batch_size', which your loader decides"):
         resolve(["bn"], {"batch_size": (30,)}, own_batches=True)
 
 

@@ -42,6 +42,7 @@ def embedded(outputs, targets):
         (CLASSES, {}, ("classification", "cross_entropy", "accuracy", 3)),
         (CLASSES.astype(str), {}, ("classification", "cross_entropy", "accuracy", 3)),
         (CLASSES.astype(float), {"task": "classification"}, ("classification", "cross_entropy", "accuracy", 3)),
+        (CLASSES.astype(float), {"loss": "cross_entropy"}, ("classification", "cross_entropy", "accuracy", 3)),
         (CLASSES.astype(float), {}, ("regression", "mse", "r2", 1)),
         (X[:, :2], {}, ("regression", "mse", "r2", 2)),
         (X[:, 0], {"loss": "huber", "metric": "mae"}, ("regression", "huber", "mae", 1)),
@@ -73,7 +74,11 @@ def test_a_metric_of_ones_own_says_which_way_is_better():
     ("y", "options", "said"),
     [
         (CLASSES, {"loss": "mse"}, "loss 'mse' is for numbers, and the targets of .* are classes"),
-        (X[:, 0], {"loss": "cross_entropy"}, "must be classes, integers from 0"),
+        (
+            X[:, 0],
+            {"loss": "cross_entropy"},
+            "loss 'cross_entropy' is for classes, .* are numbers: the targets are floats",
+        ),
         (CLASSES, {"task": "multilabel"}, "a column for each label"),
         (CLASSES, {"loss": "mse", "task": "classification"}, "loss 'mse' is not for a task of kind classification"),
         (CLASSES, {"targets": "standard"}, "targets=standard scales the targets of a regression"),

@@ -41,7 +41,7 @@ def _options() -> Iterator[inspect.Parameter]:
         if option.metavar:
             yield _option(name, str | None, metavar=option.metavar, help=option.help)
         else:
-            yield _option(name, bool, help=option.help)
+            yield _option(name, bool, metavar="", help=option.help)
     for name, key in KEYS.items():
         yield _option(name, str | None, metavar=f"{key.metavar}[,…]", help=key.help, rich_help_panel=PANEL)
 
@@ -71,9 +71,9 @@ def compare(
         ),
     ] = "digits",
     json: Annotated[
-        bool, Option("--json", help="Print the result as one JSON object; progress goes to stderr.")
+        bool, Option("--json", metavar="", help="Print the result as one JSON object; progress goes to stderr.")
     ] = False,
-    open_report: Annotated[bool, Option("--open", help="Open the report in a browser.")] = False,
+    open_report: Annotated[bool, Option("--open", metavar="", help="Open the report in a browser.")] = False,
     **options: Any,
 ) -> None:
     """Train a network with and without batch normalization, side by side, and show what it did.

@@ -23,10 +23,10 @@ OWN_MODEL = {
 }
 """What a user's own network decides for itself."""
 
-STREAMS = {"inputs": "is the loader's own business; leave it out and scale the inputs in your make_data"}
+STREAMS = {"inputs": "your make_data decides; leave it out and scale the inputs there"}
 """What data that are read batch by batch decide for themselves."""
 
-LOADERS = {**STREAMS, "batch_size": "is the loader's own business; leave it out and set it in your make_data"}
+LOADERS = {**STREAMS, "batch_size": "your loader decides; leave it out and set it there"}
 """What a data loader decides for itself."""
 
 
@@ -136,6 +136,7 @@ def resolve(
     streams: bool = False,
     own_batches: bool = False,
     defaults: Mapping[str, Any] | None = None,
+    rates: Mapping[str, float] = DEFAULT_RATES,
 ) -> list[Arm]:
     """Read all arms of a comparison.
 
@@ -146,6 +147,7 @@ def resolve(
         own_model: whether the network is the user's own, which has its own activation and dropout.
         streams: whether the data are read batch by batch, and scaled, if at all, by the user's own code.
         own_batches: whether they come from a loader, which has its own batch size.
+        rates: the learning rate of each optimizer where none was given.
         defaults: what holds where neither an arm nor ``shared`` says anything, instead of ``DEFAULTS``.
 
     Raises:
@@ -156,7 +158,7 @@ def resolve(
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
     decided = {**(OWN_MODEL if own_model else {}), **(LOADERS if own_batches else STREAMS if streams else {})}
     base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
-    arms = [_resolve(text, shared, base, decided) for text in texts]
+    arms = [_resolve(text, shared, base, decided, rates) for text in texts]
     for index, arm in enumerate(arms):
         for earlier in arms[:index]:
             if arm.name == earlier.name:
@@ -169,7 +171,11 @@ def resolve(
 
 
 def _resolve(
-    text: str, shared: Mapping[str, Sequence[Any]], base: Mapping[str, Any], decided: Mapping[str, str]
+    text: str,
+    shared: Mapping[str, Sequence[Any]],
+    base: Mapping[str, Any],
+    decided: Mapping[str, str],
+    rates: Mapping[str, float],
 ) -> Arm:
     name, own = parse(text)
     for fixed, why in decided.items():
@@ -181,7 +187,7 @@ def _resolve(
     found = [
         _checked(name, candidate)
         for value in (given[key] if key else [None])
-        for candidate in _rated(_with(first, key, value), given.get("lr"))
+        for candidate in _rated(_with(first, key, value), given.get("lr"), rates)
     ]
     points = tuple(dict.fromkeys(_point(keys, key) for keys in found))
     common = {each: getattr(found[0], each) for each in KEYS if len({getattr(keys, each) for keys in found}) == 1}
@@ -198,9 +204,9 @@ def _point(keys: Keys, key: str | None) -> Point:
     return Point(keys.lr, getattr(keys, key) if key else None)
 
 
-def _rated(keys: Keys, rates: Sequence[float] | None) -> Iterator[Keys]:
+def _rated(keys: Keys, given: Sequence[float] | None, defaults: Mapping[str, float]) -> Iterator[Keys]:
     """The keys with each learning rate; the optimizer's own where none was given."""
-    for lr in rates or (DEFAULT_RATES[keys.optimizer],):
+    for lr in given or (defaults[keys.optimizer],):
         yield replace(keys, lr=lr)
 
 

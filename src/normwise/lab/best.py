@@ -20,7 +20,7 @@ class Best:
     Attributes:
         step: of that evaluation; None where none was finite.
         value: its validation metric.
-        since: how many evaluations followed it, or were made where none was finite.
+        since: how many evaluations that count followed it, or were made where none was finite.
         weights: the network's state dict, copied.
     """
 
@@ -31,12 +31,12 @@ class Best:
         self.since = 0
         self.weights: dict[str, Tensor] = {}
 
-    def see(self, step: int, value: float, network: nn.Module) -> None:
-        """Take note of an evaluation."""
+    def see(self, step: int, value: float, network: nn.Module, *, counts: bool = True) -> None:
+        """Take note of an evaluation; ``counts`` is whether one that is no better tries the run's patience."""
         if math.isfinite(value) and (self.step is None or self._metric.better(value, self.value)):
             self.step, self.value, self.since = step, value, 0
             self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-        else:
+        elif counts:
             self.since += 1
 
     def write(self, directory: Path) -> None:

@@ -70,11 +70,11 @@ def compare(
 
 
 def _task_notes(planned: Plan) -> list[str]:
-    """What was taken to be learned, where nobody said it and the data are not known."""
+    """What was taken to be learned, where nobody said it and it is not what these data are known for."""
     from normwise.lab.data import NAMES
 
     task = planned.task
-    if not task.why or planned.data.name in NAMES:
+    if not task.why or (planned.data.name in NAMES and "loss" not in planned.study["options"]):
         return []
     return [f"Task: {task.kind}, because {task.why}. Loss: {task.loss}. Metric: {task.metric.label}."]
 

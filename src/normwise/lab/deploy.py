@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from normwise.errors import RequestError
 from normwise.lab import batches
 from normwise.lab.data import Scaling
 from normwise.lab.data.loader_data import LoaderData
-from normwise.lab.saved import read
+from normwise.lab.saved import Saved, read
 from normwise.lab.settings import Settings
 from normwise.surgery import Change, estimate_population, export
 from normwise.surgery.compiled import has_statistics
@@ -63,7 +66,7 @@ def deploy(run: Path, out: Path, *, data_dir: Path | None = None) -> Deployed:
     """Rebuild a run's network with its best weights, estimate its population statistics, fold it and write it.
 
     The statistics are those of the training data, in batches as in training. Source: Ioffe & Szegedy 2015,
-    arXiv:1502.03167, Algorithm 2.
+    arXiv:1502.03167, Algorithm 2. What the file puts out is in the unit of the targets.
 
     Args:
         run: the run's directory, or a file in it.
@@ -84,5 +87,27 @@ def deploy(run: Path, out: Path, *, data_dir: Path | None = None) -> Deployed:
     inputs = batches.tensors(saved.data, saved.settings, saved.device)["train"][0]
     if has_statistics(saved.network):
         estimate_population(saved.network, torch.split(inputs, saved.settings.batch_size or EXAMPLES), progress=False)
-    written = export(saved.network.eval(), out, inputs[:EXAMPLES])
+    network = _in_own_unit(saved).eval()
+    written = export(network, out, inputs[:EXAMPLES])
     return Deployed(written.path, saved.settings, written.changes, written.difference, scaling)
+
+
+def _in_own_unit(saved: Saved) -> nn.Module:
+    """The network, followed, where it was trained on scaled targets, by the map back into their unit."""
+    scaling = batches.target_scaling(saved.data, saved.settings.targets)
+    return saved.network if scaling is None else nn.Sequential(OrderedDict(network=saved.network, unit=_Unit(*scaling)))
+
+
+class _Unit(nn.Module):
+    """The map y ↦ y/factor + shift."""
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, shift: np.ndarray, factor: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.as_tensor(shift))
+        self.register_buffer("factor", torch.as_tensor(factor))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y / self.factor + self.shift

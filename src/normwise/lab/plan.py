@@ -18,7 +18,7 @@ from normwise.lab.factory import resolve as resolve_factory
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source
 from normwise.lab.samples import BATCH, samples
-from normwise.lab.settings import DEFAULTS, Settings
+from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, REGRESSION_RATES, Settings
 from normwise.lab.task import Task
 from normwise.lab.tasks import chance, find_task
 from normwise.records import RunRecord
@@ -98,6 +98,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         streams=given.streams,
         own_batches=given.own_batches,
         defaults=_defaults(task, loaded, named=given.named),
+        rates=REGRESSION_RATES if task.kind == "regression" else DEFAULT_RATES,
     )
     _check_targets(resolved, task)
     measured = _samples(counts, loaded)

@@ -25,6 +25,9 @@ DEFAULT_RATES = {
     "rmsprop": 0.001,
 }
 
+REGRESSION_RATES = DEFAULT_RATES | {"sgd": 0.02, "momentum": 0.002, "nesterov": 0.002}
+"""The same where a squared error is learned: its gradient grows with the error, which a cross-entropy's does not."""
+
 MOMENTUM = {"momentum": 0.9, "nesterov": 0.9, "rmsprop": 0.0}
 """The optimizers that have a momentum, and what it is where none is given."""
 
@@ -57,7 +60,7 @@ class Keys:
     )
     activation: str | None = _key("sigmoid", values.activation, "NAME", "sigmoid, relu, tanh, selu, leaky_relu:0.1, …")
     init: str = _key("default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD.")
-    lr: float | None = _key(None, values.positive("lr"), "RATE", "Learning rate (0.2 for sgd).")
+    lr: float | None = _key(None, values.positive("lr"), "RATE", "Learning rate (0.2 for sgd, 0.02 in a regression).")
     schedule: str = _key(
         "constant", values.schedule, "SCHEDULE", "constant, step:EVERY[:FACTOR] or exponential:FACTOR."
     )
@@ -104,7 +107,8 @@ class Settings(Keys):
         seed: of the weights, the order of the examples and all else that is drawn.
         steps: updates.
         eval_every: steps between measurements, None for about 45 in all.
-        patience: measurements without a better validation metric after which the run stops; None for no such stop.
+        patience: measurements at equal distances without a better validation metric after which the run stops; None for
+            no such stop.
         data: the data set's name; ``fingerprint``, its content.
         target: the columns of a user's table that are predicted, else None.
         model: the network's name.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from normwise.errors import RequestError, choice
 from normwise.lab.data import Data
 from normwise.lab.data.given import Given
 from normwise.lab.data.loader_data import LoaderData
+from normwise.lab.data.targets import FEW_CLASSES
 from normwise.lab.factory import Factory
 from normwise.lab.options import Options
 from normwise.lab.settings import Settings
@@ -48,7 +51,7 @@ def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kin
     if asked.get("task") is not None:
         return kind_named(str(asked["task"])), "", None
     if isinstance(asked.get("loss"), str) and (kind := kind_of_loss(asked["loss"], given.targets)) is not None:
-        _refuse_classes(kind, str(asked["loss"]), given)
+        _refuse_other(kind, str(asked["loss"]), given)
         return kind, f"the loss is {asked['loss']}", None
     kind, why = given.kind()
     if "model" not in own or kind == "other":
@@ -65,14 +68,25 @@ def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kin
     return kind, why, data
 
 
-def _refuse_classes(kind: Kind, loss: str, given: Given) -> None:
-    """Refuse a loss for numbers where the targets are classes and nobody said that they are numbers."""
+def _refuse_other(kind: Kind, loss: str, given: Given) -> None:
+    """Refuse a loss for numbers where the targets are classes and nobody said otherwise, and the other way round."""
     suggested, why = given.kind()
     if kind == "regression" and suggested in ("classification", "multilabel"):
+        use = "cross_entropy" if suggested == "classification" else "bce"
         raise RequestError(
-            f"loss {loss!r} is for numbers, and the targets of {given.name} are classes: {why}; use cross_entropy or "
-            "bce, or say --task regression where they are numbers"
+            f"loss {loss!r} is for numbers, and the targets of {given.name} are classes: {why}; use {use}, or say "
+            "--task regression where they are numbers"
         )
+    if kind == "classification" and suggested == "regression" and _many(given.targets):
+        raise RequestError(
+            f"loss {loss!r} is for classes, integers from 0, and the targets of {given.name} are numbers: {why}; use "
+            "mse, mae or huber, or say --task classification where they are classes"
+        )
+
+
+def _many(y: np.ndarray | None) -> bool:
+    """Whether there are too many different targets for classes."""
+    return y is not None and len(np.unique(y)) > max(FEW_CLASSES, len(y) / 20)
 
 
 def _fit(outputs: Any, example: Batch, kind: Kind, data: Data | LoaderData) -> bool:

@@ -136,7 +136,8 @@ class _Run:
         """Measure the network as it is now and add a line to the record; whether the training loss is finite."""
         line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
         line |= evaluate(self.network, self.objective, self.samples)
-        self.best.see(self.step, line["validation"][self.settings.metric.name], self.network)
+        value, counts = line["validation"][self.settings.metric.name], self.step in self.schedule.regular
+        self.best.see(self.step, value, self.network, counts=counts)
         self.clock.lap("evaluate")
         measured = probes.measure(
             self.network, self.probed.args or self.probed.kwargs, self.probed.target, self.objective.loss

@@ -42,10 +42,17 @@ class Schedule:
         return tuple(sorted(self._steps))
 
     @cached_property
+    def regular(self) -> frozenset[int]:
+        """Those of the steps that are at equal distances, and the last one."""
+        return frozenset({*range(0, self.steps, self._distance), self.steps})
+
+    @cached_property
     def _steps(self) -> frozenset[int]:
-        distance = self.every or -(-self.steps // REGULAR)
-        regular = {*range(0, self.steps, distance), self.steps}
-        return frozenset(regular if self.every else regular | self._early(distance))
+        return self.regular if self.every else self.regular | self._early(self._distance)
+
+    @property
+    def _distance(self) -> int:
+        return self.every or -(-self.steps // REGULAR)
 
     def _early(self, distance: int) -> set[int]:
         points, point = set(), max(1.0, self.steps / FIRST)
