@@ -77,7 +77,7 @@ def test_a_metric_of_ones_own_says_which_way_is_better():
         (
             X[:, 0],
             {"loss": "cross_entropy"},
-            "loss 'cross_entropy' is for classes, .* are numbers: the targets are floats",
+            "loss 'cross_entropy' is for classes, .* are numbers: the",
         ),
         (CLASSES, {"task": "multilabel"}, "a column for each label"),
         (CLASSES, {"loss": "mse", "task": "classification"}, "loss 'mse' is not for a task of kind classification"),
