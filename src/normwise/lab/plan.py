@@ -186,7 +186,11 @@ class _Own(NamedTuple):
 
         identities = {
             what: {"source": each.source_hash}
-            | ({"network": identity.digest(each)} if what == "model" else {"code": identity.function_digest(each)})
+            | (
+                {"network": identity.network_digest(each)}
+                if what == "model"
+                else {"code": identity.function_digest(each)}
+            )
             for what, each in factories.items()
         }
         return cls(factories["model"].name if "model" in factories else name, sources, factories, identities)
