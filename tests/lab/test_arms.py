@@ -141,3 +141,9 @@ def test_equal_settings_at_a_shared_point_are_one_arm():
     assert [arm.points for arm in apart] == [(Point(0.2), Point(0.5)), (Point(0.1),)]
     with pytest.raises(RequestError, match="have the same settings"):
         resolve(["plain", "x: norm=none, init=he"], {"init": ("default", "he")})
+
+
+@pytest.mark.parametrize("texts", [["plain", "bn"], ["norm=layer"]])
+def test_a_value_that_reaches_no_arm_is_refused(texts):
+    with pytest.raises(RequestError, match=r"norm was given for all arms, and (every|the) arm sets it; leave it out"):
+        resolve(texts, {"norm": ("batch",)})

@@ -42,6 +42,7 @@ def test_a_sample_is_the_same_examples_every_time_and_the_whole_is_all_in_order(
     batches = make()
     first, again = ([*batches.sample("test", 6)] for _ in range(2))
     assert [batch.size for batch in first] == [4, 2]
+    assert [batch.size for batch in batches.sample("test", 5)] == [5]  # no chunk of one, which some losses do not take
     rows = torch.cat([batch.target for batch in first])
     assert torch.equal(rows, torch.cat([batch.target for batch in again]))
     assert len(set(rows.tolist())) == 6

@@ -81,6 +81,26 @@ def test_labels_that_do_not_exclude_each_other_as_in_scikit_learn(draw):
         assert measured("multilabel", name, logits, targets, 4) == pytest.approx(float(value), abs=1e-6), name
 
 
+def test_sequences_of_different_lengths_are_one_column(draw):
+    batches = [torch.randn(5, length, generator=draw) + length for length in (3, 7, 2)]
+    meter = metrics.meter("regression", metrics.named("r2", "regression"), 1)
+    for targets in batches:
+        meter.update(targets.unsqueeze(2) + 0.3, targets)
+    whole = torch.cat([each.reshape(-1) for each in batches]).double()
+    assert meter.value() == pytest.approx(sk.r2_score(whole, whole + 0.3), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_a_class_without_an_example_is_left_out_of_a_ranking(draw, name):
+    assert np.isnan(measured("binary", name, torch.randn(9, generator=draw), torch.zeros(9)))
+    labels = torch.tensor([0, 1, 1, 0, 1, 0, 1, 1, 0])
+    outputs = torch.randn(9, 3, generator=draw)
+    probability = outputs.softmax(1)
+    score = {"auroc": sk.roc_auc_score, "average_precision": sk.average_precision_score}[name]
+    expected = np.mean([score(labels == label, probability[:, label]) for label in (0, 1)])
+    assert measured("classification", name, outputs, labels, 3) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_regression_as_in_scikit_learn(draw, columns):
     targets = 1e4 + torch.randn(60, columns, generator=draw)
@@ -91,6 +111,7 @@ def test_regression_as_in_scikit_learn(draw, columns):
         "mse": sk.mean_squared_error(y, p),
         "rmse": sk.mean_squared_error(y, p) ** 0.5,
         "mae": sk.mean_absolute_error(y, p),
+        "explained_variance": sk.explained_variance_score(y, p),
     }
     for name, value in expected.items():
         assert measured("regression", name, outputs, targets, columns) == pytest.approx(value, rel=1e-9), name
@@ -105,7 +126,9 @@ def test_one_output_column_is_compared_with_targets_without_that_axis(draw):
 def test_every_row_of_the_table_says_the_direction_that_the_library_says():
     for row in metrics._ROWS:
         if row.library:
-            found = metrics._Library(row.kinds[0], row.library, 3)._metric.higher_is_better
+            meter = metrics._Library(row.kinds[0], row.library, 3)
+            meter._make()
+            found = meter._metric.higher_is_better
             assert found is None or found == row.metric.higher_is_better, row.metric.name
 
 

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from normwise.errors import RequestError
 from normwise.lab import metrics
-from normwise.lab.objective import Objective, chance, check_loss, default_loss, score
+from normwise.lab.objective import Objective, chance, check_loss, check_metric, default_loss, score
 from normwise.lab.settings import Settings
 
 
@@ -36,6 +36,29 @@ def test_a_named_loss_is_torchs(draw, kind, loss, expected):
     assert objective(kind, loss).loss(outputs, targets) == expected(outputs, targets)
 
 
+def test_labels_of_minus_100_weigh_nothing(draw):
+    targets = torch.tensor([[0, 1, -100], [1, -100, -100], [-100, -100, -100]])
+    outputs = torch.randn(3, 2, 3, generator=draw)
+    made = objective("classification", outputs=2)
+    assert [made.weight(row) for row in targets] == [2, 1, 0]
+    weighted = sum(float(made.loss(o[None], t[None])) * made.weight(t) for o, t in zip(outputs, targets, strict=True))
+    assert weighted / 3 == pytest.approx(F.cross_entropy(outputs, targets).item())
+
+
+def test_a_function_that_broadcasts_is_refused():
+    outputs, targets = torch.arange(4.0, requires_grad=True)[:, None], torch.arange(4.0)
+    broken = objective("regression", "net.py:broken", own={"loss": lambda o, t: ((o - t) ** 2).mean()})
+    with pytest.raises(
+        RequestError, match=r"loss net.py:broken compares every output with every target: it is 2.5 for"
+    ):
+        check_loss(broken, outputs, targets, "net.py:broken")
+    paired = objective("regression", "net.py:paired", own={"loss": lambda o, t: ((o[:, 0] - t) ** 2).mean()})
+    check_loss(paired, outputs, targets, "net.py:paired")
+    metric = objective("regression", own={"metric": lambda o, t: (o - t).abs().mean()})
+    with pytest.raises(RequestError, match="metric r2 compares every output with every target"):
+        check_metric(metric, outputs.detach(), targets)
+
+
 def test_one_output_column_does_not_broadcast_against_targets(draw):
     """(N, 1) against (N,) would be N² differences, the best-known silent error of regressions in torch."""
     targets = torch.randn(6, generator=draw)
@@ -56,7 +79,12 @@ def test_the_loss_is_of_scaled_targets_and_the_metric_in_their_own_unit(draw):
 
 def test_outputs_of_a_column_come_back_in_the_unit_of_a_vector_of_targets():
     made = objective("regression", scaling=(np.float32(100.0), np.float32(0.5)))
-    assert made.in_own_unit(torch.tensor([[1.0], [2.0]])).tolist() == [102.0, 104.0]
+    assert made.in_own_unit(torch.tensor([[1.0], [2.0]])).tolist() == [[102.0], [104.0]]
+
+
+def test_outputs_of_a_row_come_back_in_the_shape_of_targets_with_more_axes():
+    made = objective("regression", scaling=(np.zeros((2, 3)), np.full((2, 3), 0.5)))
+    assert made.in_own_unit(torch.ones(4, 6)).shape == (4, 2, 3)
 
 
 def test_a_loss_of_ones_own_gets_what_the_network_puts_out():
@@ -104,6 +132,16 @@ def test_chance_is_the_commonest_class_with_its_standard_error():
     found = guess("classification", "accuracy", np.array([0] * 60 + [1] * 40), 2)
     assert found.value == pytest.approx(0.6)
     assert found.margin == pytest.approx(2 * (0.6 * 0.4 / 100) ** 0.5)
+
+
+def test_the_margin_of_labels_per_position_is_that_of_a_mean_over_examples():
+    """Pixels of one image are no examples of their own, and one image is more than one label."""
+    draw = np.random.default_rng(0)
+    shares = draw.uniform(0.1, 0.3, 60)
+    y = np.array([[pixel < 100 * share for pixel in range(100)] for share in shares]).astype(np.int64)
+    found = guess("classification", "accuracy", y, 2)
+    assert found.value == pytest.approx(1 - y.mean())
+    assert found.margin == pytest.approx(2 * y.mean(1).std() / 60**0.5)
 
 
 def test_chance_of_a_regression_is_the_mean_and_the_median():

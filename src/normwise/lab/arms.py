@@ -151,13 +151,15 @@ def resolve(
         defaults: what holds where neither an arm nor ``shared`` says anything, instead of ``DEFAULTS``.
 
     Raises:
-        RequestError: as ``parse`` and ``swept``, for keys that do not go together, and for two arms with one name or
+        RequestError: as ``parse`` and ``swept``, for values that reach no arm, for keys that do not go together, and for
+            two arms with one name or
             with the same settings.
     """
     if not texts:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
     decided = {**(OWN_MODEL if own_model else {}), **(LOADERS if own_batches else STREAMS if streams else {})}
     base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
+    _refuse_unused(texts, shared)
     arms = [_resolve(text, shared, base, decided, rates) for text in texts]
     for index, arm in enumerate(arms):
         for earlier in arms[:index]:
@@ -168,6 +170,15 @@ def resolve(
                     f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out"
                 )
     return arms
+
+
+def _refuse_unused(texts: Sequence[str], shared: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse a value for all arms that every arm sets itself."""
+    own = [parse(text)[1] for text in texts]
+    for key in shared:
+        if all(key in each for each in own):
+            which = "the arm sets" if len(own) == 1 else "every arm sets"
+            raise RequestError(f"{key} was given for all arms, and {which} it; leave it out, or give arms without it")
 
 
 def _resolve(

@@ -107,8 +107,17 @@ class MemoryBatches:
         return self._chunks(*self.parts[part])
 
     def _chunks(self, X: Tensor, y: Tensor) -> Iterator[Batch]:
-        for inputs, targets in zip(torch.split(X, self.chunk), torch.split(y, self.chunk), strict=True):
+        sizes = _sizes(len(y), self.chunk)
+        for inputs, targets in zip(torch.split(X, sizes), torch.split(y, sizes), strict=True):
             yield Batch((inputs,), {}, targets, len(targets))
+
+
+def _sizes(count: int, chunk: int) -> list[int]:
+    """Chunks of one size; a last one of less than half of it is joined to the one before."""
+    sizes = [chunk] * (count // chunk) + ([count % chunk] if count % chunk else [])
+    if len(sizes) > 1 and sizes[-1] < chunk / 2:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return sizes
 
 
 @cache

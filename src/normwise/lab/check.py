@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from normwise.errors import NormwiseError, RequestError, first_line
 from normwise.lab import batches, networks
@@ -15,7 +16,7 @@ from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.metrics import LOSS
-from normwise.lab.objective import Objective, check_loss, described
+from normwise.lab.objective import Objective, check_loss, check_metric, described
 from normwise.lab.settings import Settings
 from normwise.lab.task import Task, fits
 from normwise.surgery.sites import is_normalization
@@ -57,7 +58,18 @@ def _remarks(own: Factory, settings: Settings, example: Batch) -> list[str]:
         found = [name for name, module in named if is_normalization(module)]
         return [f"{own.name} has normalization of its own: {', '.join(found)}"] if found else []
     left = networks.normalized(own, settings, example).left_alone
-    return [f"{change.name or own.name} {change.why}" for change in left]
+    return [f"{change.name or own.name} {change.why}" for change in left] + _padding(settings, example)
+
+
+def _padding(settings: Settings, example: Batch) -> list[str]:
+    """A remark on a mask: inserted layers are not given it."""
+    given = {**{f"input {index}": each for index, each in enumerate(example.args)}, **example.kwargs}
+    tensors = {name: each for name, each in given.items() if isinstance(each, Tensor)}
+    masks = [name for name, each in tensors.items() if each.dtype == torch.bool and each.ndim > 1]
+    if settings.norm != "batch" or not masks:
+        return []
+    hidden = f"positions that {' and '.join(masks)} hides count in the statistics"
+    return [f"{hidden}; nw.BatchNorm1d takes mask= to leave them out"]
 
 
 def _outputs(settings: Settings, example: Batch, own: Factory | None, data: str) -> Any:
@@ -137,16 +149,7 @@ def _check_objective(
         return []
     check_loss(objective, outputs, target, settings.loss)
     if objective.metric != LOSS:
-        meter = objective.meter()
-        try:
-            meter.update(objective.in_own_unit(outputs.detach()), target)
-            meter.value()
-        except RequestError:
-            raise
-        except Exception as error:
-            raise RequestError(
-                f"metric {settings.metric.name} does not take these outputs and targets: {first_line(error)}"
-            ) from error
+        check_metric(objective, objective.in_own_unit(pytree.tree_map_only(Tensor, Tensor.detach, outputs)), target)
     return _probabilities(outputs, settings, name)
 
 

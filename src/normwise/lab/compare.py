@@ -50,17 +50,23 @@ def compare(
     from normwise.lab import runner
 
     runner.prepare()
+    from normwise.lab import events
     from normwise.lab.comparison import Comparison
     from normwise.lab.plan import plan
     from normwise.records.files import write_json
     from normwise.records.study import STUDY, disk_error, opened
 
+    if options.get("tensorboard"):
+        events.require()
     planned = plan((arms,) if isinstance(arms, str) else arms, data, options)
     notes = [*_task_notes(planned), *planned.data.notes, *_check(planned)]
     planned = planned._replace(study={**planned.study, "notes": notes})
     with opened(planned.out, planned.study, planned.question):
         try:
             _train(planned, on_progress)
+            if options.get("tensorboard"):
+                for run in planned.runs:
+                    events.complete(run.record())
             result = Comparison(planned)
             result.write()
             write_json(planned.out / STUDY, {**planned.study, "verdict": result.verdict})
@@ -76,7 +82,9 @@ def _task_notes(planned: Plan) -> list[str]:
     task = planned.task
     if not task.why or (planned.data.name in NAMES and "loss" not in planned.study["options"]):
         return []
-    return [f"Task: {task.kind}, because {task.why}. Loss: {task.loss}. Metric: {task.metric.label}."]
+    said = f"Task: {task.kind}, because {task.why}. Loss: {task.loss}. Metric: {task.metric.label}."
+    by_loss = "loss" in planned.runs[0].job.own and "metric" not in planned.study["options"]
+    return [said + (" --metric loss judges by your loss." if by_loss and task.metric.name != "loss" else "")]
 
 
 def _check(planned: Plan) -> list[str]:

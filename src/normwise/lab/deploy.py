@@ -110,4 +110,5 @@ class _Unit(nn.Module):
         self.register_buffer("factor", torch.as_tensor(factor))
 
     def forward(self, y: Tensor) -> Tensor:
+        y = y.reshape(len(y), *self.shift.shape) if self.shift.ndim else y
         return y / self.factor + self.shift

@@ -63,8 +63,9 @@ def _evaluate(network: nn.Module, objective: Objective, batches: Iterable[Batch]
     loss, count, kept = 0.0, 0, _Kept(MOST_KEPT if keep else 0)
     for batch in batches:
         outputs = batch.through(network)
-        loss += objective.loss(outputs, batch.target).item() * batch.size
-        count += batch.size
+        weight = objective.weight(batch.target, batch.size)
+        loss += objective.loss(outputs, batch.target).item() * weight
+        count += weight
         if meter is not None or keep:
             outputs = objective.in_own_unit(outputs)
         if meter is not None:

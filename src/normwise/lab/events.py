@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from normwise.errors import RequestError
+from normwise.records import RunRecord
 from normwise.records.metric import Metric
 
 FOLDER = "tensorboard"
@@ -22,19 +23,27 @@ def require() -> None:
         raise RequestError("--tensorboard needs the package tensorboard: pip install 'normwise[tensorboard]'") from None
 
 
+def complete(record: RunRecord) -> None:
+    """Write the events of a run that has ended, where there are none: it was trained without them."""
+    if record.metrics and not (record.directory / FOLDER).exists():
+        events = Events(record.directory)
+        for line in record.metrics:
+            events.add(line, record.metric)
+        events.close()
+
+
 class Events:
     """Writes lines of ``metrics.jsonl`` as events: curves by part, norms by layer, and histograms of activations.
 
     Args:
         directory: the run's.
-        step: that at which the run goes on, whose later events are dropped; None for one that begins.
+        step: that at which the run goes on, whose later events are dropped; −1 for one that begins.
     """
 
-    def __init__(self, directory: Path, step: int | None = None) -> None:
+    def __init__(self, directory: Path, step: int = -1) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        purge = None if step is None else step + 1
-        self._writer = SummaryWriter(str(directory / FOLDER), purge_step=purge)
+        self._writer = SummaryWriter(str(directory / FOLDER), purge_step=step + 1)
 
     def add(self, line: Mapping[str, Any], metric: Metric) -> None:
         """Add one line."""

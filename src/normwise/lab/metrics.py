@@ -56,7 +56,7 @@ _ROWS = (
     _Known(Metric("mse", "MSE", higher_is_better=False), _NUMBERS),
     _Known(Metric("rmse", "RMSE", higher_is_better=False), _NUMBERS),
     _Known(Metric("mae", "MAE", higher_is_better=False), _NUMBERS),
-    _Known(Metric("explained_variance", "explained variance"), _NUMBERS, "ExplainedVariance"),
+    _Known(Metric("explained_variance", "explained variance"), _NUMBERS),
     _Known(Metric("pearson", "Pearson correlation"), _NUMBERS, "PearsonCorrCoef"),
     _Known(Metric("spearman", "Spearman correlation"), _NUMBERS, "SpearmanCorrCoef"),
     _Known(Metric("mape", "MAPE", higher_is_better=False), _NUMBERS, "MeanAbsolutePercentageError"),
@@ -87,7 +87,9 @@ def named(name: str, kind: Kind) -> Metric:
         raise RequestError(
             f"metric {name!r} does not judge a task of kind {kind}; allowed: {allowed}; or give another --task"
         )
-    return _TABLE[name].metric
+    row = _TABLE[name]
+    macro = kind == "classification" and row.library in _AVERAGED
+    return row.metric._replace(label=f"macro {row.metric.label}") if macro else row.metric
 
 
 def meter(kind: Kind, metric: Metric, outputs: int | None, own: Function | None = None) -> Meter:
@@ -104,8 +106,8 @@ def meter(kind: Kind, metric: Metric, outputs: int | None, own: Function | None 
     match metric.name:
         case "accuracy":
             return _Accuracy(kind)
-        case "r2":
-            return _R2()
+        case "r2" | "explained_variance" as name:
+            return _Explained(name)
         case "mse" | "rmse" | "mae":
             return _Error(metric.name)
     return _Library(kind, _TABLE[metric.name].library, outputs)
@@ -158,61 +160,127 @@ class _Error:
         return float(mean**0.5) if self._name == "rmse" else mean
 
 
-class _R2:
-    """The coefficient of determination, 1 − Σ(t − y)²/Σ(t − mean t)², averaged over the targets of an example."""
+class _Explained:
+    """How much of the targets' variance is explained, as a mean over the columns of (N, K) targets.
 
-    def __init__(self) -> None:
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
+    ``r2``: 1 − Σ(t − y)²/Σ(t − mean t)²; ``explained_variance``: 1 − var(t − y)/var(t). Columns that are constant are
+    left out. Targets of other shapes, such as those of each step of a sequence, count as one column.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._targets, self._errors = _Moments(), _Moments()
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        rows = (*targets.shape[:1], -1)
-        self._targets.append(targets.double().reshape(rows))
-        self._outputs.append(aligned(outputs, targets).double().reshape(rows))
+        error = targets.double() - aligned(outputs, targets).double()
+        columns = targets.shape[1] if targets.ndim == 2 and outputs.shape == targets.shape else 1
+        self._targets.update(targets.double().reshape(-1, columns))
+        self._errors.update(error.reshape(-1, columns))
 
     def value(self) -> float:
-        targets, outputs = torch.cat(self._targets), torch.cat(self._outputs)
-        residual = (targets - outputs).square().sum(0)
-        total = (targets - targets.mean(0)).square().sum(0)
+        total, left = self._targets.squares(), self._errors.squares(around_zero=self._name == "r2")
         varies = total > 0
-        return float((1 - residual[varies] / total[varies]).mean()) if varies.any() else float("nan")
+        return float((1 - left[varies] / total[varies]).mean()) if varies.any() else float("nan")
+
+
+class _Moments:
+    """Count, mean and sum of squared differences from it of columns; batches are merged by Chan's formula."""
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._squares = 0, torch.zeros(1), torch.zeros(1)
+
+    def update(self, rows: Tensor) -> None:
+        if self._count and rows.shape[1] != len(self._mean):
+            rows = rows.reshape(-1, 1)
+            self._pool()
+        count, mean = len(rows), rows.mean(0)
+        squares = (rows - mean).square().sum(0)
+        if self._count:
+            total, apart = self._count + count, mean - self._mean
+            squares = self._squares + squares + apart.square() * (self._count * count / total)
+            mean, count = self._mean + apart * (count / total), total
+        self._count, self._mean, self._squares = count, mean, squares
+
+    def _pool(self) -> None:
+        """Make one column of several: batches of other widths follow."""
+        columns, mean = len(self._mean), self._mean.mean()
+        squares = self._squares.sum() + self._count * (self._mean - mean).square().sum()
+        self._count, self._mean, self._squares = self._count * columns, mean.reshape(1), squares.reshape(1)
+
+    def squares(self, *, around_zero: bool = False) -> Tensor:
+        """The sum of squared differences from the mean, or from zero."""
+        return self._squares + self._count * self._mean.square() if around_zero else self._squares
 
 
 class _Library:
-    """A metric of torchmetrics; averages over classes are macro: every class counts the same."""
+    """A metric of torchmetrics; averages over classes are macro: every class counts the same.
+
+    Of ``AUROC`` and ``AveragePrecision`` a class that has no example, or no other class's, is left out: NaN where that
+    leaves none.
+    """
 
     def __init__(self, kind: Kind, name: str, outputs: int | None) -> None:
+        self._kind, self._name, self._outputs = kind, name, outputs
+        self._metric: Any = None
+        self._all = 0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        if self._kind == "regression":
+            outputs, targets = aligned(outputs, targets).float(), targets.float()
+        elif self._kind == "classification":
+            self._outputs = outputs.shape[1]
+            outputs = outputs.float().softmax(1)
+        else:
+            outputs, targets = aligned(outputs, targets).float().sigmoid(), targets.long()
+        if self._metric is None:
+            self._make()
+        self._metric.update(outputs.cpu(), targets.cpu())
+        self._count(targets)
+
+    def _make(self) -> None:
         import torchmetrics
 
-        self._kind = kind
         with _without_remarks():  # on memory, and on classes that a small sample lacks
-            self._metric = getattr(torchmetrics, name)(**self._options(name, outputs))
+            self._metric = getattr(torchmetrics, self._name)(**self._options())
+        self._seen = torch.zeros(1 if self._kind == "binary" else self._outputs or 1)
 
-    def _options(self, name: str, outputs: int | None) -> dict[str, Any]:
-        kind = self._kind
-        if kind == "regression":
-            several = outputs is not None and outputs > 1 and name.endswith("CorrCoef")
-            return {"num_outputs": outputs} if several else {}
-        task = {"classification": "multiclass"}.get(kind, kind)
-        counts = {"multiclass": {"num_classes": outputs}, "multilabel": {"num_labels": outputs}}
+    def _options(self) -> dict[str, Any]:
+        if self._kind == "regression":
+            several = self._outputs is not None and self._outputs > 1 and self._name.endswith("CorrCoef")
+            return {"num_outputs": self._outputs} if several else {}
+        task = {"classification": "multiclass"}.get(self._kind, self._kind)
+        counts = {"multiclass": {"num_classes": self._outputs}, "multilabel": {"num_labels": self._outputs}}
         options: dict[str, Any] = {"task": task, **counts.get(task, {})}
-        if name in ("F1Score", "Precision", "Recall", "Specificity", "AUROC", "AveragePrecision", "JaccardIndex"):
+        if self._name in _RANKING:
+            options["average"] = "none"
+        elif self._name in _AVERAGED:
             options["average"] = "macro"
         if task == "multiclass":
             options["ignore_index"] = IGNORED
         return options
 
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        if self._kind == "regression":
-            self._metric.update(aligned(outputs, targets).float().cpu(), targets.float().cpu())
-        elif self._kind == "classification":
-            self._metric.update(outputs.float().softmax(1).cpu(), targets.cpu())
+    def _count(self, targets: Tensor) -> None:
+        """Count the examples of each class, for those that a ranking leaves out."""
+        if self._name not in _RANKING:
+            return
+        if self._kind == "classification":
+            labels = targets[targets != IGNORED].reshape(-1).cpu()
+            self._seen += torch.bincount(labels, minlength=len(self._seen))[: len(self._seen)]
+            self._all += len(labels)
         else:
-            self._metric.update(aligned(outputs, targets).float().sigmoid().cpu(), targets.long().cpu())
+            self._seen += targets.reshape(-1, len(self._seen)).sum(0).cpu()
+            self._all += targets.numel() // len(self._seen)
 
     def value(self) -> float:
         with _without_remarks():
-            return float(self._metric.compute().float().mean())
+            found = self._metric.compute().float().reshape(-1)
+        if self._name in _RANKING:
+            found = found[(self._seen > 0) & (self._seen < self._all)]
+        return float(found.mean()) if len(found) else float("nan")
+
+
+_RANKING = ("AUROC", "AveragePrecision")
+_AVERAGED = ("F1Score", "Precision", "Recall", "Specificity", "JaccardIndex")
 
 
 @contextmanager
@@ -249,7 +317,7 @@ class _Own:
     def _call(self, outputs: Any, targets: Any) -> float:
         try:
             return float(self._function(outputs, targets))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RequestError(
                 f"metric {self._name} raised {type(error).__name__}: {first_line(error)}; it is called as "
                 "metric(outputs, targets) with all outputs of a part, and returns a number"

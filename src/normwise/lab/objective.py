@@ -68,7 +68,15 @@ class Objective:
         if self.kind != "classification":
             target = self._scaled(target)
             outputs = aligned(outputs, target)
+        elif target.ndim > 1 and not self.weight(target):
+            none: Tensor = outputs.sum() * 0  # a mean over no label would be NaN
+            return none
         return self._loss(outputs, target)
+
+    def weight(self, target: Any, size: int = 0) -> int:
+        """What the loss of a batch is a mean over: the labels that count, or ``size`` examples."""
+        named = "loss" not in self._own and self.kind == "classification"
+        return int((target != metrics.IGNORED).sum()) if named else size
 
     def _scaled(self, target: Any) -> Any:
         if self._scaling is None:
@@ -81,9 +89,13 @@ class Objective:
         if self._scaling is None:
             return outputs
         shift, factor = (each.to(outputs.device) for each in self._scaling)
-        if outputs.ndim > shift.ndim + 1:
+        if shift.ndim and outputs.shape[1:] != shift.shape:
             outputs = outputs.reshape(len(outputs), *shift.shape)
         return outputs / factor + shift
+
+    def has_own(self, what: str) -> bool:
+        """Whether ``loss`` or ``metric`` is the user's own."""
+        return what in self._own
 
     def meter(self) -> Meter:
         """A new meter of the metric, for outputs in the target's unit; not for ``LOSS``."""
@@ -105,7 +117,7 @@ def check_loss(objective: Objective, outputs: Any, target: Any, name: str) -> No
     """
     try:
         loss = objective.loss(outputs, target)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RequestError(
             f"loss {name} raised {type(error).__name__}: {first_line(error)}; it is called as loss(outputs, targets) "
             f"with outputs of {described(outputs)} and targets of {described(target)}"
@@ -116,7 +128,53 @@ def check_loss(objective: Objective, outputs: Any, target: Any, name: str) -> No
     if not loss.requires_grad:
         raise RequestError(f"loss {name} gives no gradient; compute it from the outputs with torch, without detach()")
     if not loss.isfinite():
-        raise RequestError(f"loss {name} is {loss.item()} for finite outputs; check it for log(0) or a division by 0")
+        raise RequestError(
+            f"loss {name} is {loss.item()} for finite outputs; check it for log(0) or a division by 0, and targets "
+            "for their size"
+        )
+    if objective.has_own("loss"):
+        _check_broadcast(objective.loss, loss.detach(), outputs, target, f"loss {name}")
+
+
+def check_metric(objective: Objective, outputs: Any, target: Any) -> None:
+    """Try a metric on finite outputs of a network, in the unit of the targets.
+
+    Raises:
+        RequestError: it raises, or returns no number.
+    """
+    name = objective.metric.name
+
+    def measured(outputs: Any, target: Any) -> float:
+        meter = objective.meter()
+        meter.update(outputs, target)
+        return meter.value()
+
+    try:
+        value = measured(outputs, target)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise RequestError(f"metric {name} does not take these outputs and targets: {first_line(error)}") from error
+    if objective.has_own("metric"):
+        _check_broadcast(measured, value, outputs, target, f"metric {name}")
+
+
+def _check_broadcast(function: Callable[[Any, Any], Any], value: Any, outputs: Any, target: Any, name: str) -> None:
+    """Refuse a function that compares each output with every target, (N, 1) with (N,), as torch does in silence."""
+    if not isinstance(outputs, Tensor) or not isinstance(target, Tensor) or outputs.shape == target.shape:
+        return
+    if outputs.numel() != target.numel():
+        return
+    try:
+        paired = float(function(outputs.detach().reshape(target.shape), target))
+    except Exception:
+        return  # it is written for outputs as they are
+    if not np.isclose(paired, float(value), rtol=1e-4, atol=1e-6, equal_nan=True):
+        shapes = f"{tuple(outputs.shape)} and {tuple(target.shape)}"
+        raise RequestError(
+            f"{name} compares every output with every target: it is {float(value):.6g} for outputs and targets of "
+            f"shape {shapes}, and {paired:.6g} for pairs of them; write outputs.reshape(targets.shape) in it"
+        )
 
 
 def described(value: Any) -> str:
@@ -140,10 +198,10 @@ def chance(
 ) -> Chance | None:
     """What predictions that know nothing of the inputs score: the best constant, and the targets in another order.
 
-    The margin is two standard errors of that: of accuracy 2·√(p(1 − p)/n) with the commonest class's share p; else
-    two standard deviations over predictions made of the targets in random order, for a regression shrunk to the
-    correlation 1/√n that chance has. Of the losses ``cross_entropy`` and ``bce`` the best constant scores the entropy
-    of the targets; K outputs that fit noise gain about K/2n on it, and the margin is four times that.
+    The margin is two standard errors of that: of accuracy 2·std/√n over the examples' shares of the commonest class,
+    which is 2·√(p(1 − p)/n) where an example has one label; else two standard deviations over predictions made of the
+    targets in random order, for a regression shrunk to the correlation 1/√n that chance has. Of the losses
+    ``cross_entropy`` and ``bce`` the best constant scores the entropy of the targets; K outputs that fit noise gain about K/2n on it, and the margin is four times that.
 
     Args:
         kind: of the task.
@@ -163,8 +221,8 @@ def chance(
         known_loss = loss in ("cross_entropy", "bce")
         return Chance(_entropy(kind, y), 2 * (outputs or 1) / len(y)) if known_loss else None
     if metric.name == "accuracy":
-        share = _commonest(kind, y)
-        return Chance(share, 2 * (share * (1 - share) / len(y)) ** 0.5)
+        right = _commonest(kind, y)
+        return Chance(float(right.mean()), 2 * float(right.std(correction=0)) / len(right) ** 0.5)
     constants = [_scored(kind, metric, guess, y, outputs, own) for guess in _constants(kind, y, outputs)]
     shuffled = [_scored(kind, metric, guess, y, outputs, own) for guess in _shuffled(kind, y, outputs)]
     known = [value for value in constants if value is not None]
@@ -174,13 +232,16 @@ def chance(
     return Chance(metric.best([*known, float(drawn.mean())]), 2 * float(drawn.std(ddof=1)))
 
 
-def _commonest(kind: Kind, y: Tensor) -> float:
+def _commonest(kind: Kind, y: Tensor) -> Tensor:
+    """Of each example, the share of its labels that are the commonest of all; examples without a label left out."""
+    rows = y.reshape(len(y), -1)
     if kind == "classification":
-        counts = torch.bincount(y[y != metrics.IGNORED].reshape(-1))
-        return float(counts.max() / counts.sum())
-    rows = y.reshape(len(y), -1).double()
-    per_label = rows.mean(0) if kind == "multilabel" else rows.mean().reshape(1)
-    return float(torch.maximum(per_label, 1 - per_label).mean())
+        counted = rows != metrics.IGNORED
+        right = rows == torch.bincount(rows[counted]).argmax()
+        labels = counted.sum(1)
+        return (right & counted).sum(1)[labels > 0].double() / labels[labels > 0]
+    most = (rows.mean(0) > 0.5) if kind == "multilabel" else (rows.mean() > 0.5)
+    return (rows == most.to(rows.dtype)).double().mean(1)
 
 
 def _entropy(kind: Kind, y: Tensor) -> float:

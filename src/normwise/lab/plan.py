@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,6 +139,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         "metric": task.metric._asdict(),
         "arms": list(arms),
         "runs_planned": len(runs),
+        "runs": [run.job.directory.name for run in runs],
         "examples": len(loaded.train) if isinstance(loaded, Data) else None,
         "verdict": "",
         "options": options.written({k: v for k, v in asked.items() if k not in ("out", "workers")}, own.names),
@@ -185,12 +187,10 @@ class _Own(NamedTuple):
         from normwise.lab import identity  # loads torch, which built-in things do not need yet
 
         identities = {
-            what: {"source": each.source_hash}
-            | (
-                {"network": identity.network_digest(each)}
-                if what == "model"
-                else {"code": identity.function_digest(each)}
-            )
+            what: {
+                "source": each.source_hash,
+                "content": (identity.network_digest if what == "model" else identity.function_digest)(each),
+            }
             for what, each in factories.items()
         }
         return cls(factories["model"].name if "model" in factories else name, sources, factories, identities)
@@ -231,9 +231,16 @@ def _defaults(task: Task, data: Data | LoaderData, *, named: bool) -> dict[str, 
     found: dict[str, Any] = {} if named else {"inputs": "raw"}
     if task.kind == "regression":
         found["targets"] = "standard" if named else "raw"
-    if isinstance(data, Data):
-        found["batch_size"] = min(DEFAULTS["batch_size"], len(data.train))
+    if examples := _examples(data):
+        found["batch_size"] = min(DEFAULTS["batch_size"], examples)
     return found
+
+
+def _examples(data: Data | LoaderData) -> int | None:
+    """How many training examples can be put into batches of any size; None where a loader has its own."""
+    if isinstance(data, Data):
+        return len(data.train)
+    return None if data.own_batches else data.batches_per_epoch(1)
 
 
 def _check_targets(arms: Sequence[Arm], task: Task) -> None:
@@ -257,17 +264,13 @@ def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
 
 def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data | LoaderData) -> int:
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
-    batch_size, epochs = arm.at(point).batch_size, counts["epochs"]
-    if isinstance(data, LoaderData):
-        per_epoch = data.batches_per_epoch(batch_size)
-        if epochs and per_epoch is None:
-            raise RequestError(f"{data.name} does not say how long it is; give steps instead of epochs")
-    else:
-        examples = len(data.train)
-        if batch_size is None or batch_size > examples:
-            has = f"{data.name} has {examples} training examples"
-            raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
-        per_epoch = data.batches_per_epoch(batch_size)
+    batch_size, epochs, examples = arm.at(point).batch_size or 0, counts["epochs"], _examples(data)
+    if examples and batch_size > examples:
+        has = f"{data.name} has {examples} training examples"
+        raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
+    per_epoch = data.batches_per_epoch(batch_size)
+    if epochs and per_epoch is None:
+        raise RequestError(f"{data.name} does not say how long it is; give steps instead of epochs")
     if epochs and per_epoch:
         return epochs * per_epoch
     return counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
@@ -276,9 +279,10 @@ def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data 
 def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[str, int]:
     """The examples that curves are measured on: the same for all arms, whatever their batch size."""
     steps = counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
-    if counts["epochs"] and isinstance(data, Data):
-        steps = max(1, counts["epochs"] * len(data.train) // BATCH)
-    return samples(steps, counts["eval_every"])
+    if counts["epochs"]:
+        per_epoch = len(data.train) // BATCH if isinstance(data, Data) else data.batches_per_epoch() or 1
+        steps = max(1, counts["epochs"] * per_epoch)
+    return samples(steps, counts["eval_every"], prod(data.example_shape or ()))
 
 
 def _device(device: str) -> str:

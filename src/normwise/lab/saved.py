@@ -41,7 +41,8 @@ def load(run: str | Path, *, data_dir: str | Path | None = None) -> nn.Module:
         data_dir: as for ``compare``.
 
     Raises:
-        RequestError: there is no run, it has not ended, or its data or the code of its network are not what they were.
+        RequestError: there is no run, its record holds no weights, or its data or the code of its network are not what
+            they were.
 
     Example:
         >>> network = load("runs/compare-digits-mlp/bn-0-0aa5f1e4da5c")  # doctest: +SKIP

@@ -22,7 +22,7 @@ from normwise.lab.events import Events
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.lab.objective import Objective
-from normwise.lab.samples import MOST, PROBED
+from normwise.lab.samples import FINAL, PROBED
 from normwise.records.files import replace, write_json
 from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
 
@@ -80,7 +80,7 @@ class _Run:
         self.step, self.seconds, lengths = checkpoint.read(job.directory, self.state)
         self.writer = RunWriter(job.directory, lengths)
         self.resumed = bool(lengths)
-        self.events = Events(job.directory, self.step if self.resumed else None) if job.tensorboard else None
+        self.events = Events(job.directory, self.step if self.resumed else -1) if job.tensorboard else None
         self.saved = time.perf_counter()
         self.clock = _Clock()
 
@@ -102,6 +102,8 @@ class _Run:
             self._record(losses.mean().item(), updates)
             on_progress(self.step)
         self._save()
+        if self.best.step is None:
+            return "diverged", self.step, f"no validation {self.settings.metric.label} was finite"
         stopped = self.step < self.settings.steps
         why = f"no better validation {self.settings.metric.label} in {self.best.since} measurements"
         return "finished", self.step, why if stopped else None
@@ -149,9 +151,10 @@ class _Run:
             self.events.add(line, self.settings.metric)
         self.clock.lap("record")
         self._time()
-        if time.perf_counter() - self.saved > self.job.seconds_between_checkpoints:
+        finite = math.isfinite(line["train"]["loss"])
+        if finite and time.perf_counter() - self.saved > self.job.seconds_between_checkpoints:
             self._save()
-        return math.isfinite(line["train"]["loss"])
+        return finite
 
     def _renamed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows under the names that layers have in the user's own network, the same in every arm."""
@@ -177,7 +180,7 @@ class _Run:
         if self.best.step is None:
             return None
         self.network.load_state_dict(self.best.weights)
-        sample = self.batches.sample("train", MOST["train"])
+        sample = self.batches.sample("train", FINAL)
         train_ = evaluate(self.network, self.objective, {"train": sample})["train"]
         validation, test = (
             evaluate_whole(self.network, self.objective, self.batches.whole(part)) for part in ("validation", "test")

@@ -40,7 +40,7 @@ def run(job: Job, data: Data | LoaderData, tell: Callable[[Message], None]) -> N
     try:
         with torch.random.fork_rng(devices=[]):
             train(job, data, lambda step: tell(Message(step)))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and is_disk(error, job.directory):
             tell(Message(disk=f"{error.filename or job.directory}: {error.strerror}"))
         else:

@@ -62,6 +62,8 @@ class RunRecord:
             JobError: a file does not hold what was written to it; the error says which and what to do.
         """
         done = read_json(directory / DONE)  # first: what a run has written before it ended is there
+        if done is not None and not {"status", "step", "reason"} <= done.keys():
+            raise damaged(directory / DONE, "it does not say how the run ended")
         metrics = read_lines(directory / METRICS)
         _refuse_cut(directory / METRICS, metrics, done)
         settings = {"arm": arm, **(read_json(directory / SETTINGS) or {})}

@@ -29,8 +29,8 @@ def take_apart(batch: Any, where: str) -> Collated:
     """A batch as arguments and target.
 
     Args:
-        batch: a tuple or list (inputs…, target), or a dict whose target is under one of ``TARGETS`` and whose other
-            keys are keywords of ``forward``.
+        batch: a tuple or list (inputs…, target), of which the one input may be a tuple of inputs or a dict of keywords
+            of ``forward``; or a dict whose target is under one of ``TARGETS`` and whose other keys are such keywords.
         where: the part, for the error.
 
     Raises:
@@ -49,7 +49,12 @@ def take_apart(batch: Any, where: str) -> Collated:
         raise DataError(f"a batch of {where} must be (inputs…, target) or a dict; got a {type(batch).__name__}")
     if len(batch) < 2:
         raise DataError(f"a batch of {where} must be (inputs…, target) or a dict; got a tuple of {len(batch)}")
-    return Collated(tuple(batch[:-1]), {}, batch[-1])
+    *given, target = batch
+    one = given[0] if len(given) == 1 else None
+    if isinstance(one, Mapping):
+        return Collated((), {str(name): value for name, value in one.items()}, target)
+    several = one if isinstance(one, (tuple, list)) and not hasattr(one, "_fields") else given
+    return Collated(tuple(several), {}, target)
 
 
 def as_batch(taken: Collated, size: int | None, on_target: Callable[[Any], Any], device: Any) -> Batch:
