@@ -151,9 +151,8 @@ def resolve(
         defaults: what holds where neither an arm nor ``shared`` says anything, instead of ``DEFAULTS``.
 
     Raises:
-        RequestError: as ``parse`` and ``swept``, for values that reach no arm, for keys that do not go together, and for
-            two arms with one name or
-            with the same settings.
+        RequestError: as ``parse`` and ``swept``, for values that reach no arm, for keys that do not go together, and
+            for two arms with one name or with the same settings.
     """
     if not texts:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")

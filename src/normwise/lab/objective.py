@@ -201,8 +201,8 @@ def chance(
     The margin is two standard errors of that: of accuracy 2·std/√n over the examples' shares of the commonest class,
     which is 2·√(p(1 − p)/n) where an example has one label; else two standard deviations over predictions made of the
     targets in random order, for a regression shrunk to the correlation 1/√n that chance has. Of the losses
-    ``cross_entropy`` and ``bce`` the best constant scores the entropy of the targets; K outputs that fit noise gain about K/2n on it, and the margin is four times that.
-
+    ``cross_entropy`` and ``bce`` the best constant scores the entropy of the targets; K outputs that fit noise gain
+    about K/2n on it, and the margin is four times that.
     Args:
         kind: of the task.
         metric: that is scored.
