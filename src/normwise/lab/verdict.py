@@ -92,7 +92,7 @@ def _unlearned(baseline: ArmSummary, arm: ArmSummary) -> str:
         said = f"{baseline.name} did not learn: {_chance_words(baseline)}; {_reached(arm)}"
         found = gain(baseline, arm)
         if found is not None and found.margin is not None and not found.clear:  # its runs ended anywhere
-            return said
+            return f"{said}{_seeds_words(baseline, arm)}"
         return f"{said}, {_gain_words(baseline, arm)}{_seeds_words(baseline, arm)}"
     return f"{arm.name} did not learn: {_chance_words(arm)}; {_reached(baseline)}"
 
