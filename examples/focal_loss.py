@@ -2,6 +2,9 @@
 
 normwise compare --model examples/focal_loss.py:make_model --data examples/focal_loss.py:make_data \
     --loss examples/focal_loss.py:loss --metric balanced_accuracy --steps 2000
+
+What comes out: balanced accuracy, the mean over classes, is 1/3 for guessing and 92 to 93 % here, with batch
+normalization or without. For cross-entropy, leave ``--loss`` out.
 """
 
 import torch

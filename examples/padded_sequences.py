@@ -2,6 +2,9 @@
 
 normwise compare --model examples/padded_sequences.py:make_model --data examples/padded_sequences.py:make_data \
     --steps 600 --arm plain --arm "clip: clip=1" --arm "adam: optimizer=adam, lr=0.01" --arm bn
+
+What comes out: every arm gets all brackets right. Adam does in the fewest steps; gradients do not explode here, so
+that clipping changes nothing; the LSTM is left as it is, and one batch normalization after it changes little.
 """
 
 import torch

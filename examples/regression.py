@@ -1,8 +1,12 @@
 """A regression with two targets, from features in units as different as pascals and fractions.
 
 normwise compare --model examples/regression.py:make_model --data examples/regression.py:make_data --targets standard \
-    --lr 0.05 --steps 1500 --arm "raw: inputs=raw" --arm bn --arm "minmax: inputs=minmax" \
-    --arm "standard: inputs=standard"
+    --steps 1500 --arm "raw: inputs=raw" --arm bn --arm "minmax: inputs=minmax" --arm "standard: inputs=standard"
+
+What comes out: scaled features give an R² of 0.98. Raw ones give 0, because the pressure in Pa saturates every unit.
+Batch normalization scales what the units receive, in which the pressure hides the temperature: R² is 0.87 for the
+density, 0 for the speed of sound. Raw targets, the default for data of your own, make a mean error of 330 m/s at the
+start: without ``--targets standard`` little is learned.
 """
 
 import torch

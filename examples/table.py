@@ -1,8 +1,9 @@
 """A table of your own: ``houses.csv``, which this script writes, and no code.
 
-normwise compare --data examples/houses.csv --target price --lr 0.02 --steps 3000
+normwise compare --data examples/houses.csv --target price --steps 3000
 
-Numbers are features as they are; words, like the district, become a feature for each of them.
+Numbers are features as they are; words, like the district, become a feature for each of them. What comes out: the
+three layers of sigmoids stay on a plateau for all 3,000 steps, R² 0, and reach 0.92 with batch normalization.
 """
 
 from pathlib import Path

@@ -2,6 +2,9 @@
 
 normwise compare --model examples/time_series.py:make_model --data examples/time_series.py:make_data --steps 600 \
     --lr 0.02,0.1 --arm plain --arm "standard: inputs=standard" --arm bn
+
+What comes out: one of the axes has gravity in it, an offset of 9.81, and what is learned from raw inputs depends on the
+seed, 69 to 94 % at the better rate. Scaled inputs end at 93 %, and so does batch normalization, in fewer steps.
 """
 
 import torch
