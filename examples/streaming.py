@@ -2,8 +2,8 @@
 
 normwise compare --model examples/streaming.py:make_model --data examples/streaming.py:make_data --steps 600
 
-What comes out: 94 % without and 97 % with batch normalization, which reaches the other's best in a quarter of the steps.
-Accuracy is lower on training images than on test images, because they are shifted and noisy.
+What comes out: 94 % without and 97 % with batch normalization, which reaches the other's best in a quarter of the
+steps. Accuracy is lower on training images than on test images, because they are shifted and noisy.
 """
 
 import torch

@@ -3,14 +3,16 @@
 normwise compare --model examples/time_series.py:make_model --data examples/time_series.py:make_data --steps 600 \
     --lr 0.02,0.1 --arm plain --arm "standard: inputs=standard" --arm bn
 
-What comes out: one of the axes has gravity in it, an offset of 9.81, and what is learned from raw inputs depends on the
-seed, 69 to 94 % at the better rate. Scaled inputs end at 93 %, and so does batch normalization, in fewer steps.
+What comes out: at a rate of 0.02 only the network with batch normalization learns in 600 steps; at 0.1 all three arms
+end at 94 or 95 %, that one after a tenth of the steps. Scaling the inputs takes gravity, an offset of 9.81, off one of
+their axes; it is not that which makes the difference.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
-NAMES = ("rest", "walk", "run", "fall")
+NAMES = np.array(["rest", "walk", "run", "fall"])
 
 
 def make_data():
@@ -24,7 +26,8 @@ def make_data():
     hit = 0.2 + 1.6 * torch.rand(n, 1)
     bump = 12 * (y == 3)[:, None] * (-(((time - hit) / 0.06) ** 2)).exp()
     X = torch.stack([0.5 * swing, 0.3 * swing.roll(12, 1), 9.81 + swing - bump], dim=1) + torch.randn(n, 3, 100)
-    return (X[:1000], y[:1000]), (X[1000:], y[1000:])
+    names = NAMES[y]
+    return (X[:1000], names[:1000]), (X[1000:], names[1000:])
 
 
 def make_model():
