@@ -14,7 +14,7 @@ STUDY = {
     "model": "mlp",
     "arms": ["plain", "bn"],
     "metric": ACCURACY._asdict(),
-    "runs_planned": 6,
+    "runs": [f"bn-{number}-0a" for number in range(6)],
     "verdict": "",
 }
 
@@ -68,6 +68,12 @@ def test_studies_are_listed_with_their_question_and_what_came_of_them(normwise, 
     assert "3 of 6" in table
     assert "accuracy 95.0 %" in table
     assert "runs/compare-digits: bn is better." in table
+
+
+def test_runs_that_an_earlier_question_left_do_not_count(normwise, tmp_path):
+    study(tmp_path, 0.9, 0.99, runs=["bn-0-0a"])
+    (found,) = json.loads(normwise("runs", "--json")[1])["studies"]
+    assert (found["ended"], found["planned"], found["best"]) == (1, 1, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,6 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         "loss": task.loss,
         "metric": task.metric._asdict(),
         "arms": list(arms),
-        "runs_planned": len(runs),
         "runs": [run.job.directory.name for run in runs],
         "examples": len(loaded.train) if isinstance(loaded, Data) else None,
         "verdict": "",

@@ -30,9 +30,9 @@ class Listed(NamedTuple):
         data: the data set's name.
         model: the network's name.
         arms: the arms as they were written.
-        ended: how many runs have ended, in whatever way.
+        ended: how many runs of the study have ended, in whatever way; not those of what was asked before.
         planned: how many runs there are to be; None where the study does not say.
-        best: the best validation metric of all runs, and the metric; None while no run has ended with one.
+        best: the best validation metric of these runs, and the metric; None while no run has ended with one.
         verdict: the sentence at the end; of a damaged study, what is wrong.
         changed: when it was last written to, in seconds since 1970.
         report: its report, where there is one.
@@ -85,7 +85,10 @@ def _listed(folder: Path) -> Listed:
     changed = (folder / STUDY).stat().st_mtime
     try:
         study = read_json(folder / STUDY) or {}
-        ends = [done for done in map(read_json, sorted(folder.glob(f"*/{DONE}"))) if done]
+        paths = (
+            [folder / name / DONE for name in study["runs"]] if "runs" in study else sorted(folder.glob(f"*/{DONE}"))
+        )
+        ends = [done for done in map(read_json, paths) if done]
         return _read(folder, study, ends, changed)
     except JobError as error:
         return Listed(folder, "damaged", verdict=str(error), changed=changed)
@@ -105,7 +108,7 @@ def _read(folder: Path, study: Mapping[str, Any], ends: list[dict[str, Any]], ch
         model=study["model"],
         arms=tuple(study["arms"]),
         ended=len(ends),
-        planned=study.get("runs_planned"),
+        planned=len(study["runs"]) if "runs" in study else None,
         best=_best(ends, Metric.of(study["metric"]) if study.get("metric") else ACCURACY),
         verdict=verdict,
         changed=max([changed, *(path.stat().st_mtime for path in folder.glob(f"*/{DONE}"))]),
