@@ -18,7 +18,9 @@ from normwise.records import RunRecord
 from normwise.report import Group, Page, PageFigure, Section, Table
 from synthetic import record, study
 
-VERDICT = "bn reached plain's best validation accuracy in 5.2 times fewer steps (3.1 to 7 over pairs of seeds)."
+VERDICT = (
+    "bn reached 91.0 %, plain's best mean validation accuracy, in 5.2 times fewer steps (3.1 to 7 over pairs of seeds)."
+)
 
 
 def full_page(arms: Sequence[str] = ("plain", "bn", "hot")) -> Page:

@@ -238,6 +238,22 @@ def test_a_study_without_one_result_exits_with_one(normwise, unwritten, monkeypa
     assert "No verdict on bn" in out
 
 
+def test_one_run_that_failed_exits_with_one_and_the_others_are_shown(normwise, unwritten, monkeypatch):
+    from normwise.lab import optimizers
+
+    make = optimizers.optimizer
+
+    def broken(settings, parameters):
+        if settings.norm == "batch":
+            raise MemoryError("out of memory")
+        return make(settings, parameters)
+
+    monkeypatch.setattr(optimizers, "optimizer", broken)
+    code, out, _ = normwise("compare", *SMALL, "--json")
+    plain, bn = json.loads(out)["arms"]
+    assert (code, plain["runs"][0]["status"], bn["runs"][0]["status"]) == (1, "finished", "failed")
+
+
 def test_a_sweep_is_trained_at_every_value_and_chosen_from(normwise, unwritten, tmp_path):
     code, out, err = normwise(
         "compare", *SMALL, "--init", "normal:0.01,he", "--arm", "plain", "--arm", "bn, init=lecun"

@@ -13,6 +13,7 @@ from normwise.lab.data import Data, Part
 from normwise.lab.plan import Plan, plan
 from normwise.lab.results import Results
 from normwise.lab.settings import Keys
+from normwise.lab.summary import point_of
 from normwise.lab.task import Chance, Task
 from normwise.records import RunRecord
 from normwise.records.metric import ACCURACY
@@ -91,18 +92,23 @@ def results(
 ) -> Results:
     """What a comparison would find that had left these records, its arms in order of first appearance.
 
-    Every arm but ``plain`` has batch normalization. The baseline is the first unless another is given.
+    Every arm but ``plain`` has batch normalization. The baseline is the first unless another is given. Runs whose
+    settings have no ``steps`` were given ``steps``.
     """
     points: dict[str, list[Point]] = {}
     for one in records:
         known = points.setdefault(one.settings["arm"], [])
-        point = Point(one.settings["lr"], one.settings[swept] if swept else None)
+        point = point_of(one, swept)
         known += [] if point in known else [point]
-    arms = [Arm(name, Keys(norm="none" if name == "plain" else "batch"), tuple(each)) for name, each in points.items()]
+    arms = [
+        Arm(name, Keys(norm="none" if name == "plain" else "batch"), tuple(each), swept)
+        for name, each in points.items()
+    ]
     runs = [
         SimpleNamespace(
             arm=one.settings["arm"],
-            job=SimpleNamespace(settings=SimpleNamespace(steps=steps), own={}),
+            point=point_of(one, swept),
+            job=SimpleNamespace(settings=SimpleNamespace(steps=one.settings.get("steps", steps)), own={}),
             record=lambda one=one: one,
         )
         for one in records

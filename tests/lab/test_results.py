@@ -37,10 +37,10 @@ def test_choices_are_made_on_validation_data_and_each_for_its_own_arm():
 def test_the_verdict_compares_at_the_best_rates_and_at_the_baseline_s():
     assert results(two_rates()).verdict == (
         "Each arm at its best learning rate (plain 0.5, bn 2): "
-        "bn reached plain's best validation accuracy in 2 times fewer steps (10 against 20), "
+        "bn reached 80.0 %, plain's best mean validation accuracy, in 2 times fewer steps (10 against 20), "
         "and its test accuracy was 10.0 points lower; one seed tells nothing about seed noise. "
         "Each at plain's best rate, 0.5: "
-        "bn reached plain's best validation accuracy in as many steps (20 against 20), "
+        "bn reached 80.0 %, plain's best mean validation accuracy, in as many steps (20 against 20), "
         "and its test accuracy was 5.0 points lower; one seed tells nothing about seed noise."
     )
 
@@ -61,6 +61,19 @@ def test_another_swept_key_is_called_by_its_name_and_its_values_kept_apart():
     assert [(at["lr"], at["weight_decay"], at["validation_mean"]) for at in bn["rates"]] == [
         (0.2, 0.0, pytest.approx(0.65)), (0.2, 0.001, pytest.approx(0.75))
     ]  # fmt: skip
+
+
+def test_settings_and_steps_are_those_of_the_point():
+    """As with several batch sizes in one epoch, and several optimizers, of which each has its own momentum."""
+    records = [
+        record([0.5, 0.8], optimizer="momentum", steps=11),
+        record([0.5, 0.9], optimizer="rmsprop", steps=119),
+        record([0.5, 0.9], arm="bn", optimizer="momentum", steps=11),
+        record([0.5, 0.7], arm="bn", optimizer="rmsprop", steps=119),
+    ]
+    plain, bn = (arm.settings for arm in results(records, swept="optimizer").arms)
+    assert (plain["optimizer"], plain["momentum"], plain["steps"]) == ("rmsprop", 0.0, 119)
+    assert (bn["optimizer"], bn["momentum"], bn["steps"]) == ("momentum", 0.9, 11)
 
 
 def test_a_sweep_over_rates_and_another_key_names_both():
@@ -101,7 +114,7 @@ def test_the_baseline_is_the_one_that_was_asked_for_whatever_it_is_called():
     assert (results(records).baseline.name, results(records).target) == ("bn", 0.9)
     found = results(records, baseline="plain")
     assert (found.baseline.name, found.target, found.title) == ("plain", 0.8, "bn against plain on parts")
-    assert found.verdict.startswith("bn reached plain's")
+    assert found.verdict.startswith("bn reached 80.0 %, plain's")
 
 
 def test_a_run_that_failed_sets_no_target_and_is_in_no_figure_and_one_that_diverged_does_and_is():
@@ -141,7 +154,7 @@ def test_many_arms_at_their_best_rates_are_ranked():
     assert found.title == "plain, bn and he on parts"
     assert found.verdict == (
         "Each arm at its best learning rate: Of 3 arms, bn has the best validation accuracy (85.0 %). "
-        "bn reached plain's best validation accuracy in 2 times fewer steps (10 against 20), "
+        "bn reached 80.0 %, plain's best mean validation accuracy, in 2 times fewer steps (10 against 20), "
         "and its test accuracy was 10.0 points lower; one seed tells nothing about seed noise."
     )
     assert [arm.name for arm in found.ranking.order] == ["bn", "plain", "he"]
@@ -153,6 +166,15 @@ def test_what_ended_early_is_noted():
     found = results([record([0.5, 0.7], status="diverged"), stopped])
     assert found.notes == ["plain, seed 0: diverged at step 10: None"]
     assert found.as_dict()["arms"][0]["runs"][1]["reason"].startswith("5 evaluations")
+
+
+def test_a_run_that_failed_is_noted_wherever_it_is():
+    lost = record([0.5, 0.6], lr=0.1, status="failed")
+    found = results([lost, record([0.5, 0.8], lr=0.1, seed=1), record([0.5, 0.7], lr=2.0)])
+    assert (found.failed, found.notes) == (True, ["plain, seed 0: failed at step 10: None"])
+    found = results([lost, record([0.5], lr=0.2, status="diverged"), record([0.5, 0.7], lr=2.0)])
+    assert (found.failed, found.notes) == (True, ["plain at 0.1, seed 0: failed at step 10: None"])
+    assert not results([record([0.5], status="diverged")]).failed
 
 
 def test_a_study_that_still_runs_has_curves_and_no_verdict():

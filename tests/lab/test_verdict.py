@@ -3,12 +3,13 @@ import math
 import pytest
 
 from lab.studies import ACCURATE
+from normwise.lab import against as against_
 from normwise.lab.arms import Point
 from normwise.lab.effects import difference, gain, helped, speed
 from normwise.lab.ranking import rank
 from normwise.lab.summary import ArmSummary, RunSummary
 from normwise.lab.task import Task
-from normwise.lab.verdict import against, headline, title
+from normwise.lab.verdict import headline, title
 from normwise.records.metric import Metric
 
 RMSE = Task("regression", "mse", Metric("rmse", "RMSE", higher_is_better=False), 1, None)
@@ -39,6 +40,10 @@ def arm(name, steps, tests, *, norm="none", planned=1000, statuses=None, learned
         for seed, (step, test, validation, status) in enumerate(zip(steps, tests, validations, statuses, strict=True))
     ]
     return ArmSummary(name, {"norm": norm, "place": "before", "steps": planned}, task, Point(0.2), tuple(runs))
+
+
+def against(baseline, arm, target=0.9):
+    return against_.against(baseline, arm, target)
 
 
 def bn(steps, tests=(0.95, 0.955, 0.96), **options):
@@ -95,7 +100,7 @@ def test_two_seeds_are_too_few_to_tell_and_nothing_is_concluded():
     fast = bn([90, 100], [0.90, 0.91])
     said = against(arm("plain", [800, 900], [0.90, 0.91]), fast)
     assert said.startswith(
-        "bn reached plain's best validation accuracy in 8.9 times fewer steps (median 95 against 850"
+        "bn reached 90.0 %, plain's best mean validation accuracy, in 8.9 times fewer steps (median 95 against 850"
     )
     assert "two seeds are too few to tell this from seed noise" in said
     slow = against(arm("plain", [90, 100], [0.90, 0.91]), bn([800, 900], [0.90, 0.91]))
@@ -134,7 +139,7 @@ def test_no_spread_at_all_gives_no_interval():
 
 def test_the_verdict_names_ratio_range_and_gain():
     assert against(PLAIN, bn([90, 100, 200])) == (
-        "bn reached plain's best validation accuracy in 9 times fewer steps "
+        "bn reached 90.0 %, plain's best mean validation accuracy, in 9 times fewer steps "
         "(median 100 against 900; ratio 4 to 11 over pairs of seeds, rank test p = 0.1), "
         "and its test accuracy was higher (+4.5 ± 2.1 points, 95 % confidence)."
     )
@@ -145,7 +150,7 @@ def test_it_says_so_when_batch_normalization_did_not_help():
     assert helped(PLAIN, same) is False
     said = against(PLAIN, same)
     assert said.startswith(
-        "Batch normalization did not measurably help: bn reached plain's best validation accuracy "
+        "Batch normalization did not measurably help: bn reached 90.0 %, plain's best mean validation accuracy, "
         "with no difference in steps"
     )
     assert "no difference in test accuracy beyond seed noise" in said
@@ -154,7 +159,8 @@ def test_it_says_so_when_batch_normalization_did_not_help():
 def test_it_says_so_when_batch_normalization_never_got_there():
     said = against(PLAIN, bn([None, None, 100], [0.5, 0.5, 0.9]))
     assert said.startswith(
-        "Batch normalization did not measurably help: bn did not reach plain's best validation accuracy in 2 of 3 runs"
+        "Batch normalization did not measurably help: bn did not reach 90.0 %, plain's best mean validation accuracy, "
+        "in 2 of 3 runs"
     )
 
 
@@ -195,14 +201,23 @@ def test_two_arms_with_batch_normalization_give_no_verdict_on_it():
     assert "did not measurably help" not in said
 
 
-def test_slower_is_called_more_steps():
-    quick = arm("plain", [90, 100, 110], [0.9, 0.9, 0.9])
-    assert "in 9 times more steps" in against(quick, bn([900, 900, 900], [0.9, 0.9, 0.9]))
+@pytest.mark.parametrize(
+    ("steps", "slower", "expected"),
+    [
+        ([90, 100, 110], [900] * 3, "in 9 times more steps (median 900 against 100; ratio 8.2 to 10 over"),
+        ([90, 110], [900, 900, None], "in 9 times more steps (median 900 against 100; ratio from 8.2 upward over"),
+        ([90, None], [1200] * 2, "in at most 2.2 times more steps (median 1,200 against more than 545; "
+        "ratio at most 1.2 to 13 over"),
+    ],
+)  # fmt: skip
+def test_more_steps_have_a_ratio_of_more_steps(steps, slower, expected):
+    quick = arm("plain", steps, [0.9] * len(steps))
+    assert expected in against(quick, bn(slower, [0.9] * len(slower), planned=3000))
 
 
 def test_one_seed_has_no_uncertainty_and_says_so():
     assert against(arm("plain", [800], [0.9]), bn([100], [0.95])) == (
-        "bn reached plain's best validation accuracy in 8 times fewer steps (100 against 800), "
+        "bn reached 90.0 %, plain's best mean validation accuracy, in 8 times fewer steps (100 against 800), "
         "and its test accuracy was 5.0 points higher; one seed tells nothing about seed noise."
     )
 
@@ -214,7 +229,7 @@ def test_the_arm_with_the_fewer_seeds_decides_what_can_be_said():
 
 def test_one_seed_is_not_enough_to_say_that_it_did_not_help():
     said = against(arm("plain", [100], [0.9]), bn([100], [0.9]))
-    assert said.startswith("bn reached plain's best validation accuracy in as many steps")
+    assert said.startswith("bn reached 90.0 %, plain's best mean validation accuracy, in as many steps")
     assert "with the same test accuracy" in said
 
 
@@ -266,7 +281,7 @@ def test_where_chance_is_not_known_it_is_what_was_measured_before_training():
 
 def test_a_baseline_that_learned_without_a_target():
     plain = arm("plain", [None] * 3, [0.90, 0.91, 0.92])
-    assert against(plain, bn([None] * 3)).startswith(
+    assert against(plain, bn([None] * 3), None).startswith(
         "bn has no target to reach, since the mean validation accuracy of plain's runs was never beyond chance, and "
         "its test accuracy was higher"
     )
@@ -275,9 +290,9 @@ def test_a_baseline_that_learned_without_a_target():
 def test_a_metric_of_which_lower_is_better():
     plain = arm("plain", [800, 900, 1000], [4.5, 4.6, 4.7], task=RMSE)
     lower = bn([90, 100, 200], [4.0, 4.1, 4.05], task=RMSE)
-    assert against(plain, lower) == (
-        "bn reached plain's best validation RMSE in 9 times fewer steps (median 100 against 900; ratio 4 to 11 over "
-        "pairs of seeds, rank test p = 0.1), and its test RMSE was lower, which is better (-0.55 ± 0.21, 95 % "
+    assert against(plain, lower, 4.5) == (
+        "bn reached 4.5, plain's best mean validation RMSE, in 9 times fewer steps (median 100 against 900; ratio 4 to "
+        "11 over pairs of seeds, rank test p = 0.1), and its test RMSE was lower, which is better (-0.55 ± 0.21, 95 % "
         "confidence)."
     )
     assert helped(plain, lower) is True
@@ -302,8 +317,9 @@ def test_a_baseline_that_was_stopped_early_counts_with_the_steps_it_made():
     assert speed(stopped, bn([100] * 3)).ratio == 4
     stopped = stopped._replace(runs=(stopped.runs[0]._replace(steps_to_target=300), *stopped.runs[1:]))
     assert "in at least 4 times fewer steps (median 100 against more than 400; " in against(stopped, bn([100] * 3))
-    assert "plain did not reach bn's best validation accuracy in 2 of 3 runs of at most 1,000 steps" in against(
-        bn([100] * 3), stopped
+    assert (
+        "plain did not reach 90.0 %, bn's best mean validation accuracy, in 2 of 3 runs of at most 1,000 steps"
+        in against(bn([100] * 3), stopped)
     )
 
 
@@ -347,9 +363,9 @@ def test_the_verdict_on_many_arms_names_the_best_and_compares_the_best_of_the_ot
     close = arm("xavier", [10, 20, 30], [0.93, 0.935, 0.945])
     assert said(PLAIN, close, HE, DEEP) == (
         "Of 4 arms, he has the best validation accuracy (89.0 %), with xavier within noise of it. "
-        "he reached plain's best validation accuracy in 45 times fewer steps (median 20 against 900; ratio 27 to 100 "
-        "over pairs of seeds, rank test p = 0.1), and its test accuracy was higher (+3.0 ± 2.3 points, 95 % "
-        "confidence)."
+        "he reached 90.0 %, plain's best mean validation accuracy, in 45 times fewer steps (median 20 against 900; "
+        "ratio 27 to 100 over pairs of seeds, rank test p = 0.1), and its test accuracy was higher (+3.0 ± 2.3 points, "
+        "95 % confidence)."
     )
     assert rank([PLAIN, close, HE, DEEP], 0.9).lines == [
         "Best validation accuracy: he (89.0 %).",
@@ -363,7 +379,7 @@ def test_the_verdict_on_many_arms_names_the_best_and_compares_the_best_of_the_ot
 
 def test_the_best_may_be_the_baseline():
     assert said(HE, PLAIN, DEEP).startswith(
-        "Of 3 arms, he has the best validation accuracy (89.0 %), beyond noise. plain reached he's best"
+        "Of 3 arms, he has the best validation accuracy (89.0 %), beyond noise. plain reached 90.0 %, he's best "
     )
 
 

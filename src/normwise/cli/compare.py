@@ -94,7 +94,7 @@ def compare(
         show(result)
     if open_report:
         webbrowser.open(result.report.resolve().as_uri())
-    if not any(summary.counted for summary in result.arms):
+    if result.failed:
         raise typer.Exit(1)
 
 

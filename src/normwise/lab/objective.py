@@ -203,6 +203,7 @@ def chance(
     targets in random order, for a regression shrunk to the correlation 1/√n that chance has. Of the losses
     ``cross_entropy`` and ``bce`` the best constant scores the entropy of the targets; K outputs that fit noise gain
     about K/2n on it, and the margin is four times that.
+
     Args:
         kind: of the task.
         metric: that is scored.

@@ -7,14 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from normwise.lab import summary, verdict
+from normwise.lab import plain, summary, verdict
 from normwise.lab.arms import Arm, Point
 from normwise.lab.ensemble import Ensemble, ensemble
 from normwise.lab.factory import resolve
 from normwise.lab.learned import beyond_chance
 from normwise.lab.plan import Plan
 from normwise.lab.ranking import Ranking, rank
-from normwise.lab.summary import ArmSummary, RunSummary
+from normwise.lab.summary import ArmSummary
+from normwise.lab.sweep import Sweep
 from normwise.records import RunRecord
 
 
@@ -27,6 +28,7 @@ class Results:
         metric: what runs are judged by.
         swept: the key beside the learning rate that has several values, None where there is none.
         points: what each arm was tried with, by name.
+        sweep: the same, with how it is written.
         best_points: the point of each arm with the best mean validation metric.
         arms: one summary per arm, at its best point.
         target: the best mean validation metric of the baseline; None where that did not learn.
@@ -41,8 +43,8 @@ class Results:
         self.directory = planned.out
         self.task, self.metric, self.swept = planned.task, planned.task.metric, planned.swept
         self.records = [run.record() for run in planned.runs]
-        self._steps = {run.arm: run.job.settings.steps for run in planned.runs}
         self.points = {arm.name: arm.points for arm in planned.arms}
+        self.sweep = Sweep(self.points, self.swept)
         self._beyond = {arm.name: beyond_chance(self.task, self.of(arm.name)) for arm in planned.arms}
         self.best_points = {arm.name: self._best_point(arm) for arm in planned.arms}
         self.target = self._target()
@@ -88,12 +90,20 @@ class Results:
         return self._summary(arm, point, self.target)
 
     def _summary(self, arm: str, point: Point, goal: float | None) -> ArmSummary:
-        keys = next(asdict(known.keys) for known in self._plan.arms if known.name == arm)
-        del keys["lr"]
-        swept = {self.swept: point.value} if self.swept else {}
         runs = [summary.summarize(record, goal, self._beyond[arm]) for record in self._every(arm, point)]
-        settings = {**keys, **swept, "steps": self._steps[arm]}
-        return ArmSummary(arm, settings, self.task, point, tuple(runs))
+        return ArmSummary(arm, self._settings(arm, point), self.task, point, tuple(runs))
+
+    def _settings(self, arm: str, point: Point) -> dict[str, Any]:
+        """The keys at a point, without the learning rate, and the steps that its runs were given."""
+        keys = next(asdict(known.at(point)) for known in self._plan.arms if known.name == arm)
+        del keys["lr"]
+        steps = next(run.job.settings.steps for run in self._plan.runs if (run.arm, run.point) == (arm, point))
+        return {**keys, "steps": steps}
+
+    @property
+    def failed(self) -> bool:
+        """Whether any run failed, also at a point that is no arm's best."""
+        return any(summary.failed(record) for record in self.records)
 
     @property
     def best_records(self) -> list[RunRecord]:
@@ -119,68 +129,19 @@ class Results:
         ended = sum(record.done is not None for record in self.records)
         if ended < len(self.records):
             return f"No verdict yet: {ended} of {len(self.records)} runs have ended."
+        return verdict.verdict(self.arms, self.baseline, self.ranking, self.sweep, self._at_baselines())
+
+    def _at_baselines(self) -> ArmSummary | None:
+        """The other of two arms at the baseline's best point, where it was tried with that and is better at another."""
+        point = self.shared_point
         others = [arm for arm in self.arms if arm is not self.baseline]
-        said = verdict.headline(self.baseline, others, self.ranking)
-        if not self._several:
-            return said
-        points = ", ".join(f"{arm.name} {self._write(arm.point)}" for arm in self.arms)
-        chosen = f" ({points})" if len(self.arms) <= 2 else ""
-        return f"Each arm at its best {self._varied('learning rate')}{chosen}: {said}{self._at_shared_point()}"
-
-    @property
-    def _several(self) -> bool:
-        """Whether some arm was tried with more than one point."""
-        return any(len(points) > 1 for points in self.points.values())
-
-    def _varied(self, rate: str) -> str:
-        """What points differ in; ``rate`` is what the learning rate is called."""
-        rates = any(len({point.lr for point in points}) > 1 for points in self.points.values())
-        return " and ".join([rate] * (rates or not self.swept) + ([self.swept] if self.swept else []))
-
-    def _write(self, point: Point) -> str:
-        rate = [] if self.swept and self._varied("") == self.swept else [f"{point.lr:g}"]
-        return " and ".join([*rate, *([_text(point.value)] if self.swept else [])])
-
-    def _at_shared_point(self) -> str:
-        """The same at the baseline's best point, of two arms that were tried with it and are not both best there."""
-        point, name = self.shared_point, self._plan.baseline
-        shared = [self.at(arm.name, point) for arm in self.arms if point in self.points[arm.name]]
-        if not len(self.arms) == len(shared) == 2 or all(arm.point == point for arm in self.arms):
-            return ""
-        (other,) = (arm for arm in shared if arm.name != name)
-        best = f"{name}'s best {self._varied('rate')}, {self._write(point)}"
-        return f" Each at {best}: {verdict.against(self.baseline, other)}"
+        if len(others) != 1 or others[0].point == point or point not in self.points[others[0].name]:
+            return None
+        return self.at(others[0].name, point)
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as plain data: what ``normwise compare --json`` prints."""
-        return {
-            "study": str(self.directory),
-            "task": self.task.kind,
-            "metric": self.metric.name,
-            "higher_is_better": self.metric.higher_is_better,
-            "baseline": self._plan.baseline,
-            "target": self.target,
-            "arms": [self._arm_dict(arm) for arm in self.arms],
-            "ranking": self.ranking.as_dict(),
-            "verdict": self.verdict,
-            "report": str(self.report),
-        }
-
-    def _arm_dict(self, arm: ArmSummary) -> dict[str, Any]:
-        together = self.ensembles[arm.name]
-        rates = {"rates": [self._point_dict(arm.name, point) for point in self.points[arm.name]]}
-        return {
-            "name": arm.name,
-            "settings": dict(arm.settings),
-            **_numbers(arm, self.target),
-            "ensemble": None if together is None else together._asdict(),
-            **(rates if self._several else {}),
-        }
-
-    def _point_dict(self, arm: str, point: Point) -> dict[str, Any]:
-        found = self.at(arm, point)
-        swept = {self.swept: point.value} if self.swept else {}
-        return {**swept, **_numbers(found, self.target), "validation_mean": found.validation_mean}
+        return plain.as_dict(self)
 
     @property
     def report(self) -> Path:
@@ -194,35 +155,20 @@ class Results:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader has to know: places that were not normalized, runs that diverged or failed."""
-        ended = [
-            f"{arm.name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
-            for arm in self.arms
-            for run in arm.runs
-            if run.status in ("diverged", "failed")
+        """What a reader has to know: places that were not normalized, runs that failed or diverged."""
+        lines = [line for arm in self.arms for point in self.points[arm.name] for line in self._ended(arm, point)]
+        return [*self.study["notes"], *lines]
+
+    def _ended(self, arm: ArmSummary, point: Point) -> list[str]:
+        """Runs at a point that diverged or failed; of those that diverged only such at the arm's best point."""
+        at_best = point == arm.point
+        name = arm.name if at_best else f"{arm.name} at {self.sweep.write(point)}"
+        told = ("diverged", "failed") if at_best else ("failed",)
+        return [
+            f"{name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
+            for run in self.at(arm.name, point).runs
+            if run.status in told
         ]
-        return [*self.study["notes"], *ended]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.directory)!r}): {self.verdict}"
-
-
-def _numbers(arm: ArmSummary, target: float | None) -> dict[str, Any]:
-    return {
-        "lr": arm.lr,
-        "test_mean": arm.test_mean,
-        "test_std": arm.test_std,
-        "learned": arm.learned,
-        "steps_to_target": arm.steps_to_target,
-        "never": None if target is None else arm.never,
-        "runs": [_run_dict(run) for run in arm.runs],
-    }
-
-
-def _run_dict(run: RunSummary) -> dict[str, Any]:
-    keys = ("seed", "status", "steps", "best_step", "train", "validation", "test", "steps_to_target")
-    return {key: getattr(run, key) for key in keys} | ({} if run.reason is None else {"reason": run.reason})
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
