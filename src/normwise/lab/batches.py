@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from math import prod
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from normwise.errors import RequestError
 from normwise.lab.batch import Batch, Batches, Position
-from normwise.lab.data import Data, Scaling
+from normwise.lab.data import Data, Scaling, split
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.settings import Settings
 
@@ -99,7 +98,7 @@ class MemoryBatches:
     def sample(self, part: str, size: int) -> list[Batch]:
         """The same random examples of a part every time, at most ``size``."""
         X, y = self.parts[part]
-        rows = torch.from_numpy(_order(len(y))[:size]).to(y.device)
+        rows = torch.from_numpy(split.permutation(len(y))[:size]).to(y.device)
         return list(self._chunks(X[rows], y[rows]))
 
     def whole(self, part: str) -> Iterable[Batch]:
@@ -120,11 +119,6 @@ def _sizes(count: int, chunk: int) -> list[int]:
     return sizes
 
 
-@cache
-def _order(count: int) -> np.ndarray:
-    return np.random.default_rng(0).permutation(count)
-
-
 def first(data: Data | LoaderData, settings: Settings, size: int) -> Batch:
     """The first examples of the training part, as the network is given them."""
     if isinstance(data, LoaderData):
@@ -140,7 +134,7 @@ def sampled_targets(data: Data | LoaderData, part: str, size: int) -> np.ndarray
         return data.targets(part, size)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     y = parts[part].y
-    return np.asarray(y[_order(len(y))[:size]])
+    return np.asarray(y[split.permutation(len(y))[:size]])
 
 
 TARGETS = 10_000

@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -93,8 +92,13 @@ def call(factory: Factory, *, seed: int = 0) -> Any:
         RequestError: it raised; the error names the function, the exception and the line of the user's that led to it,
             and has the exception as its cause.
     """
+    import torch
+
+    from normwise.lab.data import seeding
+
     try:
-        with _on_path(factory.folder), _seeded(seed):
+        with _on_path(factory.folder), seeding.seeded(seed):
+            torch.cuda.manual_seed_all(seed)  # weights may be drawn there
             return factory.callable()
     except (Exception, SystemExit) as error:
         raise raised(factory, error) from error
@@ -228,24 +232,6 @@ def _described(error: BaseException, folder: Path) -> str:
 
 def _is_in(file: str, folder: Path) -> bool:
     return Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """The random generators of the process as a function of ``seed``, for as long as this lasts."""
-    import numpy as np
-    import torch
-
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the generator that the user's own code draws from
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
 
 
 @contextlib.contextmanager

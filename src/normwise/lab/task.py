@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from normwise.errors import RequestError, choice
+from normwise.lab.data.targets import is_zero_one
 from normwise.records.metric import Metric
 
 Kind = Literal["classification", "binary", "multilabel", "regression", "other"]
@@ -77,7 +78,7 @@ def kind_of_outputs(outputs: Any, y: np.ndarray | None, examples: int) -> tuple[
         examples: how many examples ``outputs`` is for.
     """
     shape = tuple(getattr(outputs, "shape", ()))
-    if y is None or not shape or not _is_zero_one(y):
+    if y is None or not shape or not is_zero_one(y):
         return None
     each, target = _numbers(shape, examples), int(np.prod(y.shape[1:]))
     if y.ndim == 2 and y.shape[1] > 1 and each == target:
@@ -89,10 +90,6 @@ def kind_of_outputs(outputs: Any, y: np.ndarray | None, examples: int) -> tuple[
 
 def _numbers(shape: tuple[int, ...], examples: int) -> int:
     return int(np.prod(shape)) // max(1, examples)
-
-
-def _is_zero_one(y: np.ndarray) -> bool:
-    return y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all())
 
 
 def kind_named(name: str) -> Kind:

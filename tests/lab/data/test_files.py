@@ -15,7 +15,7 @@ import pytest
 
 from normwise.errors import DataError
 from normwise.lab.data import files
-from normwise.lab.data.files import Source
+from normwise.lab.data.files import Files
 
 CONTENT = {"a.bin": b"first file", "b.bin": b"second file"}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
@@ -70,8 +70,8 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache" / "normwise" / "tiny"
 
 
-def source(*mirrors: Mirror, archive: tuple[str, str] | None = None) -> Source:
-    return Source("tiny", SHA256, tuple(mirror.address for mirror in mirrors), archive)
+def source(*mirrors: Mirror, archive: tuple[str, str] | None = None) -> Files:
+    return Files("tiny", SHA256, tuple(mirror.address for mirror in mirrors), archive)
 
 
 def names(place: Path) -> set[str]:

@@ -45,7 +45,7 @@ def finished(source, **options):
     return given.finish(given.kind()[0])
 
 
-def write_folder(folder: Path, source: named.files.Source) -> None:
+def write_folder(folder: Path, source: named.files.Files) -> None:
     folder.mkdir(parents=True)
     for name in source.sha256:
         (folder / name).write_bytes(b"not what it should be")

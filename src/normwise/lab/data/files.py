@@ -14,7 +14,7 @@ from normwise.errors import DataError
 
 
 @dataclass(frozen=True)
-class Source:
+class Files:
     """The files of one data set and where the official copies are.
 
     Attributes:
@@ -30,7 +30,7 @@ class Source:
     archive: tuple[str, str] | None = None
 
 
-def folder(source: Source, data_dir: str | Path | None, progress: bool) -> Path:
+def folder(source: Files, data_dir: str | Path | None, progress: bool) -> Path:
     """The folder with a data set's files.
 
     Args:
@@ -58,7 +58,7 @@ def folder(source: Source, data_dir: str | Path | None, progress: bool) -> Path:
     return place
 
 
-def download(source: Source, progress: bool) -> Path:
+def download(source: Files, progress: bool) -> Path:
     """Fills the cache, ``pooch.os_cache("normwise")``, with a data set's files and returns their folder.
 
     A file counts only with the right SHA-256, so what an interrupted download leaves is never used.
@@ -83,7 +83,7 @@ def download(source: Source, progress: bool) -> Path:
     return place
 
 
-def _fetch(place: Path, source: Source, progress: bool) -> None:
+def _fetch(place: Path, source: Files, progress: bool) -> None:
     """Downloads what is missing; a second process that wants the same files waits for this one."""
     import filelock
 
@@ -99,7 +99,7 @@ def _fetch(place: Path, source: Source, progress: bool) -> None:
             archive.unlink()
 
 
-def _retrieve(source: Source, name: str, sha256: str, place: Path, progress: bool) -> Path:
+def _retrieve(source: Files, name: str, sha256: str, place: Path, progress: bool) -> Path:
     """Downloads one file from the first mirror that gives it with the right checksum."""
     import pooch
     from requests import exceptions
@@ -118,7 +118,7 @@ def _retrieve(source: Source, name: str, sha256: str, place: Path, progress: boo
     raise OSError("; ".join(failures))
 
 
-def _unpack(archive: Path, source: Source, place: Path) -> None:
+def _unpack(archive: Path, source: Files, place: Path) -> None:
     """Unpacks the files that are read; each appears under its name only when it is whole and its checksum is right."""
     with tarfile.open(archive) as members:
         for member in members:
@@ -135,7 +135,7 @@ def _unpack(archive: Path, source: Source, place: Path) -> None:
         raise OSError(f"{archive.name} holds no {', '.join(missing)} with the right checksum")
 
 
-def _complete(place: Path, source: Source) -> bool:
+def _complete(place: Path, source: Files) -> bool:
     return all((place / name).is_file() and _sha256(place / name) == sha256 for name, sha256 in source.sha256.items())
 
 

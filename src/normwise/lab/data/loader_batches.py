@@ -39,7 +39,7 @@ class LoaderBatches:
         self.seed, self.device, self.batch_size = seed, device, batch_size
         self._structure: Any = None
         self._epoch, self._used, self._largest = 0, 0, 0
-        self._reads: _Apart | None = None
+        self._reads: _Isolated | None = None
 
     def next(self) -> Batch:
         """The next training batch; a new epoch begins where one has ended.
@@ -84,13 +84,15 @@ class LoaderBatches:
             self._reads.close()
         self._epoch, self._used, self._reads = epoch, used, None
 
-    def _begin(self) -> _Apart:
+    def _begin(self) -> _Isolated:
         """The batches of the epoch behind those that are used."""
         train, place, self._largest = self.parts["train"], (self.seed, self._epoch), 0
         if isinstance(train, Indexed):
             groups = train.epoch(*place, self.batch_size)[self._used :]
-            return _Apart(lambda: train.read(groups, *place, train.workers), *place, draws=train.draws(train.workers))
-        reads = _Apart(lambda: train.read(*place), *place)
+            return _Isolated(
+                lambda: train.read(groups, *place, train.workers), *place, draws=train.draws(train.workers)
+            )
+        reads = _Isolated(lambda: train.read(*place), *place)
         for _ in range(self._used):
             self._taken(reads)
         return reads
@@ -149,28 +151,30 @@ def sample(part: StreamPart, size: int, batch_size: int | None = None) -> list[t
 
 
 def whole(part: StreamPart, batch_size: int | None = None) -> Iterator[tuple[Collated, Read]]:
-    """All examples of a part in order."""
+    """All examples of a part in order; where batches are not a loader's own, none has one example alone."""
     if isinstance(part, Indexed):
         groups = part.groups(range(len(part.keys)), batch_size)
+        if part.batch_size is None and part.grouped and len(groups) > 1 and len(groups[-1]) == 1:
+            groups[-2:] = [groups[-2] + groups[-1]]
         draws = part.draws(part.workers)
-        reads = _Apart(lambda: part.read(groups, FIXED, 0, part.workers), FIXED, 0, draws=draws)
+        reads = _Isolated(lambda: part.read(groups, FIXED, 0, part.workers), FIXED, 0, draws=draws)
     else:
-        reads = _Apart(lambda: part.read(FIXED, 0), FIXED, 0)
+        reads = _Isolated(lambda: part.read(FIXED, 0), FIXED, 0)
     with closing(reads):
         for read in reads:
             yield checked(read, part.name), read
 
 
-def _reads(part: StreamPart, size: int, batch_size: int | None) -> _Apart:
+def _reads(part: StreamPart, size: int, batch_size: int | None) -> _Isolated:
     if isinstance(part, Streamed):
-        return _Apart(lambda: part.read(FIXED, 0), FIXED, 0)
+        return _Isolated(lambda: part.read(FIXED, 0), FIXED, 0)
     places = split.permutation(len(part.keys))[:size].tolist()
     groups = part.groups(places, batch_size)
-    return _Apart(lambda: part.read(groups, FIXED, 0), FIXED, 0, draws=part.draws(0))
+    return _Isolated(lambda: part.read(groups, FIXED, 0), FIXED, 0, draws=part.draws(0))
 
 
-class _Apart(Iterator[Read]):
-    """Batches that are read with generators of their own, while those of the process stay as they are.
+class _Isolated(Iterator[Read]):
+    """An iterator with generator states of its own: those of the process stay as they are between its steps.
 
     Args:
         start: begins to read.
@@ -179,13 +183,13 @@ class _Apart(Iterator[Read]):
     """
 
     def __init__(self, start: Callable[[], Iterator[Read]], *place: object, draws: bool = True) -> None:
-        with seeding.seeded(*place):
+        with seeding.seeded(seeding.number(*place)):
             self._reads = start()
             self._inside = seeding.States.now()
         self._draws = draws
 
     def close(self) -> None:
-        """Let go of what was being read, and with it of processes that read."""
+        """Drop the iterator that reads, which ends its worker processes; what follows is the end of the batches."""
         self._reads = iter(())
 
     def __next__(self) -> Read:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +16,8 @@ from normwise.lab.batch import Batch, Batches
 from normwise.lab.data import loader_sources, returned
 from normwise.lab.data.loader_batches import LoaderBatches
 from normwise.lab.data.loader_parts import Indexed, StreamPart
+from normwise.lab.options import Source
 from normwise.lab.task import Kind
-
-Source = str | Callable[[], Any]
 
 
 @dataclass(eq=False)

@@ -91,8 +91,9 @@ class Indexed:
         """
         size = self.batch_size or batch_size or BATCH_SIZE
         if self.sampler is not None:
-            with seeding.seeded(ORDER, seed, epoch):
-                groups = drawn(self.sampler, seeding.number(ORDER, seed, epoch), epoch, grouped=self.grouped)
+            number = seeding.number(ORDER, seed, epoch)
+            with seeding.seeded(number):
+                groups = drawn(self.sampler, number, epoch, grouped=self.grouped)
         else:
             order = torch.arange(len(self.keys))
             if self.shuffled:
@@ -147,7 +148,7 @@ class Batchwise(Dataset[Read]):
             return Read(part.dataset[torch.as_tensor(keys)], len(keys))
         items = []
         for key in keys:
-            seeding.seed(*self.place, key)
+            seeding.seed(seeding.number(*self.place, key))
             try:
                 items.append(part.dataset[key])
             except Exception as error:
@@ -156,7 +157,7 @@ class Batchwise(Dataset[Read]):
 
     def _collated(self, items: list[Any], keys: list[Any]) -> Read:
         part = self.part
-        seeding.seed(COLLATE, *self.place, keys[0])
+        seeding.seed(seeding.number(COLLATE, *self.place, keys[0]))
         try:
             return Read(part.collate(items if part.grouped else items[0]), len(keys) if part.grouped else None)
         except Exception as error:

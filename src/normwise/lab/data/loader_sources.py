@@ -96,8 +96,9 @@ def of_loader(name: str, loader: Any) -> StreamPart:
     )
     if type(loader.batch_sampler) not in (BatchSampler, type(None)) or not _is_plain(sampler):
         own = loader.batch_sampler if grouped else sampler
-        with seeding.seeded(ORDER, 0, 0):
-            order = drawn(own, seeding.number(ORDER, 0, 0), 0, grouped=grouped)
+        number = seeding.number(ORDER, 0, 0)
+        with seeding.seeded(number):
+            order = drawn(own, number, 0, grouped=grouped)
         size = part.batch_size or max(map(len, order), default=1)
         return replace(part, sampler=own, keys=_in_order(order), batch_size=size)
     if type(sampler) is SubsetRandomSampler:

@@ -23,7 +23,7 @@ TEST = 1 / 5
 """The share of a whole set that becomes its test part where it is not divided."""
 
 
-def given(
+def read_arrays(
     name: str,
     parts: Sequence[Arrays],
     *,

@@ -31,7 +31,7 @@ CLASSES = {
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }
 
-MNIST = files.Source(
+MNIST = files.Files(
     folder="mnist",
     sha256={
         "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -44,7 +44,7 @@ MNIST = files.Source(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
 )
-FASHION_MNIST = files.Source(
+FASHION_MNIST = files.Files(
     folder="fashion-mnist",
     sha256={
         "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -57,7 +57,7 @@ FASHION_MNIST = files.Source(
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
 )
-CIFAR10 = files.Source(
+CIFAR10 = files.Files(
     folder="cifar10",
     sha256={
         "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
@@ -89,7 +89,7 @@ def load(
 
     Args:
         source: one of ``NAMES``; a table, ``FILE.csv`` or ``FILE.parquet`` (see ``tables.read``); a ``make_data``
-            function (see ``user.given`` for what it returns), or the name of one, ``package.module:callable`` or
+            function (see ``user.read_user`` for what it returns), or the name of one, ``package.module:callable`` or
             ``path/to/file.py:callable``.
         data_dir: the folder with the files of the named sets; None is the one that the variable NORMWISE_DATA names.
         target: the column of a table that is predicted, or several, separated by commas.
@@ -102,7 +102,7 @@ def load(
     if isinstance(source, str) and tables.looks_like(source):
         table = tables.read(source, target)
         parts = [(table.X, table.y)]
-        return memory.given(source, parts, features=table.features, named=True)
+        return memory.read_arrays(source, parts, features=table.features, named=True)
     if target is not None:
         raise DataError(f"a target column, {target!r}, is for a table, FILE.csv or FILE.parquet; the data are {source}")
     if isinstance(source, str) and source in IMAGES:
@@ -115,7 +115,7 @@ def load(
             "path/to/file.py:callable"
         )
         raise DataError(f"{errors.choice(source, NAMES, 'data set')}, {hint}")
-    return user.given(source)
+    return user.read_user(source)
 
 
 def _images(name: str, data_dir: str | Path | None, progress: bool) -> Given:
@@ -127,7 +127,7 @@ def _images(name: str, data_dir: str | Path | None, progress: bool) -> Given:
     }
     share = VALIDATION.get(name, split.VALIDATION)
     classes = CLASSES.get(name, tuple(map(str, range(10))))
-    return memory.given(name, read[name](), validation=share, classes=classes, named=True, trusted=True)
+    return memory.read_arrays(name, read[name](), validation=share, classes=classes, named=True, trusted=True)
 
 
 def _arrays(parts: tuple[Part, Part]) -> list[Arrays]:
@@ -154,4 +154,4 @@ def _table(name: str) -> Given:
     classes = tuple(map(str, table.get("target_names", ())))
     features = tuple(map(str, table.feature_names))
     parts = [(table.data, table.target)]
-    return memory.given(name, parts, classes=classes, features=features, named=True, trusted=True)
+    return memory.read_arrays(name, parts, classes=classes, features=features, named=True, trusted=True)

@@ -20,8 +20,9 @@ class Part:
     """Examples and their targets.
 
     Attributes:
-        X: (N, …), in the type the data came in (uint8 for the named image sets), contiguous and writable, so that
-            ``torch.from_numpy`` shares its memory. The named image sets are (N, C, H, W).
+        X: (N, …), in the type that the data came in: uint8 (N, C, H, W) for the named image sets, uint8 for bool. It is
+            contiguous and writable, and may be the user's own array; under ``inputs=raw``, float32 and int64 are what
+            runs read, without a copy, so nothing may change them in place.
         y: int64 for classification, (N,) or one label for each position, (N, …), where -100 is ignored as in torch;
             float32 (N,), (N, K) or (N, …) for the other kinds of task.
     """

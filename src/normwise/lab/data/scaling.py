@@ -48,10 +48,11 @@ class Scaling:
         """
         if how not in get_args(How):
             raise RequestError(errors.choice(how, get_args(How), "inputs"))
+        if how == "raw":
+            shape = (*X_train.shape[1:2], *(1 for _ in X_train.shape[2:]))
+            return cls(np.zeros(shape), np.ones(shape), "raw")
         axes = (0, *range(2, X_train.ndim))
         low = _extreme(np.min, X_train, axes)
-        if how == "raw":
-            return cls(np.zeros_like(low), np.ones_like(low), "raw")
         width = _extreme(np.max, X_train, axes) - low
         if how == "binary":
             return cls(low + width / 2, np.ones_like(low), "binary")
@@ -64,10 +65,11 @@ class Scaling:
         """Maps X, of the training part's layout, and returns a new float32 array.
 
         It is computed in float64, so that features with a large offset keep their digits, a few examples at a time.
-        Under ``raw``, int32 and int64 become int64 and stay integers, as embeddings take them.
+        Under ``raw``, int32 becomes int64, as embeddings take it, and float32 and int64 are returned as they are,
+        without a copy.
         """
-        if self.how == "raw" and X.dtype in (np.int32, np.int64):
-            return X.astype(np.int64)
+        if self.how == "raw" and X.dtype in (np.float32, np.int32, np.int64):
+            return X.astype(np.float32 if X.dtype == np.float32 else np.int64, copy=False)
         scaled = np.empty(X.shape, np.float32)
         for rows in _chunks(X):
             scaled[rows] = X[rows] > self.shift if self.how == "binary" else (X[rows] - self.shift) * self.factor

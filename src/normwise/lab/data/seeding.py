@@ -38,19 +38,18 @@ def number(*place: object) -> int:
     return int.from_bytes(digest.digest(), "little") >> 1
 
 
-def seed(*place: object) -> None:
-    """Seeds the three generators by a place."""
-    drawn = number(*place)
+def seed(drawn: int) -> None:
+    """Seeds the three generators by a number."""
     torch.default_generator.manual_seed(drawn)
     np.random.seed(drawn & 0xFFFFFFFF)  # noqa: NPY002
     random.seed(drawn)
 
 
 @contextmanager
-def seeded(*place: object) -> Iterator[None]:
-    """The generators seeded by a place for as long as this lasts, and then as they were."""
+def seeded(drawn: int) -> Iterator[None]:
+    """The three generators seeded by a number for as long as this lasts, and then as they were."""
     before = States.now()
-    seed(*place)
+    seed(drawn)
     try:
         yield
     finally:

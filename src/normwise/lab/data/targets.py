@@ -35,7 +35,7 @@ def kind_of(y: np.ndarray, *, sampled: bool = False) -> tuple[Kind, str]:
 
     Args:
         y: targets as they were given.
-        sampled: whether they are a sample, which can lack classes: then every integer from 0 counts as a class.
+        sampled: whether they are a sample, which can lack classes: then gaps between the integers are allowed.
     """
     if is_text(y):
         return "classification", "the targets are strings"
@@ -44,17 +44,23 @@ def kind_of(y: np.ndarray, *, sampled: bool = False) -> tuple[Kind, str]:
         return "multilabel", f"the targets are 0 or 1 in {y.shape[1]} columns"
     if y.dtype.kind in "biu" and y.size:
         labels = np.unique(y[y != IGNORED] if y.dtype.kind == "i" else y)
-        found = f"the targets are {len(labels)} different integers"
-        if sampled and labels.size and labels[0] >= 0 and labels[-1] < MOST_CLASSES:
-            return "classification", "the targets are integers from 0"
-        if labels.size and labels[0] == 0 and labels[-1] == len(labels) - 1:
-            if len(labels) <= max(FEW_CLASSES, len(y) / 20):
-                return "classification", "the targets are integers numbered from 0"
-            return "regression", f"{found} in {len(y)} examples"
-        return "regression", f"{found} that are not numbered from 0 without gaps"
+        return _kind_of_integers(labels, len(y), sampled)
     if y.dtype.kind == "f" and y.ndim == 1 and _are_labels(y) and len(np.unique(y)) <= FEW_CLASSES:
         return "regression", "the targets are floats, if whole ones; the task classification takes them for classes"
     return "regression", f"the targets are {'floats' if y.dtype.kind == 'f' else y.dtype}"
+
+
+def _kind_of_integers(labels: np.ndarray, count: int, sampled: bool) -> tuple[Kind, str]:
+    found = f"the targets are {len(labels)} different integers"
+    where = f"a sample of {count} examples" if sampled else f"{count} examples"
+    if labels.size and labels[0] == 0 and (labels[-1] == len(labels) - 1 or (sampled and labels[-1] < MOST_CLASSES)):
+        if len(labels) > max(FEW_CLASSES, count / 20):
+            return "regression", f"{found} in {where}"
+        few = f"the targets are integers from 0, {len(labels)} different ones in {where}"
+        return "classification", few if sampled else "the targets are integers numbered from 0"
+    if sampled:
+        return "regression", f"{found} that do not begin at 0 in {where}"
+    return "regression", f"{found} that are not numbered from 0 without gaps"
 
 
 def convert(y: np.ndarray, kind: Kind, where: str, classes: Sequence[str] = ()) -> np.ndarray:

@@ -10,7 +10,7 @@ from normwise.lab.data import arrays, memory, returned
 from normwise.lab.data.given import Given
 
 
-def given(source: str | Callable[[], Any]) -> Given:
+def read_user(source: str | Callable[[], Any]) -> Given:
     """Calls a data function and reads what it returns.
 
     It returns (train, test) or (train, validation, test). A part is one of these:
@@ -35,8 +35,10 @@ def given(source: str | Callable[[], Any]) -> Given:
     if any(returned.streams(part) for part in parts.values()):
         from normwise.lab.data import loader_given
 
-        return loader_given.given(source, make_data, parts)
-    return memory.given(make_data.name, [_arrays(part, f"{name} of {make_data.name}") for name, part in parts.items()])
+        return loader_given.read_streams(source, make_data, parts)
+    return memory.read_arrays(
+        make_data.name, [_arrays(part, f"{name} of {make_data.name}") for name, part in parts.items()]
+    )
 
 
 def _arrays(pair: Any, where: str) -> memory.Arrays:
