@@ -137,6 +137,14 @@ def test_dicts_are_keywords_and_floats_are_float32():
     assert batch.target.shape == (8,)
 
 
+def test_no_example_is_alone_at_the_end_of_a_part_but_in_a_loaders_own_batches():
+    """A loss that compares examples has nothing to compare there."""
+    own, loaders = batches(Noisy(17)), batches(DataLoader(Noisy(17), batch_size=8))
+    assert [batch.size for batch in own.whole("validation")] == [8, 9]
+    assert [batch.size for batch in loaders.whole("validation")] == [8, 8, 1]
+    assert [batch.size for batch in batches(Noisy(1)).whole("validation")] == [1]
+
+
 class Broken(Noisy):
     def __getitem__(self, index):
         if index == 7:

@@ -38,6 +38,18 @@ def test_raw_keeps_the_integers_that_embeddings_take(dtype, becomes):
     assert Scaling.fit("minmax", tokens).apply(tokens).dtype == np.float32
 
 
+class Unread(np.ndarray):
+    def __array_ufunc__(self, *args, **kwargs):
+        raise AssertionError
+
+
+def test_raw_floats_are_neither_read_nor_copied():
+    X = np.zeros((4, 3, 2), np.float32).view(Unread)
+    fitted = Scaling.fit("raw", X)
+    assert fitted.shift.shape == (3, 1)
+    assert np.shares_memory(fitted.apply(X), X)
+
+
 def test_binary_is_one_above_half_of_the_training_range():
     train = np.array([[[0], [10]], [[255], [20]]], np.uint8)
     fitted = Scaling.fit("binary", train)

@@ -49,9 +49,25 @@ def test_whole_floats_are_told_how_to_be_classes():
     assert "classification" not in kind_of(np.array([0.5, 1]))[1]
 
 
-def test_integers_of_a_sample_are_classes_even_with_gaps():
-    assert kind_of(np.array([0, 7, 99]), sampled=True)[0] == "classification"
-    assert kind_of(np.array([-5, 7, 99]), sampled=True)[0] == "regression"
+@pytest.mark.parametrize(
+    ("y", "kind", "why"),
+    [
+        ([0, 7, 99], "classification", "the targets are integers from 0, 3 different ones in a sample of 3 examples"),
+        ([-5, 7, 99], "regression", "3 different integers that do not begin at 0 in a sample of 3 examples"),
+        (range(18, 91), "regression", "73 different integers that do not begin at 0 in a sample of 73 examples"),
+        (range(0, 42, 2), "regression", "21 different integers in a sample of 21 examples"),
+    ],
+)
+def test_integers_of_a_sample_are_classes_where_they_are_few_even_with_gaps(y, kind, why):
+    found, said = kind_of(np.array(y), sampled=True)
+    assert found == kind
+    assert said.endswith(why)
+
+
+def test_a_sample_of_many_classes_is_known_by_those_that_the_data_set_lists():
+    y = np.arange(1, 99)
+    assert kind_of(y, sampled=True, listed=100)[0] == "classification"
+    assert kind_of(y, sampled=True, listed=98)[0] == "regression"
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))

@@ -83,18 +83,32 @@ def learnable(parts: Named, kind: Kind, name: str, classes: Sequence[str]) -> No
         DataError: one class or one value only; or, with one label an example, a class of train that another part lacks.
     """
     for where, part in parts:
-        values = part.y[part.y != IGNORED] if kind == "classification" else part.y
-        if kind != "other" and _is_constant(values, kind):
-            raise DataError(_constant(values, kind, f"{where} of {name}", len(part)))
-    if part.y.size == len(part) and kind in ("classification", "binary"):
-        _check_classes(parts, name, classes)
+        check_varied(part, kind, f"{where} of {name}")
+    if parts[0][1].y.size == len(parts[0][1]) and kind in ("classification", "binary"):
+        check_classes(parts, name, classes)
 
 
-def _is_constant(values: np.ndarray, kind: Kind) -> bool:
-    if values.size == 0:
-        return True
+def check_varied(part: Part, kind: Kind, where: str) -> None:
+    """Checks that the targets of a part, converted, are not all the same.
+
+    Raises:
+        DataError: they are; it says which.
+    """
+    if is_constant(part.y, kind):
+        raise DataError(_constant(_counted(part.y, kind), kind, where, len(part)))
+
+
+def is_constant(y: np.ndarray, kind: Kind) -> bool:
+    """Whether all targets are the same, for a kind of task that needs different ones."""
+    values = _counted(y, kind)
+    if kind == "other" or values.size == 0:
+        return kind != "other"
     axis = 0 if kind in ("regression", "multilabel") else None
     return bool((values.min(axis=axis) == values.max(axis=axis)).all())
+
+
+def _counted(y: np.ndarray, kind: Kind) -> np.ndarray:
+    return y[y != IGNORED] if kind == "classification" else y
 
 
 def _constant(values: np.ndarray, kind: Kind, where: str, count: int) -> str:
@@ -106,7 +120,12 @@ def _constant(values: np.ndarray, kind: Kind, where: str, count: int) -> str:
     return f"{where} has one class only, {which}; give examples of at least two"
 
 
-def _check_classes(parts: Named, name: str, classes: Sequence[str]) -> None:
+def check_classes(parts: Named, name: str, classes: Sequence[str]) -> None:
+    """Checks that no part lacks a class that the first one has.
+
+    Raises:
+        DataError: one does; it names the class.
+    """
     (train, first), *others = parts
     labels = np.setdiff1d(first.y, [IGNORED])
     for where, part in others:

@@ -113,14 +113,14 @@ def not_finite(taken: Collated) -> str | None:
     inputs = {**{f"input {index}": each for index, each in enumerate(taken.args)}, **taken.kwargs}
     for name, value in {**inputs, "the target": taken.target}.items():
         for leaf in _leaves(value):
-            wrong = _wrong(leaf)
+            wrong = first_not_finite(leaf)
             if wrong is not None:
                 return f"{name} is {leaf[wrong]:g} at {wrong} of a batch"
     return None
 
 
-def _wrong(leaf: Any) -> tuple[int, ...] | None:
-    """The first place of an array where it is not finite."""
+def first_not_finite(leaf: Any) -> tuple[int, ...] | None:
+    """The first place of an array where it is not finite; None where it is, or is a mask of 0 and -inf, or no array."""
     if not isinstance(leaf, Tensor | np.ndarray) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind != "f"):
         return None
     values = torch.as_tensor(leaf)

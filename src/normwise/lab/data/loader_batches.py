@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -148,6 +148,17 @@ def sample(part: StreamPart, size: int, batch_size: int | None = None) -> list[t
     if not found:
         raise DataError(empty(part, batch_size))
     return found[:-1] if sizes[-1] == 1 < sizes[0] else found
+
+
+def items(part: Indexed, keys: Sequence[Any], place: object = FIXED) -> list[Collated]:
+    """Items as batches of one, by their indices in the data set, with the random transforms of a place.
+
+    Raises:
+        DataError: an item cannot be read, or is no batch.
+    """
+    groups = [[key] for key in keys]
+    with closing(_Isolated(lambda: part.read(groups, place, 0), place, 0, draws=part.draws(0))) as reads:
+        return [checked(read, part.name) for read in reads]
 
 
 def whole(part: StreamPart, batch_size: int | None = None) -> Iterator[tuple[Collated, Read]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
@@ -16,22 +17,22 @@ from torch.utils.data import (
     SequentialSampler,
     Subset,
     SubsetRandomSampler,
-    TensorDataset,
     default_convert,
 )
 
 from normwise.errors import DataError
-from normwise.lab.data import arrays, checks, returned, seeding, split
+from normwise.lab.data import arrays, checks, loader_arrays, returned, seeding, split
 from normwise.lab.data.loader_parts import ORDER, Indexed, Inputs, Streamed, StreamPart, drawn
+from normwise.lab.data.targets import FEW_CLASSES
 
 
-def stream_parts(given: Mapping[str, Any], name: str) -> dict[str, StreamPart]:
+def stream_parts(returned_parts: Mapping[str, Any], name: str) -> dict[str, StreamPart]:
     """Train, validation and test of what a data function returned.
 
     Raises:
         DataError: validation is to be taken off a part that cannot be divided.
     """
-    parts = {part: _part(value, f"{part} of {name}") for part, value in given.items()}
+    parts = {part: _part(value, f"{part} of {name}") for part, value in returned_parts.items()}
     if "validation" not in parts:
         train, validation = divided(parts["train"], split.VALIDATION)
         parts = {"train": train, "validation": validation, "test": parts["test"]}
@@ -70,10 +71,7 @@ def of_pair(name: str, inputs: tuple[Any, ...] | dict[str, Any], y: Any) -> Inde
 
 def of_dataset(name: str, dataset: Any) -> Indexed:
     """A part that is a map-style data set."""
-    plain = type(dataset) is TensorDataset and len(dataset.tensors) > 1
-    if plain:
-        return Indexed(name, Inputs(dataset.tensors[:-1], dataset.tensors[-1]), range(len(dataset)))
-    return Indexed(name, dataset, range(len(dataset)))
+    return Indexed(name, loader_arrays.tensors(dataset), range(len(dataset)))
 
 
 def of_loader(name: str, loader: Any) -> StreamPart:
@@ -109,6 +107,8 @@ def of_loader(name: str, loader: Any) -> StreamPart:
 def divided(part: StreamPart, share: float) -> tuple[Indexed, Indexed]:
     """A training part without a random share of its items, and that share as the validation part.
 
+    Each class gives its share, as ``split.split`` says, where labels are in memory.
+
     Raises:
         DataError: the part cannot be divided.
     """
@@ -117,9 +117,24 @@ def divided(part: StreamPart, share: float) -> tuple[Indexed, Indexed]:
         raise DataError(f"{part.name} {why}, so no validation part can be taken off; return (train, validation, test)")
     if len(part.keys) < 2:
         raise DataError(f"{part.name} has {len(part.keys)} examples, too few to take a validation part off; give more")
-    off = split.taken(len(part.keys), share, "validation")
+    labels = _labels(part, share)
+    off = (
+        split.taken(len(part.keys), share, "validation")
+        if labels is None
+        else split.by_class(labels, share, "validation")
+    )
     left, taken = ([key for key, other in zip(part.keys, where, strict=True) if other] for where in (~off, off))
     return replace(part, keys=left), replace(part, keys=taken, name=part.name.replace("train", "validation", 1))
+
+
+def _labels(part: Indexed, share: float) -> np.ndarray | None:
+    """The targets of a part in memory, one an example, where they can be classes: whole numbers, each several times."""
+    held = loader_arrays.arrays_of(part)
+    if held is None:
+        return None
+    y = held.y
+    few = y.size == len(y) and len(np.unique(y)) <= max(min(FEW_CLASSES, len(y) / 2), len(y) * share)
+    return y if few and (y == np.floor(y)).all() else None
 
 
 def classes_of(part: StreamPart) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def split(whole: Part, share: float, what: str, *, stratified: bool = True) -> t
     Raises:
         DataError: there are too few examples.
     """
-    off = _stratified(whole.y, share, what) if stratified else taken(len(whole), share, what)
+    off = by_class(whole.y, share, what) if stratified else taken(len(whole), share, what)
     return Part(whole.X[~off], whole.y[~off]), Part(whole.X[off], whole.y[off])
 
 
@@ -58,7 +58,12 @@ VALIDATION = 1 / 6
 MORE = "give more examples, or return (train, validation, test)"
 
 
-def _stratified(y: np.ndarray, share: float, what: str) -> np.ndarray:
+def by_class(y: np.ndarray, share: float, what: str) -> np.ndarray:
+    """Which examples a stratified split takes off, by their labels, as truth values; see ``split``.
+
+    Raises:
+        DataError: there are too few examples.
+    """
     labels, inverse = np.unique(y.reshape(-1), return_inverse=True)
     counts = np.bincount(inverse)
     quotas = _quotas(counts, share)

@@ -26,7 +26,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 NUMBER_THEM = "number the classes, for example by np.unique(y, return_inverse=True)"
 
 
-def kind_of(y: np.ndarray, *, sampled: bool = False) -> tuple[Kind, str]:
+def kind_of(y: np.ndarray, *, sampled: bool = False, listed: int = 0) -> tuple[Kind, str]:
     """The kind of task that targets suggest, and why in words.
 
     Strings are classes. So are integers that are numbered from 0 without gaps, with at most ``FEW_CLASSES`` different
@@ -36,6 +36,7 @@ def kind_of(y: np.ndarray, *, sampled: bool = False) -> tuple[Kind, str]:
     Args:
         y: targets as they were given.
         sampled: whether they are a sample, which can lack classes: then gaps between the integers are allowed.
+        listed: how many classes the data set lists: a sample of integers below that number are these classes.
     """
     if is_text(y):
         return "classification", "the targets are strings"
@@ -44,6 +45,8 @@ def kind_of(y: np.ndarray, *, sampled: bool = False) -> tuple[Kind, str]:
         return "multilabel", f"the targets are 0 or 1 in {y.shape[1]} columns"
     if y.dtype.kind in "biu" and y.size:
         labels = np.unique(y[y != IGNORED] if y.dtype.kind == "i" else y)
+        if sampled and labels.size and 0 <= labels[0] <= labels[-1] < listed:
+            return "classification", f"the targets are integers, and the data set lists {listed} classes"
         return _kind_of_integers(labels, len(y), sampled)
     if y.dtype.kind == "f" and y.ndim == 1 and _are_labels(y) and len(np.unique(y)) <= FEW_CLASSES:
         return "regression", "the targets are floats, if whole ones; the task classification takes them for classes"

@@ -26,6 +26,9 @@ def read_user(source: str | Callable[[], Any]) -> Given:
     Items and batches are (inputs…, target), or dicts: keywords of ``forward``, and the target under ``target``, ``y``
     or ``labels``. With two parts, validation is a part of train: of its items, where it is a data set or a loader.
 
+    Arrays in memory, those of a ``TensorDataset`` too, are checked as a whole. Of other data sets and loaders a sample
+    is looked at (``loader_given.SAMPLES``), and what is wrong with the rest is not seen.
+
     Raises:
         DataError: another structure, or data that do not fit together.
         RequestError: the function is missing, is not callable or raises.
