@@ -11,10 +11,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from normwise.figures import activations, curves, gradients, preactivations, svg, sweep
-from normwise.figures.outputs import FILE
 from normwise.figures.series import by_arm
 from normwise.lab.page import page_arms
 from normwise.records import RunRecord
+from normwise.records.run import PREDICTIONS
 from normwise.report import Group, Page, PageFigure, Section, Table
 from synthetic import record, study
 
@@ -80,5 +80,5 @@ def with_outputs(run: RunRecord, folder: Path, outputs: np.ndarray, targets: np.
     directory = folder / f"{len(list(folder.iterdir()))}"
     directory.mkdir()
     tensors = {"outputs": outputs, "targets": targets}
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, directory / FILE)
+    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, directory / PREDICTIONS)
     return RunRecord(directory, run.settings, run.metrics, run.timing, run.done)

@@ -88,7 +88,9 @@ def test_many_pairs_are_cells_and_several_targets_have_axes_of_their_own(tmp_pat
 
 def test_a_constant_target_is_drawn(tmp_path):
     ones = np.ones(5, dtype=np.float32)
-    agreement.draw(agreement.info([with_outputs(record(steps=0, metric=R2), tmp_path, ones, ones)])).canvas.draw()
+    info = agreement.info([with_outputs(record(steps=0, metric=R2), tmp_path, ones, ones)])
+    assert info.shown[0].limits == pytest.approx((0.46, 1.54))
+    agreement.draw(info).canvas.draw()
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 3, 2), (3, 3)])

@@ -3,9 +3,10 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.special import expit, logit, softmax
 
-from normwise.lab.ensemble import PREDICTIONS, Ensemble, average, ensemble
+from normwise.lab.ensemble import Ensemble, average, ensemble
 from normwise.lab.task import Task
-from normwise.records.metric import ACCURACY, Metric
+from normwise.records.metric import ACCURACY, LOSS, Metric
+from normwise.records.run import PREDICTIONS
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 3, 4, 4)])
@@ -51,7 +52,6 @@ def three(tmp_path, targets=(0, 1)):
 
 
 def test_an_ensemble_is_scored_by_the_task_s_metric(tmp_path):
-    pytest.importorskip("normwise.lab.objective")
     assert ensemble(three(tmp_path), CLASSES) == Ensemble(1.0, 3)
     r2 = Task("regression", "mse", Metric("r2", "R²"), 1)
     pair = [kept(tmp_path / name, [1.0 + d, 2.0, 3.0 - d], [1.0, 2.0, 3.0]) for name, d in (("d", 0.5), ("e", -0.5))]
@@ -59,7 +59,6 @@ def test_an_ensemble_is_scored_by_the_task_s_metric(tmp_path):
 
 
 def test_an_ensemble_is_scored_by_the_user_s_metric(tmp_path):
-    pytest.importorskip("normwise.lab.objective")
     own = CLASSES._replace(metric=Metric("net.py:largest", "largest"))
     found = ensemble(three(tmp_path), own, lambda outputs, targets: float(outputs.exp().sum() + targets.sum()))
     assert found.value == pytest.approx(3.0)
@@ -69,6 +68,6 @@ def test_there_is_none_below_two_runs_or_of_runs_that_cannot_be_averaged(tmp_pat
     a, b, _ = three(tmp_path)
     assert ensemble([a, tmp_path / "nothing"], CLASSES) is None
     assert ensemble([a, b], CLASSES._replace(kind="other")) is None
-    assert ensemble([a, b], CLASSES._replace(metric=Metric("loss", "loss", higher_is_better=False))) is None
+    assert ensemble([a, b], CLASSES._replace(metric=LOSS)) is None
     assert ensemble([a, kept(tmp_path / "d", [[0.0, 1.0]], [0])], CLASSES) is None
     assert ensemble([a, kept(tmp_path / "e", [[0.0, 1.0], [1.0, 0.0]], [1, 0])], CLASSES) is None

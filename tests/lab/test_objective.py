@@ -7,6 +7,7 @@ from normwise.errors import RequestError
 from normwise.lab import metrics
 from normwise.lab.objective import Objective, chance, check_loss, check_metric, default_loss, score
 from normwise.lab.settings import Settings
+from normwise.records.metric import LOSS
 
 
 def objective(kind, loss=None, metric=None, scaling=None, outputs=1, own=None):
@@ -182,15 +183,15 @@ def test_predictions_that_know_nothing_are_within_the_margin(kind, name):
 
 def test_chance_of_a_cross_entropy_is_the_entropy_of_the_targets():
     y = np.array([0] * 60 + [1] * 30 + [2] * 10)
-    found = chance("classification", metrics.LOSS, y, 3, loss="cross_entropy")
+    found = chance("classification", LOSS, y, 3, loss="cross_entropy")
     logits = torch.tensor([0.6, 0.3, 0.1]).log().expand(100, 3)
     assert found.value == pytest.approx(F.cross_entropy(logits, torch.tensor(y)).item())
     labels = np.array([[1, 0], [1, 1], [0, 0], [1, 0]], dtype=np.float32)
-    found = chance("multilabel", metrics.LOSS, labels, 2, loss="bce")
+    found = chance("multilabel", LOSS, labels, 2, loss="bce")
     logits = torch.logit(torch.tensor(labels).mean(0)).expand(4, 2)
     assert found.value == pytest.approx(F.binary_cross_entropy_with_logits(logits, torch.tensor(labels)).item())
 
 
 def test_there_is_no_telling_what_guessing_scores_by_a_loss_of_ones_own():
-    assert chance("other", metrics.LOSS, np.zeros(5), None) is None
-    assert chance("regression", metrics.LOSS, np.zeros(5), 1, loss="mse") is None
+    assert chance("other", LOSS, np.zeros(5), None) is None
+    assert chance("regression", LOSS, np.zeros(5), 1, loss="mse") is None

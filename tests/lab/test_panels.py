@@ -5,7 +5,7 @@ import pytest
 
 from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, sweep
 from normwise.lab.panels import CAPTIONS, panels
-from normwise.records.metric import Metric
+from normwise.records.metric import LOSS, Metric
 from synthetic import study
 from synthetic_page import found, with_outputs
 
@@ -89,7 +89,7 @@ def test_what_was_predicted_is_shown_by_the_kind_of_task(tmp_path):
 
 
 def test_a_metric_that_is_the_loss_has_one_figure():
-    records = study(["plain"], seeds=1, steps=200, metric=Metric("loss", "loss", higher_is_better=False))
+    records = study(["plain"], seeds=1, steps=200, metric=LOSS)
     assert [panel.name for panel in panels(found(records)) if panel.group == "Training"] == ["loss"]
 
 

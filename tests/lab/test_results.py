@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lab.studies import record, results
 from normwise.lab.arms import Point
 from normwise.lab.effects import helped
+from normwise.lab.plain import as_dict
 from normwise.lab.task import Chance, Task
 from normwise.records.metric import Metric
 
@@ -56,7 +57,7 @@ def test_another_swept_key_is_called_by_its_name_and_its_values_kept_apart():
     assert found.best_points == {"plain": Point(0.2, 0.0), "bn": Point(0.2, 0.001)}
     assert found.verdict.startswith("Each arm at its best weight_decay (plain 0, bn 0.001): bn reached")
     assert " Each at plain's best weight_decay, 0: bn reached" in found.verdict
-    plain, bn = found.as_dict()["arms"]
+    plain, bn = as_dict(found)["arms"]
     assert (plain["settings"]["weight_decay"], bn["settings"]["weight_decay"]) == (0.0, 0.001)
     assert [(at["lr"], at["weight_decay"], at["validation_mean"]) for at in bn["rates"]] == [
         (0.2, 0.0, pytest.approx(0.65)), (0.2, 0.001, pytest.approx(0.75))
@@ -84,7 +85,7 @@ def test_a_sweep_over_rates_and_another_key_names_both():
 
 
 def test_plain_data_have_every_rate_with_its_own_numbers():
-    found = results(two_rates()).as_dict()
+    found = as_dict(results(two_rates()))
     plain, bn = found["arms"]
     assert [(rate["lr"], rate["validation_mean"], len(rate["runs"])) for rate in plain["rates"]] == [
         (0.1, pytest.approx(0.55), 1), (0.5, 0.75, 1)
@@ -98,14 +99,15 @@ def test_plain_data_have_every_rate_with_its_own_numbers():
 
 
 def test_plain_data_say_the_task_and_the_metric():
-    found = results([record([0.5, 0.7]), record([0.5, 0.8], arm="bn")]).as_dict()
+    found = as_dict(results([record([0.5, 0.7]), record([0.5, 0.8], arm="bn")]))
     assert (found["task"], found["metric"], found["higher_is_better"]) == ("classification", "accuracy", True)
     assert (found["baseline"], found["ranking"]["best"]) == ("plain", "bn")
     assert [(arm["learned"], arm["ensemble"], "rates" in arm) for arm in found["arms"]] == [(True, None, False)] * 2
 
 
 def test_mean_and_spread_are_those_of_the_test_metric():
-    (arm,) = results([record([0.5, value], seed=seed) for seed, value in enumerate((0.7, 0.8))]).as_dict()["arms"]
+    records = [record([0.5, value], seed=seed) for seed, value in enumerate((0.7, 0.8))]
+    (arm,) = as_dict(results(records))["arms"]
     assert (arm["test_mean"], arm["test_std"]) == pytest.approx((0.25, 0.1 / 2**0.5))
 
 
@@ -137,7 +139,7 @@ def test_a_baseline_that_crossed_chance_once_did_not_learn_and_sets_no_target():
     )
     assert "times" not in found.verdict
     assert (found.target, [arm.learned for arm in found.arms]) == (None, [False, True])
-    assert [(arm["steps_to_target"], arm["never"]) for arm in found.as_dict()["arms"]] == [(None, None)] * 2
+    assert [(arm["steps_to_target"], arm["never"]) for arm in as_dict(found)["arms"]] == [(None, None)] * 2
     assert results([*plain, *bn], baseline="bn").verdict.startswith("plain did not learn")
 
 
@@ -165,7 +167,7 @@ def test_what_ended_early_is_noted():
     stopped.done["reason"] = "5 evaluations without a better validation accuracy"
     found = results([record([0.5, 0.7], status="diverged"), stopped])
     assert found.notes == ["plain, seed 0: diverged at step 10: None"]
-    assert found.as_dict()["arms"][0]["runs"][1]["reason"].startswith("5 evaluations")
+    assert as_dict(found)["arms"][0]["runs"][1]["reason"].startswith("5 evaluations")
 
 
 def test_a_run_that_failed_is_noted_wherever_it_is():
@@ -245,4 +247,4 @@ def test_accuracy_is_not_named_where_it_is_not_the_metric():
     arms = [([-9.0, -3.0, -2.0], "finished")] * 4
     one = found([arms, arms], task)
     assert (one.target, one.baseline.learned) == (2.0, True)
-    assert "accuracy" not in f"{one.as_dict()} {one.ranking.lines}"
+    assert "accuracy" not in f"{as_dict(one)} {one.ranking.lines}"

@@ -181,4 +181,4 @@ def test_no_worker_outlives_the_study(tmp_path, ending, command, monkeypatch):
             study.kill()
     if ending == signal.SIGINT:
         assert study.returncode == 130
-        assert "give the same command again to continue" in said
+        assert "run the same command again to continue" in said

@@ -7,9 +7,8 @@ from normwise.lab.arms import Point
 from normwise.lab.learned import beyond_chance, learned
 from normwise.lab.summary import ArmSummary, best_point, summarize, target
 from normwise.lab.task import Task
-from normwise.records.metric import ACCURACY, Metric
+from normwise.records.metric import ACCURACY, LOSS
 
-LOSS = Metric("loss", "loss", higher_is_better=False)
 ALWAYS = lambda value: True  # noqa: E731
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from lab.studies import record, results
 from normwise.lab.ensemble import Ensemble
+from normwise.lab.plain import as_dict
 from normwise.lab.table import table
 from normwise.lab.task import Task
 from normwise.records.metric import Metric
@@ -69,4 +70,4 @@ def test_an_ensemble_stands_beside_the_mean_where_an_arm_has_one(monkeypatch, ta
     columns, rows = table(found)
     assert columns[2] == head
     assert [row[2] for row in rows] == [cell, "–"]
-    assert [arm["ensemble"] for arm in found.as_dict()["arms"]] == [{"value": 0.912, "runs": 2}, None]
+    assert [arm["ensemble"] for arm in as_dict(found)["arms"]] == [{"value": 0.912, "runs": 2}, None]

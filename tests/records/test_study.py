@@ -1,10 +1,13 @@
+from threading import Timer
+
 import pytest
+from filelock import FileLock
 
 from normwise.errors import RequestError
 from normwise.records import study
 from normwise.records.files import read_json
 from normwise.records.metric import ACCURACY, Metric
-from normwise.records.study import opened, run_directory, slug
+from normwise.records.study import LOCK, opened, run_directory, slug
 
 QUESTION = {
     "study": "compare",
@@ -37,6 +40,17 @@ def test_a_directory_in_use_is_refused(tmp_path):
         opened(tmp_path, QUESTION, QUESTION),
     ):
         pass
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path):
+    with opened(tmp_path, QUESTION, QUESTION):
+        pass
+    lock = FileLock(tmp_path / LOCK, thread_local=False)
+    lock.acquire()
+    released = Timer(0.2, lock.release)
+    released.start()
+    with opened(tmp_path, QUESTION, QUESTION):
+        released.join()
 
 
 def test_a_directory_that_holds_something_else_is_refused_and_left_alone(tmp_path):

@@ -67,5 +67,5 @@ def main() -> None:
             fail(f"{type(error).__name__}: {error}; give --debug to see where it came from", code=1)
         fail(str(error), code=1 if isinstance(error, JobError) else 2)
     if status == INTERRUPTED:
-        fail("interrupted; give the same command again to continue", code=INTERRUPTED)
+        fail("interrupted; run the same command again to continue", code=INTERRUPTED)
     sys.exit(status)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normwise.records import RunRecord
-
-FILE = "predictions.safetensors"
-IGNORED = -100  # a target that counts for nothing, as in torch
+from normwise.records.metric import IGNORED
+from normwise.records.run import PREDICTIONS
 
 
 class Outputs(NamedTuple):
@@ -24,7 +23,7 @@ def read(runs: Sequence[RunRecord]) -> list[Outputs]:
     """What the runs that kept their outputs put out, in their order; runs that kept none are left out."""
     from safetensors.numpy import load_file
 
-    files = [run.directory / FILE for run in runs]
+    files = [run.directory / PREDICTIONS for run in runs]
     tensors = [load_file(file) for file in files if file.exists()]
     return [Outputs(found["outputs"], found["targets"]) for found in tensors]
 

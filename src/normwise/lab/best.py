@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from normwise.records.files import replace
 from normwise.records.metric import Metric
-
-NAME = "best.safetensors"
+from normwise.records.run import BEST
 
 
 class Best:
@@ -41,4 +40,4 @@ class Best:
 
     def write(self, directory: Path) -> None:
         """Write the weights, whole or not at all."""
-        replace(directory / NAME, save({name: value.cpu().contiguous() for name, value in self.weights.items()}))
+        replace(directory / BEST, save({name: value.cpu().contiguous() for name, value in self.weights.items()}))

@@ -15,10 +15,10 @@ from normwise.lab.batch import Batch
 from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory, resolve
-from normwise.lab.metrics import LOSS
 from normwise.lab.objective import Objective, check_loss, check_metric, described
 from normwise.lab.settings import Settings
 from normwise.lab.task import Task, fits
+from normwise.records.metric import LOSS
 from normwise.surgery.sites import is_normalization
 
 EXAMPLES = 8

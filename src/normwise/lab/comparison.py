@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from normwise.lab import page, table
+from normwise.lab import page, plain, table
 from normwise.lab.panels import Panel, panels
 from normwise.lab.results import Results
 
@@ -29,6 +29,10 @@ class Comparison(Results):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """The columns, and a row per arm at its best point."""
         return table.table(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as plain data: what ``normwise compare --json`` prints."""
+        return plain.as_dict(self)
 
     def write(self) -> None:
         """Write ``report.html``, and ``figures/`` as PNG and SVG, into the study's directory."""

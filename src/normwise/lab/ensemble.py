@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normwise.lab.task import Task
+from normwise.records.metric import LOSS
+from normwise.records.run import PREDICTIONS
 
-PREDICTIONS = "predictions.safetensors"
-LOSS = "loss"
 CLASSES = 1
 """The axis of the classes, as in PyTorch's cross-entropy."""
 
@@ -39,7 +39,7 @@ def ensemble(runs: Sequence[Path], task: Task, own: Callable[..., Any] | None = 
     """
     from safetensors.numpy import load_file
 
-    if task.kind not in AVERAGES or task.metric.name == LOSS:
+    if task.kind not in AVERAGES or task.metric == LOSS:
         return None
     kept = [load_file(run / PREDICTIONS) for run in runs if (run / PREDICTIONS).exists()]
     if len(kept) < 2 or not all(_alike(one, kept[0]) for one in kept[1:]):

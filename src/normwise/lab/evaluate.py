@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from normwise.lab.batch import Batch
-from normwise.lab.metrics import LOSS, joined
+from normwise.lab.metrics import joined
 from normwise.lab.objective import Objective
+from normwise.records.metric import LOSS
 
 MOST_KEPT = 16 * 2**20
 """Outputs of a part that are kept: more than this many numbers are not."""

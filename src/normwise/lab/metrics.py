@@ -12,7 +12,7 @@ from torch import Tensor
 
 from normwise.errors import RequestError, choice, first_line
 from normwise.lab.task import Kind
-from normwise.records.metric import ACCURACY, Metric
+from normwise.records.metric import ACCURACY, IGNORED, LOSS, Metric
 
 Function = Callable[[Any, Any], Any]
 
@@ -62,8 +62,6 @@ _ROWS = (
     _Known(Metric("mape", "MAPE", higher_is_better=False), _NUMBERS, "MeanAbsolutePercentageError"),
 )
 _TABLE = {row.metric.name: row for row in _ROWS}
-
-LOSS = Metric("loss", "loss", higher_is_better=False)
 
 
 def default(kind: Kind) -> Metric:
@@ -116,10 +114,6 @@ def meter(kind: Kind, metric: Metric, outputs: int | None, own: Function | None 
 def aligned(outputs: Tensor, targets: Tensor) -> Tensor:
     """Outputs in the shape of the targets, from which they may differ by axes of size 1."""
     return outputs.reshape(targets.shape)
-
-
-IGNORED = -100
-"""A class label that counts nowhere, as in ``torch.nn.CrossEntropyLoss``."""
 
 
 class _Accuracy:

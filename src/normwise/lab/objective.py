@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from normwise.errors import RequestError, first_line
 from normwise.lab import metrics
-from normwise.lab.metrics import LOSS, Function, Meter, aligned
+from normwise.lab.metrics import Function, Meter, aligned
 from normwise.lab.settings import Settings
 from normwise.lab.task import Chance, Kind
-from normwise.records.metric import Metric
+from normwise.records.metric import IGNORED, LOSS, Metric
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -76,7 +76,7 @@ class Objective:
     def weight(self, target: Any, size: int = 0) -> int:
         """What the loss of a batch is a mean over: the labels that count, or ``size`` examples."""
         named = "loss" not in self._own and self.kind == "classification"
-        return int((target != metrics.IGNORED).sum()) if named else size
+        return int((target != IGNORED).sum()) if named else size
 
     def _scaled(self, target: Any) -> Any:
         if self._scaling is None:
@@ -237,7 +237,7 @@ def _commonest(kind: Kind, y: Tensor) -> Tensor:
     """Of each example, the share of its labels that are the commonest of all; examples without a label left out."""
     rows = y.reshape(len(y), -1)
     if kind == "classification":
-        counted = rows != metrics.IGNORED
+        counted = rows != IGNORED
         right = rows == torch.bincount(rows[counted]).argmax()
         labels = counted.sum(1)
         return (right & counted).sum(1)[labels > 0].double() / labels[labels > 0]
@@ -248,7 +248,7 @@ def _commonest(kind: Kind, y: Tensor) -> Tensor:
 def _entropy(kind: Kind, y: Tensor) -> float:
     """In nats, of the classes, or the mean of that of the labels."""
     if kind == "classification":
-        counts = torch.bincount(y[y != metrics.IGNORED].reshape(-1)).double()
+        counts = torch.bincount(y[y != IGNORED].reshape(-1)).double()
         return float(torch.special.entr(counts / counts.sum()).sum())
     rows = y.reshape(len(y), -1).double()
     share = rows.mean(0) if kind == "multilabel" else rows.mean()
@@ -274,7 +274,7 @@ MOST_CONSTANTS, SHUFFLES = 20, 100
 
 def _constants(kind: Kind, y: Tensor, outputs: int | None) -> list[Tensor]:
     if kind == "classification":
-        labels = torch.bincount(y[y != metrics.IGNORED].reshape(-1)).argsort(descending=True)[:MOST_CONSTANTS]
+        labels = torch.bincount(y[y != IGNORED].reshape(-1)).argsort(descending=True)[:MOST_CONSTANTS]
         return [_logits(torch.full_like(y, int(label)), outputs) for label in labels]
     if kind == "regression":
         return [y.mean(0).expand_as(y), y.median(0).values.expand_as(y)]

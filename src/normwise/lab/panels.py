@@ -9,6 +9,7 @@ from normwise.figures import Chart, activations, agreement, confusion, curves, g
 from normwise.figures.quantities import Name
 from normwise.lab.results import Results
 from normwise.records import RunRecord
+from normwise.records.metric import LOSS
 from normwise.records.study import slug
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _curves(result: Results) -> Iterator[Panel]:
     if not any(run.metrics for run in best):
         return
     metric = best[0].metric
-    if metric.name != "loss":
+    if metric != LOSS:
         yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
     yield _over_training(result, TRAINING, "loss", best, "loss")
 
@@ -167,7 +168,7 @@ def _panel(group: str, name: str, caption: str, drawing: Any, info: Any, place: 
 
 
 class _Arm(NamedTuple):
-    """An arm's runs at its best point; its place decides its colour, and its slug is no other arm's."""
+    """An arm's runs at its best point; its place decides its color, and its slug is no other arm's."""
 
     name: str
     slug: str

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from normwise.lab.arms import Point
+from normwise.lab.results import Results
 from normwise.lab.summary import ArmSummary, RunSummary
-
-if TYPE_CHECKING:
-    from normwise.lab.results import Results
 
 
 def as_dict(result: Results) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, REGRESSION_RATES, Set
 from normwise.lab.task import Task
 from normwise.lab.tasks import chance, find_task
 from normwise.records import RunRecord
-from normwise.records.study import run_directory, slug
+from normwise.records.study import QUESTION, run_directory, slug
 
 DEFAULT_STEPS = {"mnist": 20_000, "fashion-mnist": 20_000, "cifar10": 20_000}
 OTHER_STEPS = 10_000  # on the digits both default arms have flattened by then, or nearly
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
     @property
     def question(self) -> dict[str, Any]:
         """The part of ``study`` that tells one study from another; arms, seeds and steps can be added to a study."""
-        return {key: self.study[key] for key in ("study", "data", "target", "model", "task", "loss", "metric")}
+        return {key: self.study[key] for key in QUESTION}
 
 
 def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:

@@ -15,6 +15,8 @@ from normwise.lab.panels import CAPTIONS, TRAINING
 from normwise.lab.plan import Plan
 from normwise.lab.status import Status
 from normwise.records import RunRecord
+from normwise.records.metric import LOSS
+from normwise.records.study import REPORT
 from normwise.report import Group, Page, PageFigure
 from normwise.report import write as write_page
 
@@ -51,7 +53,7 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
     """
     names = [arm.name for arm in planned.arms]
     begun = _best_so_far([run for run in records if run.metrics], planned.swept)
-    quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric.name != "loss" else ["loss"]
+    quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric != LOSS else ["loss"]
     figures = [_figure(begun, name, names) for name in quantities if begun]
     shown = Page(
         title=f"{', '.join(names)} on {planned.study['data']}",
@@ -62,7 +64,7 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
         examples=planned.study.get("examples"),
         command=planned.study["command"],
     )
-    write_page(shown, planned.out / "report.html")
+    write_page(shown, planned.out / REPORT)
 
 
 def words(status: Status) -> str:

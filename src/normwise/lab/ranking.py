@@ -29,7 +29,7 @@ class Ranked(NamedTuple):
     def within_noise(self) -> bool | None:
         """Whether it cannot be told from the best arm; None where the seeds tell nothing about noise.
 
-        One that did not learn can, however far its runs lie apart.
+        An arm that did not learn is never within noise.
         """
         if not self.learned:
             return False

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from normwise.lab import plain, summary, verdict
+from normwise.lab import summary, verdict
 from normwise.lab.arms import Arm, Point
 from normwise.lab.ensemble import Ensemble, ensemble
 from normwise.lab.factory import resolve
@@ -17,6 +17,7 @@ from normwise.lab.ranking import Ranking, rank
 from normwise.lab.summary import ArmSummary
 from normwise.lab.sweep import Sweep
 from normwise.records import RunRecord
+from normwise.records.study import REPORT
 
 
 class Results:
@@ -139,14 +140,10 @@ class Results:
             return None
         return self.at(others[0].name, point)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The comparison as plain data: what ``normwise compare --json`` prints."""
-        return plain.as_dict(self)
-
     @property
     def report(self) -> Path:
         """The report: one HTML file that needs nothing else."""
-        return self.directory / "report.html"
+        return self.directory / REPORT
 
     @property
     def study(self) -> dict[str, Any]:

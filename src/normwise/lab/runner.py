@@ -135,7 +135,7 @@ def _check_done(job: Job, exitcode: int | None) -> None:
 
 def _fail(job: Job, how: str) -> None:
     try:
-        write_failed(job.directory, f"its process was ended {how}; give the same command again to continue it")
+        write_failed(job.directory, f"its process was ended {how}; run the same command again to continue it")
     except OSError as error:
         raise disk_error(f"{job.directory}: {error.strerror}") from None
 

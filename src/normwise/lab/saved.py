@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from normwise.errors import DataError, JobError, RequestError
-from normwise.lab import batches, best, checkpoint, networks
+from normwise.lab import batches, checkpoint, networks
 from normwise.lab.data import Data
 from normwise.lab.data import load as load_data
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import Factory, resolve
 from normwise.lab.settings import Settings
 from normwise.records.files import read_json
-from normwise.records.run import SETTINGS
+from normwise.records.run import BEST, SETTINGS
 
 
 class Saved(NamedTuple):
@@ -52,7 +52,7 @@ def load(run: str | Path, *, data_dir: str | Path | None = None) -> nn.Module:
 
 def read(run: Path, *, data_dir: str | Path | None = None) -> Saved:
     """Read a run back; see ``load``."""
-    directory = run.parent if run.name in (checkpoint.NAME, best.NAME) else run
+    directory = run.parent if run.name in (checkpoint.NAME, BEST) else run
     settings = _settings(directory, run)
     given = load_data(settings.data, data_dir=data_dir, target=settings.target)
     data = given.finish(settings.task)  # type: ignore[arg-type]
@@ -87,23 +87,21 @@ def _settings(directory: Path, given: Path) -> Settings:
     inside = sorted(each.parent.name for each in directory.glob(f"*/{SETTINGS}"))
     runs = f"it holds the runs {', '.join(inside[:5])}: give one of them"
     hint = runs if inside else "normwise compare makes them"
-    raise RequestError(f"{given} is no run, a folder with {SETTINGS} and {best.NAME}; {hint}")
+    raise RequestError(f"{given} is no run, a folder with {SETTINGS} and {BEST}; {hint}")
 
 
 def _weights(directory: Path) -> dict[str, torch.Tensor]:
     """The best weights; those of the checkpoint's best step for a run that has not ended."""
     try:
-        if (directory / best.NAME).is_file():
-            return load_file(directory / best.NAME)
+        if (directory / BEST).is_file():
+            return load_file(directory / BEST)
         found = checkpoint.below("best", checkpoint.load(directory))
         if found:
             return found
         why = "no evaluation was finite"
     except (OSError, SafetensorError) as error:
         why = str(error)
-    raise RequestError(
-        f"{directory} has no {best.NAME} that can be read ({why}); run the comparison that it belongs to"
-    )
+    raise RequestError(f"{directory} has no {BEST} that can be read ({why}); run the comparison that it belongs to")
 
 
 def _own(settings: Settings) -> Factory | None:

@@ -223,7 +223,7 @@ def _own(job: Job, what: str) -> Factory:
     """A function of the user's, the same as when the study began."""
     own = resolve(job.own[what], what=what)
     if own.source_hash != job.settings.own[what]["source"]:
-        raise RequestError(f"the source of {own.name} changed while the study ran; give the same command again")
+        raise RequestError(f"the source of {own.name} changed while the study ran; run the same command again")
     return own
 
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
-import torch._dynamo  # the first optimiser would load it, for a second, in every worker instead of once before the fork
+import torch._dynamo  # the first optimizer would load it, for a second, in every worker instead of once before the fork
 
 from normwise.errors import NormwiseError
 from normwise.lab.data import Data

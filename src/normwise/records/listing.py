@@ -14,9 +14,8 @@ from normwise.errors import JobError, RequestError
 from normwise.records.files import read_json
 from normwise.records.metric import ACCURACY, Metric
 from normwise.records.run import DONE
-from normwise.records.study import LOCK, STUDY
+from normwise.records.study import LOCK, REPORT, STUDY
 
-REPORT = "report.html"
 Status = Literal["running", "interrupted", "finished", "damaged"]
 
 

@@ -62,3 +62,7 @@ class Metric(NamedTuple):
 
 
 ACCURACY = Metric("accuracy", "accuracy", percent=True)
+LOSS = Metric("loss", "loss", higher_is_better=False)
+
+IGNORED = -100
+"""A class label that counts nowhere, as in ``torch.nn.CrossEntropyLoss``."""

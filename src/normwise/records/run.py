@@ -23,7 +23,7 @@ from normwise.records.files import damaged, dumps, read_json, read_lines, size, 
 from normwise.records.metric import Metric
 
 METRICS, TIMING, DONE, SETTINGS = "metrics.jsonl", "timing.jsonl", "done.json", "settings.json"
-PREDICTIONS = "predictions.safetensors"
+BEST, PREDICTIONS = "best.safetensors", "predictions.safetensors"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ from normwise.errors import JobError, RequestError
 from normwise.records.files import dumps, read_json, write_json
 from normwise.records.metric import Metric
 
-STUDY, LOCK = "study.json", ".lock"
+STUDY, LOCK, REPORT = "study.json", ".lock", "report.html"
+WAIT = 1.0
+"""Seconds that a directory in use is waited for: ``normwise runs`` takes the lock of each study for a moment."""
+
 QUESTION = ("study", "data", "target", "model", "task", "loss", "metric")
 """What tells one study from another; arms, seeds and steps can be added to a study."""
 
@@ -31,17 +34,17 @@ def opened(directory: Path, study: Mapping[str, Any], question: Mapping[str, Any
     Args:
         directory: the study's directory.
         study: what was asked; written to ``study.json``.
-        question: the part of ``study``, its keys ``QUESTION``, by which a directory is recognised as belonging to the
+        question: the part of ``study``, its keys ``QUESTION``, by which a directory is recognized as belonging to the
             same question, so that arms and seeds can be added to it.
 
     Raises:
-        RequestError: for a path that is a file or cannot be written, a directory in use, one that holds a study of
-            another question, or one that holds anything else.
+        RequestError: for a path that is a file or cannot be written, a directory that stays in use for a
+            second, one that holds a study of another question, or one that holds anything else.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _refuse_foreign(directory, question)
-        lock = FileLock(directory / LOCK).acquire(timeout=0)
+        lock = FileLock(directory / LOCK).acquire(timeout=WAIT)
     except Timeout:
         raise RequestError(f"{directory} is in use by another normwise process; wait for it, or {ELSEWHERE}") from None
     except (FileExistsError, NotADirectoryError):
@@ -67,7 +70,7 @@ def is_disk(error: OSError, directory: Path) -> bool:
 def disk_error(what: str) -> JobError:
     """The error for a disk that does not take what is written, or does not give what was."""
     return JobError(
-        f"cannot read or write {what}; what was recorded before is kept: mend that and give the same command again"
+        f"cannot read or write {what}; what was recorded before is kept: fix that and run the same command again"
     )
 
 

@@ -18,7 +18,7 @@ class PageArm(NamedTuple):
 
     Attributes:
         name: what it is called.
-        colour: as on white.
+        colour: its color, as on white.
         marker: the place of its marker.
         batch_size: examples per step; None where that is not known.
         clock: the seconds of training up to each step; empty where there is none.
