@@ -10,7 +10,7 @@ import numpy as np
 
 from normwise.lab.task import Task
 from normwise.records.metric import LOSS
-from normwise.records.run import PREDICTIONS
+from normwise.records.run import read_predictions
 
 CLASSES = 1
 """The axis of the classes, as in PyTorch's cross-entropy."""
@@ -37,11 +37,9 @@ def ensemble(runs: Sequence[Path], task: Task, own: Callable[..., Any] | None = 
         None below two runs that kept their predictions, where these are not of the same examples, where only the
         user's loss knows what outputs mean, and where that loss is the metric.
     """
-    from safetensors.numpy import load_file
-
-    if task.kind not in AVERAGES or task.metric == LOSS:
+    if len(runs) < 2 or task.kind not in AVERAGES or task.metric == LOSS:
         return None
-    kept = [load_file(run / PREDICTIONS) for run in runs if (run / PREDICTIONS).exists()]
+    kept = [found for run in runs if (found := read_predictions(run)) is not None]
     if len(kept) < 2 or not all(_alike(one, kept[0]) for one in kept[1:]):
         return None
     import torch

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from normwise.errors import first_line
 from normwise.records.files import damaged, dumps, read_json, read_lines, size, write_json
 from normwise.records.metric import Metric
 
@@ -78,6 +79,27 @@ def _refuse_cut(path: Path, metrics: list[dict[str, Any]], done: Mapping[str, An
     if (done["status"] == "finished" and last != done["step"]) or (last is None and done["step"]):
         ends = "holds no measurement" if last is None else f"ends at step {last}"
         raise damaged(path, f"it {ends}, and the run at step {done['step']}")
+
+
+def read_predictions(directory: Path) -> dict[str, Any] | None:
+    """``outputs`` and ``targets`` of the test part at the best step, as arrays; None where a run kept none.
+
+    Raises:
+        JobError: the file does not hold what was written to it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = directory / PREDICTIONS
+    if not path.is_file():
+        return None
+    try:
+        found: dict[str, Any] = load_file(path)
+    except (SafetensorError, ValueError) as error:
+        raise damaged(path, first_line(error)) from error
+    if not {"outputs", "targets"} <= found.keys():
+        raise damaged(path, "it has no outputs and targets")
+    return found
 
 
 class RunWriter:

@@ -143,3 +143,13 @@ def test_targets_of_a_loss_of_the_users_stay_integers_or_floats(dtype, becomes):
 def test_targets_that_do_not_fit_are_described(y, kind, message):
     with pytest.raises(DataError, match=message):
         convert(y, kind, "train")
+
+
+def test_an_offset_that_rounds_differences_away_is_refused():
+    y = 1e9 + np.arange(60.0)
+    with pytest.raises(
+        DataError, match=r"y of train varies by 17.3 around 1e\+09, and float32, .* apart by 119; subtract"
+    ):
+        convert(y, "regression", "train")
+    assert np.ptp(convert(y - 1e9, "regression", "train")) == 59
+    assert convert(1e4 + np.arange(60.0), "regression", "train").dtype == np.float32

@@ -95,6 +95,7 @@ def convert(y: np.ndarray, kind: Kind, where: str, classes: Sequence[str] = ()) 
     if kind == "other" and y.dtype.kind in "biu":
         return y.astype(np.int64)
     _check_finite(y, where)
+    _check_digits(y, where)
     return y.astype(np.float32)
 
 
@@ -176,6 +177,17 @@ def _check_finite(y: np.ndarray, where: str) -> None:
         raise DataError(
             f"y of {where} must be finite in float32, in which networks are trained; {_place(at)} is {y[at]}; "
             f"remove or replace such targets"
+        )
+
+
+def _check_digits(y: np.ndarray, where: str) -> None:
+    """Refuse targets whose differences float32 rounds away: an offset of 10⁹ leaves steps of 64."""
+    values = y.astype(np.float64)
+    step, spread = np.abs(values).max() * np.finfo(np.float32).eps, values.std()
+    if 0 < spread < 100 * step:
+        raise DataError(
+            f"y of {where} varies by {spread:.3g} around {values.mean():.6g}, and float32, in which networks are trained, "
+            f"tells numbers there apart by {step:.3g}; subtract a constant from y, for example its mean"
         )
 
 
