@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from lab.data.streams import Noisy, Stream
 from normwise.errors import DataError
-from normwise.lab.data import load
+from normwise.lab.data import load, loader_arrays, loader_sources
 
 
 class Items(Dataset):
@@ -104,6 +104,17 @@ def test_a_number_that_is_not_finite_is_named_wherever_it_is_in_memory(make):
 
 def test_rows_outside_of_a_subset_do_not_count():
     assert finished(subset, labels(600, 3), labels(100, 3)).notes == ()
+    nested = loader_arrays.arrays_of(
+        loader_sources.of_dataset("train", Subset(subset(inputs(9, 0), labels(9, 5)), [4, 1]))
+    )
+    assert nested.rows.tolist() == [13, 10]
+    assert nested.y.tolist() == [4, 1]
+
+
+def test_a_mask_of_minus_infinity_is_let_be():
+    mask = torch.zeros(60, 3).masked_fill(torch.rand(60, 3) > 0.5, -torch.inf)
+    parts = [TensorDataset(inputs(60, seed), mask, labels(60, 3)) for seed in range(2)]
+    assert load(lambda: parts).finish("classification").notes == ()
 
 
 def test_validation_that_is_taken_off_memory_has_its_share_of_each_class():

@@ -37,16 +37,14 @@ class PartArrays:
     @property
     def y(self) -> np.ndarray:
         """The targets of the part."""
-        y = self.target[self.rows].detach().cpu()
-        return np.asarray((y.float() if y.dtype == torch.bfloat16 else y).numpy())
+        return _numpy(self.target[self.rows])
 
     def hashes(self) -> list[int]:
         """A number for each example that follows from the bytes of its inputs."""
-        found = [0] * len(self.rows)
-        for value in self.inputs.values():
-            rows = value.detach()[self.rows].cpu()
-            contiguous = (rows.float() if rows.dtype == torch.bfloat16 else rows).numpy()
-            found = [hash((each, row.tobytes())) for each, row in zip(found, contiguous, strict=True)]
+        found: list[int] = []
+        for rows in torch.split(self.rows, CHUNK):
+            inputs = [_numpy(value[rows]) for value in self.inputs.values()]
+            found += [hash(tuple(row.tobytes() for row in example)) for example in zip(*inputs, strict=True)]
         return found
 
     def digest(self) -> str:
@@ -78,12 +76,16 @@ def arrays_of(part: StreamPart) -> PartArrays | None:
     if part.collate is not default_collate:
         return None
     dataset: Any = part.dataset
-    rows = torch.as_tensor(list(part.keys), dtype=torch.int64)
+    picked = [part.keys]
     while type(dataset) is Subset:
-        dataset, rows = dataset.dataset, torch.as_tensor(dataset.indices, dtype=torch.int64)[rows]
+        picked.append(dataset.indices)
+        dataset = dataset.dataset
     dataset = tensors(dataset)
     if not isinstance(dataset, Inputs):
         return None
+    rows = torch.arange(len(dataset))
+    for indices in reversed(picked):
+        rows = rows[torch.as_tensor(list(indices), dtype=torch.int64)]
     named = dataset.inputs if isinstance(dataset.inputs, dict) else _numbered(dataset.inputs)
     return PartArrays(part.name, named, dataset.y, rows)
 
@@ -93,6 +95,11 @@ def tensors(dataset: object) -> object:
     if type(dataset) is TensorDataset and len(dataset.tensors) > 1:
         return Inputs(dataset.tensors[:-1], dataset.tensors[-1])
     return dataset
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    values = values.detach().cpu()
+    return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
 
 
 def _numbered(inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
