@@ -1,6 +1,7 @@
 import torch
 
 from normwise.lab.batches import MemoryBatches
+from normwise.lab.data import split
 
 
 def make(seed=0):
@@ -45,6 +46,7 @@ def test_a_sample_is_the_same_examples_every_time_and_the_whole_is_all_in_order(
     assert [batch.size for batch in batches.sample("test", 5)] == [5]  # no chunk of one, which some losses do not take
     rows = torch.cat([batch.target for batch in first])
     assert torch.equal(rows, torch.cat([batch.target for batch in again]))
+    assert rows.tolist() == split.permutation(11)[:6].tolist()  # the order that data which stream are sampled in, too
     assert len(set(rows.tolist())) == 6
     assert rows.tolist() != sorted(rows.tolist())  # not the first ones: data are often sorted by class
     assert torch.cat([batch.target for batch in batches.whole("test")]).tolist() == list(range(11))
