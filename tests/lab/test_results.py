@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lab.studies import record, results
 from normwise.lab.arms import Point
 from normwise.lab.effects import helped
-from normwise.lab.plain import as_dict
+from normwise.lab.result_json import as_dict
 from normwise.lab.task import Chance, Task
 from normwise.records.metric import Metric
 

@@ -2,7 +2,7 @@ import pytest
 
 from lab.studies import record, results
 from normwise.lab.ensemble import Ensemble
-from normwise.lab.plain import as_dict
+from normwise.lab.result_json import as_dict
 from normwise.lab.table import table
 from normwise.lab.task import Task
 from normwise.records.metric import Metric

@@ -142,3 +142,16 @@ def test_a_network_whose_outputs_are_not_finite_is_no_wrong_request():
             return self.linear(x) / torch.zeros(())
 
     assert checked(CLASSES, model=Endless) == []
+
+
+def test_a_network_that_changes_its_inputs_is_refused():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.linear(x.clamp_(min=0))
+
+    with pytest.raises(RequestError, match="changes its inputs in place"):
+        checked(CLASSES, model=InPlace)

@@ -74,13 +74,21 @@ def _padding(settings: Settings, example: Batch) -> list[str]:
 
 def _outputs(settings: Settings, example: Batch, own: Factory | None, data: str) -> Any:
     network = networks.build(settings, example, own).network
+    name = "the network" if own is None else f"the network of {own.name}"
+    given = [value for value in pytree.tree_leaves((example.args, example.kwargs)) if isinstance(value, Tensor)]
+    versions = [value._version for value in given]
     try:
-        return example.through(network)
+        outputs = example.through(network)
     except Exception as error:
-        name = "the network" if own is None else f"the network of {own.name}"
         raise RequestError(
             f"{name} does not take {data}, examples of {_inputs(example)}: {first_line(error)}{_integers(example)}"
         ) from error
+    if [value._version for value in given] != versions:
+        raise RequestError(
+            f"{name} changes its inputs in place, and the next measurement would begin with what it left; begin its "
+            "forward with x = x.clone()"
+        )
+    return outputs
 
 
 def _integers(example: Batch) -> str:

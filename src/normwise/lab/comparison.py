@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from normwise.lab import page, plain, table
+from normwise.lab import page, result_json, table
 from normwise.lab.panels import Panel, panels
 from normwise.lab.results import Results
 
@@ -32,7 +32,7 @@ class Comparison(Results):
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as plain data: what ``normwise compare --json`` prints."""
-        return plain.as_dict(self)
+        return result_json.as_dict(self)
 
     def write(self) -> None:
         """Write ``report.html``, and ``figures/`` as PNG and SVG, into the study's directory."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from normwise.errors import RequestError, choice
-from normwise.lab.data.targets import is_zero_one
 from normwise.records.metric import Metric
 
 Kind = Literal["classification", "binary", "multilabel", "regression", "other"]
@@ -67,29 +66,6 @@ def kind_of_loss(name: str, y: np.ndarray | None) -> Kind | None:
         case "bce":
             return "multilabel" if y is not None and y.ndim == 2 and y.shape[1] > 1 else "binary"
     return None
-
-
-def kind_of_outputs(outputs: Any, y: np.ndarray | None, examples: int) -> tuple[Kind, str] | None:
-    """The kind of task that a user's network is made for, where its outputs tell.
-
-    Args:
-        outputs: what it puts out for the first examples.
-        y: the training targets.
-        examples: how many examples ``outputs`` is for.
-    """
-    shape = tuple(getattr(outputs, "shape", ()))
-    if y is None or not shape or not is_zero_one(y):
-        return None
-    each, target = _numbers(shape, examples), int(np.prod(y.shape[1:]))
-    if y.ndim == 2 and y.shape[1] > 1 and each == target:
-        return "multilabel", f"the network puts out {each} logits for {target} targets of 0 or 1"
-    if each == target:
-        return "binary", "the network puts out one logit for targets of 0 or 1"
-    return None
-
-
-def _numbers(shape: tuple[int, ...], examples: int) -> int:
-    return int(np.prod(shape)) // max(1, examples)
 
 
 def kind_named(name: str) -> Kind:

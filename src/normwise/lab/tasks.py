@@ -11,11 +11,11 @@ from normwise.errors import RequestError, choice
 from normwise.lab.data import Data
 from normwise.lab.data.given import Given
 from normwise.lab.data.loader_data import LoaderData
-from normwise.lab.data.targets import FEW_CLASSES
+from normwise.lab.data.targets import FEW_CLASSES, is_zero_one
 from normwise.lab.factory import Factory
 from normwise.lab.options import Options
 from normwise.lab.settings import Settings
-from normwise.lab.task import Chance, Kind, Task, fits, kind_named, kind_of_loss, kind_of_outputs
+from normwise.lab.task import Chance, Kind, Task, fits, kind_named, kind_of_loss
 from normwise.records.metric import Metric
 
 if TYPE_CHECKING:
@@ -107,6 +107,29 @@ def _outputs(model: Factory, data: Data | LoaderData) -> tuple[Any, Batch]:
             return example.through(network), example
         except Exception:
             return None, example
+
+
+def kind_of_outputs(outputs: Any, y: np.ndarray | None, examples: int) -> tuple[Kind, str] | None:
+    """The kind of task that a user's network is made for, where its outputs tell.
+
+    Args:
+        outputs: what it puts out for the first examples.
+        y: the training targets.
+        examples: how many examples ``outputs`` is for.
+    """
+    shape = tuple(getattr(outputs, "shape", ()))
+    if y is None or not shape or not is_zero_one(y):
+        return None
+    each, target = _numbers(shape, examples), int(np.prod(y.shape[1:]))
+    if y.ndim == 2 and y.shape[1] > 1 and each == target:
+        return "multilabel", f"the network puts out {each} logits for {target} targets of 0 or 1"
+    if each == target:
+        return "binary", "the network puts out one logit for targets of 0 or 1"
+    return None
+
+
+def _numbers(shape: tuple[int, ...], examples: int) -> int:
+    return int(np.prod(shape)) // max(1, examples)
 
 
 def _loss(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> str:
