@@ -4,7 +4,7 @@ normwise compare --model examples/one_logit.py:make_model --data examples/one_lo
     --metric average_precision --steps 2000
 
 What comes out: an accuracy of 91 % would be that of a network that never says 1. The average precision, 0.09 for
-guessing, tells more: 0.94 without normalization, 0.87 with it. In a small network of tanh units whose inputs have mean
+guessing, tells more: 0.96 without normalization, 0.88 with it. In a small network of tanh units whose inputs have mean
 0 and variance 1 it does not help.
 """
 

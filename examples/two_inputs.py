@@ -3,7 +3,7 @@
 normwise compare --model examples/two_inputs.py:make_model --data examples/two_inputs.py:make_data --steps 1500
 
 What comes out: with batch normalization the network fits all training examples in a third of the steps, and answers
-fewer questions about new images, 88 % against 93 %.
+fewer questions about new images, 88 % against 94 %.
 """
 
 import torch
