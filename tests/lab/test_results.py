@@ -155,7 +155,7 @@ def test_many_arms_at_their_best_rates_are_ranked():
     found = results([*two_rates(), record([0.5, 0.7], arm="he", lr=1.0)])
     assert found.title == "plain, bn and he on parts"
     assert found.verdict == (
-        "Each arm at its best learning rate: Of 3 arms, bn has the best validation accuracy (85.0 %). "
+        "Each arm is at its best learning rate. Of 3 arms, bn has the best validation accuracy (85.0 %). "
         "bn reached 80.0 %, plain's best mean validation accuracy, in 2 times fewer steps (10 against 20), "
         "and its test accuracy was 10.0 points lower; one seed tells nothing about seed noise."
     )
@@ -248,3 +248,8 @@ def test_accuracy_is_not_named_where_it_is_not_the_metric():
     one = found([arms, arms], task)
     assert (one.target, one.baseline.learned) == (2.0, True)
     assert "accuracy" not in f"{as_dict(one)} {one.ranking.lines}"
+
+
+def test_runs_that_were_never_better_than_before_training_are_named():
+    found = results([record([0.6, 0.3]), record([0.3, 0.6], seed=1), record([0.3, 0.9], arm="bn")])
+    assert found.notes == ["plain: 1 of 2 runs were never better than before training; their best step is 0"]

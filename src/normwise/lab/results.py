@@ -154,7 +154,16 @@ class Results:
     def notes(self) -> list[str]:
         """What a reader has to know: places that were not normalized, runs that failed or diverged."""
         lines = [line for arm in self.arms for point in self.points[arm.name] for line in self._ended(arm, point)]
-        return [*self.study["notes"], *lines]
+        return [*self.study["notes"], *self._never_better(), *lines]
+
+    def _never_better(self) -> list[str]:
+        """Arms with runs whose best step is the start, so that their test metric is that of untrained networks."""
+        counts = {arm.name: (sum(run.best_step == 0 for run in arm.counted), len(arm.counted)) for arm in self.arms}
+        return [
+            f"{name}: {count} of {runs} runs were never better than before training; their best step is 0"
+            for name, (count, runs) in counts.items()
+            if count
+        ]
 
     def _ended(self, arm: ArmSummary, point: Point) -> list[str]:
         """Runs at a point that diverged or failed; of those that diverged only such at the arm's best point."""

@@ -59,7 +59,7 @@ def read(run: Path, *, data_dir: str | Path | None = None) -> Saved:
     if data.fingerprint != settings.fingerprint:
         raise DataError(
             f"{settings.data} is not what {directory} was trained on: its fingerprint is {data.fingerprint}, "
-            f"that of the run {settings.fingerprint}; give the data of the run (--data-dir)"
+            f"that of the run {settings.fingerprint}; give the data of the run, by --data-dir or as its source was"
         )
     example = batches.first(data, settings, 2)
     with torch.random.fork_rng(devices=[]):

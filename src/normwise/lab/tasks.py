@@ -72,7 +72,7 @@ def _refuse_other(kind: Kind, loss: str, given: Given) -> None:
     """Refuse a loss for numbers where the targets are classes and nobody said otherwise, and the other way round."""
     suggested, why = given.kind()
     if kind == "regression" and suggested in ("classification", "multilabel"):
-        use = "cross_entropy" if suggested == "classification" else "bce"
+        use = "cross_entropy, or bce for one logit" if suggested == "classification" else "bce"
         raise RequestError(
             f"loss {loss!r} is for numbers, and the targets of {given.name} are classes: {why}; use {use}, or say "
             "--task regression where they are numbers"
@@ -157,7 +157,8 @@ def _metric(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> Metric:
     if "metric" in own:
         function = own["metric"].callable
         better = bool(getattr(function, "higher_is_better", True))
-        return Metric(own["metric"].name, getattr(function, "__name__", own["metric"].name), higher_is_better=better)
+        label = getattr(function, "__name__", own["metric"].name).replace("_", " ")
+        return Metric(own["metric"].name, label, higher_is_better=better)
     name = asked.get("metric")
     return metrics.default(kind) if name is None else metrics.named(str(name), kind)
 

@@ -42,8 +42,9 @@ def verdict(
     if not sweep.several:
         return said
     points = ", ".join(f"{arm.name} {sweep.write(arm.point)}" for arm in arms)
-    chosen = f" ({points})" if len(arms) <= 2 else ""
-    said = f"Each arm at its best {sweep.keys('learning rate')}{chosen}: {said}"
+    if len(arms) > 2:
+        return f"Each arm is at its best {sweep.keys('learning rate')}. {said}"
+    said = f"Each arm at its best {sweep.keys('learning rate')} ({points}): {said}"
     if at_baselines is None:
         return said
     best = f"{baseline.name}'s best {sweep.keys('rate')}, {sweep.write(baseline.point)}"

@@ -186,8 +186,8 @@ def _check_digits(y: np.ndarray, where: str) -> None:
     step, spread = np.abs(values).max() * np.finfo(np.float32).eps, values.std()
     if 0 < spread < 100 * step:
         raise DataError(
-            f"y of {where} varies by {spread:.3g} around {values.mean():.6g}, and float32, in which networks are trained, "
-            f"tells numbers there apart by {step:.3g}; subtract a constant from y, for example its mean"
+            f"y of {where} varies by {spread:.3g} around {values.mean():.6g}, and float32, in which networks are "
+            f"trained, tells numbers there apart by {step:.3g}; subtract a constant from y, for example its mean"
         )
 
 
