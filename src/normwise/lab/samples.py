@@ -7,19 +7,19 @@ from normwise.probes import Schedule
 MOST = {"train": 500, "validation": 1000, "test": 500}
 """Examples of each part that are measured at most."""
 
-VALUES = 1 << 20
-"""Input values that are always measured: of examples of up to 524 values these are the most that are measured."""
+VALUES = 640_000
+"""Input values that are always measured: of examples of up to 320 values these are the most that are measured."""
 
 SHARE = 0.075
 """Of larger examples, how many are measured of those that a run trains on between two measurements."""
 
-FINAL = 2000
+FINAL = 1000
 """Training examples on which the best step is measured at the end."""
 
 BATCH = 60
 """The batch size that steps are counted in, so that arms which differ in theirs are measured on the same examples."""
 
-PROBED = 60
+PROBED = 32
 """Training examples on which activations and gradients are measured."""
 
 
