@@ -16,6 +16,7 @@ from normwise.bench.timing import busy
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+NEED_DATA = {"mnist", "cifar10"}
 
 
 def main() -> None:
@@ -31,7 +32,8 @@ def main() -> None:
             parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     if warning := busy():
         print(f"warning: {warning}")
-    for name in asked.names or [name for name in BENCHMARKS if "mnist" not in name or "NORMWISE_DATA" in os.environ]:
+    has_data = "NORMWISE_DATA" in os.environ
+    for name in asked.names or [name for name in BENCHMARKS if has_data or not NEED_DATA & {*name.split("-")}]:
         benchmark = BENCHMARKS[name]
         figures = [found.figure for found in benchmark.measure(asked.n)]
         row = {

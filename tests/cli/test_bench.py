@@ -1,31 +1,21 @@
 import inspect
 import json
-import sys
 
 import pytest
 
 import normwise.bench as benchmark
 from measurements import kept_tensors, measurement, training_step
-from normwise import cli
 from normwise.bench import Result, ledger, timing
 from normwise.cli.bench import bench
 
 
 @pytest.fixture
-def normwise(tmp_path, monkeypatch, capsys):
+def normwise(command, monkeypatch):
     """Runs a command in this process, in a folder of its own: exit code, stdout, stderr; the machine is idle."""
     monkeypatch.setattr(timing.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["normwise", "bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
+    return lambda *arguments: command("bench", *arguments)
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 import json
-import sys
 
 import pytest
 from safetensors import safe_open
-
-from normwise import cli
 
 MODELS = """
 import torch
@@ -57,9 +54,8 @@ def ragged():
 
 
 @pytest.fixture
-def normwise(tmp_path, monkeypatch, capsys):
+def normwise(command, tmp_path, monkeypatch):
     """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NORMWISE_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     (tmp_path / "train.py").write_text(MODELS)
@@ -68,14 +64,7 @@ def normwise(tmp_path, monkeypatch, capsys):
     (tmp_path / "other" / "thesis.tex").write_text("")
     (tmp_path / "empty").mkdir()
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["normwise", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
+    return command
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from normwise import cli, surgery
+from normwise import surgery
 from normwise.cli.fold import show
 from normwise.lab import deploy, saved
 from normwise.lab.data import Scaling, load
@@ -54,19 +53,11 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture
-def normwise(tmp_path, monkeypatch, capsys):
+def normwise(command, monkeypatch):
     """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["normwise", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
+    return command
 
 
 def run_of(study, model, arm="bn"):

@@ -4,22 +4,15 @@ import sys
 
 import pytest
 
-from normwise import __version__, cli
+from normwise import __version__
 
 
 @pytest.fixture
-def normwise(monkeypatch, capsys):
+def normwise(command, monkeypatch):
     """Runs a command in this process: exit code, stdout, stderr."""
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["normwise", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
+    return command
 
 
 def loaded(code, *arguments):

@@ -1,9 +1,7 @@
 import json
-import sys
 
 import pytest
 
-from normwise import cli
 from normwise.records.files import write_json
 from normwise.records.metric import ACCURACY, Metric
 from normwise.records.study import opened
@@ -20,19 +18,11 @@ STUDY = {
 
 
 @pytest.fixture
-def normwise(tmp_path, monkeypatch, capsys):
+def normwise(command, monkeypatch):
     """Runs a command in this process, in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["normwise", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
+    return command
 
 
 def study(folder, *best, **changed):

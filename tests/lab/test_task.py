@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from normwise.errors import RequestError
-from normwise.lab.task import Chance, Task, fits, kind_named, kind_of_loss
-from normwise.lab.tasks import kind_of_outputs
+from normwise.lab.inference import kind_of_loss, kind_of_outputs
+from normwise.lab.task import Chance, Task, fits, kind_named
 from normwise.records.metric import ACCURACY, Metric
 
 RMSE = Metric("rmse", "RMSE", higher_is_better=False)

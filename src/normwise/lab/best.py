@@ -30,7 +30,7 @@ class Best:
         self.since = 0
         self.weights: dict[str, Tensor] = {}
 
-    def see(self, step: int, value: float, network: nn.Module, *, counts: bool = True) -> None:
+    def note(self, step: int, value: float, network: nn.Module, *, counts: bool = True) -> None:
         """Take note of an evaluation; ``counts`` is whether one that is no better tries the run's patience."""
         if math.isfinite(value) and (self.step is None or self._metric.better(value, self.value)):
             self.step, self.value, self.since = step, value, 0

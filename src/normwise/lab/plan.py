@@ -12,16 +12,16 @@ from normwise.errors import RequestError, choice
 from normwise.lab import arms as arms_
 from normwise.lab import machine, options, values
 from normwise.lab.arms import Arm, Point
-from normwise.lab.data import Data, load
+from normwise.lab.data import Data, Given, load
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import FORMS, Factory
 from normwise.lab.factory import resolve as resolve_factory
+from normwise.lab.inference import find_task
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source
 from normwise.lab.samples import BATCH, samples
 from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, REGRESSION_RATES, Settings
-from normwise.lab.task import Task
-from normwise.lab.tasks import chance, find_task
+from normwise.lab.task import Chance, Task
 from normwise.records import RunRecord
 from normwise.records.study import QUESTION, run_directory, slug
 
@@ -89,21 +89,12 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         raise RequestError("both steps and epochs were given; give one of them")
     device = _device(asked.get("device", "cpu"))
     shared = options.shared(asked)
-    own = _Own.of(asked)
+    own = _Functions.of(asked)
     given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
     task, loaded = find_task(given, asked, own.factories)
-    resolved = arms_.resolve(
-        arms,
-        shared,
-        own_model="model" in own.factories,
-        streams=given.streams,
-        own_batches=given.own_batches,
-        defaults=_defaults(task, loaded, named=given.named),
-        rates=REGRESSION_RATES if task.kind == "regression" else DEFAULT_RATES,
-    )
-    _check_targets(resolved, task)
+    resolved = _arms(arms, shared, own, given, task, loaded)
     measured = _samples(counts, loaded)
-    task = task._replace(chance=chance(task, loaded, own.factories, measured["validation"]))
+    task = task._replace(chance=_chance(task, loaded, own, measured["validation"]))
     common = Settings(
         data=loaded.name,
         fingerprint=loaded.fingerprint,
@@ -129,29 +120,83 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
     ]
     named = isinstance(data, str) and all(isinstance(source, str) for source in own.sources.values())
     workers = _workers(asked.get("workers"), device, len(runs), named=named)
-    study = {
-        "study": "compare",
-        "data": loaded.name,
-        "target": asked.get("target"),
-        "model": own.model,
-        "task": task.kind,
-        "loss": task.loss,
-        "metric": task.metric._asdict(),
-        "arms": list(arms),
-        "runs": [run.job.directory.name for run in runs],
-        "examples": len(loaded.train) if isinstance(loaded, Data) else None,
-        "verdict": "",
-        "options": options.written({k: v for k, v in asked.items() if k not in ("out", "workers")}, own.names),
-        "command": options.command(arms, data if isinstance(data, str) else loaded.name, asked) if named else "",
-        "versions": machine.versions(),
-        "machine": machine.describe(),
-        "notes": [],
-    }
+    name = data if named and isinstance(data, str) else None
+    study = _study(arms, name, common, runs, loaded, asked, own)
     baseline = _baseline(asked.get("baseline"), resolved)
     return Plan(out, resolved, runs, loaded, workers, study, task, baseline, arms_.swept(shared))
 
 
-def _directory(data: str, own: _Own, asked: Options) -> str:
+def _arms(
+    texts: Sequence[str],
+    shared: Mapping[str, Sequence[Any]],
+    own: _Functions,
+    given: Given,
+    task: Task,
+    data: Data | LoaderData,
+) -> list[Arm]:
+    """The arms, with what holds for these data and this task where nobody says anything."""
+    resolved = arms_.resolve(
+        texts,
+        shared,
+        own_model="model" in own.factories,
+        streams=given.streams,
+        own_batches=given.own_batches,
+        defaults=_defaults(task, data, named=given.named),
+        rates=REGRESSION_RATES if task.kind == "regression" else DEFAULT_RATES,
+    )
+    for arm in resolved:
+        if arm.keys.targets == "standard" and task.kind != "regression":
+            raise RequestError(
+                f"arm {arm.name!r}: targets=standard scales the targets of a regression; the task is {task.kind}; "
+                "leave it out"
+            )
+    return resolved
+
+
+def _chance(task: Task, data: Data | LoaderData, own: _Functions, examples: int) -> Chance | None:
+    """What guessing scores on the validation examples on which curves are measured."""
+    from normwise.lab import batches
+    from normwise.lab.chance import chance
+
+    targets = batches.sampled_targets(data, "validation", examples)
+    if targets is None:
+        return None
+    metric = own.factories["metric"].callable if "metric" in own.factories else None
+    return chance(task.kind, task.metric, targets, task.outputs, metric, task.loss)
+
+
+def _study(
+    arms: Sequence[str],
+    data: str | None,
+    common: Settings,
+    runs: Sequence[PlannedRun],
+    loaded: Data | LoaderData,
+    asked: Options,
+    own: _Functions,
+) -> dict[str, Any]:
+    """What ``study.json`` holds; a function that was handed over has no name to give on a command line."""
+    question = {key: value for key, value in asked.items() if key not in ("out", "workers")}
+    return {
+        "study": "compare",
+        "data": common.data,
+        "target": common.target,
+        "model": common.model,
+        "task": common.task,
+        "loss": common.loss,
+        "metric": common.metric._asdict(),
+        "arms": list(arms),
+        "runs": [run.job.directory.name for run in runs],
+        "examples": len(loaded.train) if isinstance(loaded, Data) else None,
+        "verdict": "",
+        "options": options.written(question, own.names),
+        "command": "" if data is None else options.command(arms, data, asked),
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+        "notes": [],
+    }
+
+
+def _directory(data: str, own: _Functions, asked: Options) -> str:
     """A study's name: its data and network, and what else was asked that makes another question."""
     question = (
         own.names.get(what, options.text(asked[what])) for what in ("target", "task", "loss", "metric") if what in asked
@@ -159,7 +204,7 @@ def _directory(data: str, own: _Own, asked: Options) -> str:
     return "-".join(["compare", *(slug(_short(name)) for name in (data, own.model, *question))])
 
 
-def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Own) -> PlannedRun:
+def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Functions) -> PlannedRun:
     settings = replace(common, **{name: getattr(arm.at(point), name) for name in DEFAULTS})
     directory = run_directory(out, arm.name, settings.as_dict())
     return PlannedRun(
@@ -167,7 +212,7 @@ def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, ow
     )
 
 
-class _Own(NamedTuple):
+class _Functions(NamedTuple):
     """The functions of the user's own: model, loss and metric, each where it is none of the built-in ones."""
 
     model: str
@@ -176,7 +221,7 @@ class _Own(NamedTuple):
     identities: dict[str, dict[str, str]]
 
     @classmethod
-    def of(cls, asked: Options) -> _Own:
+    def of(cls, asked: Options) -> _Functions:
         model, name = _model(asked.get("model", "mlp"))
         sources = {} if model is None else {"model": model}
         sources |= {what: asked[what] for what in ("loss", "metric") if _is_own(asked.get(what))}
@@ -240,15 +285,6 @@ def _examples(data: Data | LoaderData) -> int | None:
     if isinstance(data, Data):
         return len(data.train)
     return None if data.own_batches else data.batches_per_epoch(1)
-
-
-def _check_targets(arms: Sequence[Arm], task: Task) -> None:
-    for arm in arms:
-        if arm.keys.targets == "standard" and task.kind != "regression":
-            raise RequestError(
-                f"arm {arm.name!r}: targets=standard scales the targets of a regression; the task is {task.kind}; "
-                "leave it out"
-            )
 
 
 def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:

@@ -56,18 +56,6 @@ class Task(NamedTuple):
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def kind_of_loss(name: str, y: np.ndarray | None) -> Kind | None:
-    """The kind of task that a named loss is for; None for a loss of the user's own."""
-    match name:
-        case "cross_entropy":
-            return "classification"
-        case "mse" | "mae" | "huber":
-            return "regression"
-        case "bce":
-            return "multilabel" if y is not None and y.ndim == 2 and y.shape[1] > 1 else "binary"
-    return None
-
-
 def kind_named(name: str) -> Kind:
     """The kind of task of a name; RequestError where there is none."""
     if name not in KINDS:

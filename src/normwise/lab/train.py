@@ -91,7 +91,7 @@ class _Run:
         for stop in self.schedule.at:
             if stop <= self.step:
                 continue
-            if self._is_tired():
+            if self._is_out_of_patience():
                 break
             first = self.step
             losses, updates = self._advance(stop)
@@ -108,7 +108,7 @@ class _Run:
         why = f"no better validation {self.settings.metric.label} in {self.best.since} measurements"
         return "finished", self.step, why if stopped else None
 
-    def _is_tired(self) -> bool:
+    def _is_out_of_patience(self) -> bool:
         return self.settings.patience is not None and self.best.since >= self.settings.patience
 
     def _advance(self, stop: int) -> tuple[Tensor, list[dict[str, Any]]]:
@@ -139,7 +139,7 @@ class _Run:
         line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
         line |= evaluate(self.network, self.objective, self.samples)
         value, counts = line["validation"][self.settings.metric.name], self.step in self.schedule.regular
-        self.best.see(self.step, value, self.network, counts=counts)
+        self.best.note(self.step, value, self.network, counts=counts)
         self.clock.lap("evaluate")
         measured = probes.measure(
             self.network, self.probed.args or self.probed.kwargs, self.probed.target, self.objective.loss

@@ -52,7 +52,7 @@ def embedded(outputs, targets):
         (CLASSES % 2, {"model": network(2)}, ("classification", "cross_entropy", "accuracy", 2)),
         (CLASSES % 2, {"loss": "bce"}, ("binary", "bce", "accuracy", 1)),
         ((X > 0).astype(int), {"model": network(3)}, ("multilabel", "bce", "accuracy", 3)),
-        (X[:, 0], {"model": network(7), "loss": embedded}, ("other", "test_tasks:embedded", "loss", 1)),
+        (X[:, 0], {"model": network(7), "loss": embedded}, ("other", "test_inference:embedded", "loss", 1)),
     ],
 )
 def test_the_task_is_what_was_asked_what_the_network_puts_out_or_what_the_targets_are(y, options, expected):

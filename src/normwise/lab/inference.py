@@ -15,7 +15,7 @@ from normwise.lab.data.targets import FEW_CLASSES, is_zero_one
 from normwise.lab.factory import Factory
 from normwise.lab.options import Options
 from normwise.lab.settings import Settings
-from normwise.lab.task import Chance, Kind, Task, fits, kind_named, kind_of_loss
+from normwise.lab.task import Kind, Task, fits, kind_named
 from normwise.records.metric import Metric
 
 if TYPE_CHECKING:
@@ -66,6 +66,16 @@ def _kind(given: Given, asked: Options, own: Mapping[str, Factory]) -> tuple[Kin
     if "loss" in own and not _fit(outputs, example, kind, data):
         return "other", f"what {own['model'].name} puts out fits no other task", None
     return kind, why, data
+
+
+def kind_of_loss(name: str, y: np.ndarray | None) -> Kind | None:
+    """The kind of task that a named loss is for; None for a loss of the user's own."""
+    from normwise.lab.objective import LOSSES
+
+    kinds = LOSSES[name][0] if name in LOSSES else ()
+    if len(kinds) > 1:  # one logit, or one per label
+        return "multilabel" if y is not None and y.ndim == 2 and y.shape[1] > 1 else "binary"
+    return kinds[0] if kinds else None
 
 
 def _refuse_other(kind: Kind, loss: str, given: Given) -> None:
@@ -161,21 +171,3 @@ def _metric(kind: Kind, asked: Options, own: Mapping[str, Factory]) -> Metric:
         return Metric(own["metric"].name, label, higher_is_better=better)
     name = asked.get("metric")
     return metrics.default(kind) if name is None else metrics.named(str(name), kind)
-
-
-def chance(task: Task, data: Data | LoaderData, own: Mapping[str, Factory], examples: int) -> Chance | None:
-    """What guessing scores on the sample of validation data on which curves are measured.
-
-    Args:
-        task: what is learned.
-        data: the data prepared for it.
-        own: the user's functions.
-        examples: how many examples the sample has.
-    """
-    from normwise.lab import batches, objective
-
-    targets = batches.sampled_targets(data, "validation", examples)
-    if targets is None:
-        return None
-    function = own["metric"].callable if "metric" in own else None
-    return objective.chance(task.kind, task.metric, targets, task.outputs, function, task.loss)
