@@ -15,7 +15,7 @@ from normwise.lab.data import Data, Scaling, split
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.settings import Settings
 
-CHUNK = 1 << 18
+CHUNK = 3 << 16
 """Input values at a time where a part is evaluated: what comes of more falls out of the cache."""
 
 

@@ -12,12 +12,18 @@ from normwise.records.metric import Metric
 Column = tuple[str, Callable[[ArmSummary], str]]
 
 
-def table(result: Results) -> tuple[list[str], list[list[str]]]:
-    """The table of a comparison: its columns, and a row per arm."""
+def table(result: Results, *, whole: bool = False) -> tuple[list[str], list[list[str]]]:
+    """The table of a comparison: its columns, and a row per arm.
+
+    Args:
+        result: the comparison.
+        whole: whether what the choice was made by is there too: the validation metric and the best step.
+    """
     columns: list[Column] = [
         ("arm", lambda arm: arm.name),
         *_points(result),
         *_tests(result),
+        *(_choices(result) if whole else []),
         *_targets(result),
         ("gap", lambda arm: _change(arm.mean(_gap(result.metric)), result.metric)),
         ("gradient", lambda arm: _shown(arm.mean(lambda run: run.gradient_ratio), "{:.2g}")),
@@ -31,11 +37,29 @@ def table(result: Results) -> tuple[list[str], list[list[str]]]:
 def _points(result: Results) -> list[Column]:
     """The learning rate where arms differ in it, and the value of the swept key."""
     columns: list[Column] = []
-    if len({arm.lr for arm in result.arms}) > 1:
+    if len({point.lr for points in result.points.values() for point in points}) > 1:
         columns.append(("lr", lambda arm: f"{arm.lr:g}"))
     if result.swept:
         columns.append((result.swept, lambda arm: str(arm.point.value)))
     return columns
+
+
+def _choices(result: Results) -> list[Column]:
+    """The mean validation metric at the best step, and the median of that step."""
+    metric = result.metric
+    unit = f", {metric.unit}" if metric.unit else ""
+
+    def step(arm: ArmSummary) -> str:
+        steps = [run.best_step for run in arm.counted if run.best_step is not None]
+        return f"{median(steps):,.0f}" if steps else "–"
+
+    return [
+        (
+            f"validation {metric.label}{unit}",
+            lambda arm: "–" if arm.validation_mean is None else _number(arm.validation_mean, metric),
+        ),
+        ("best step", step),
+    ]
 
 
 def _tests(result: Results) -> list[Column]:
