@@ -57,6 +57,14 @@ def test_other_separators_line_ends_and_marks(table, separator):
     assert tables.read(table(text), "price").features[0] == "area"
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_line_ends_of_other_systems_and_blank_lines_before_the_header(table, end):
+    expected = tables.read(table(HOUSES), "price")
+    found = tables.read(table((2 * "\n" + HOUSES).replace("\n", end), "other.csv"), "price")
+    assert found.features == expected.features
+    np.testing.assert_array_equal(found.X, expected.X)
+
+
 def test_parquet_gives_what_csv_gives(tmp_path, table):
     from_csv = tables.read(table(HOUSES), "price")
     frame = pl.DataFrame(

@@ -186,7 +186,7 @@ def _text(source: str) -> str:
         ) from error
     if not text.strip():
         raise DataError(f"{source} is empty; give a header and rows")
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
 
 
 def _bytes(source: str) -> bytes:
