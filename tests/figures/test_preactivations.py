@@ -42,13 +42,22 @@ def test_limits_hold_the_band_but_not_one_outlier():
     assert low <= min(preactivations.info([run]).p15.mean)
 
 
-def test_shared_limits_hold_those_of_each_arm():
-    infos = [preactivations.info([run]) for run in study(seeds=1)]
-    low, high = preactivations.shared_limits(infos)
-    assert low == min(info.limits[0] for info in infos)
-    assert high == max(info.limits[1] for info in infos)
-    assert preactivations.draw(infos[0]._replace(limits=(low, high))).axes[0].get_ylim() == (low, high)
-    assert preactivations.info([record()], reach=(-1.0, 1.0)).limits == (-1.0, 1.0)
+def test_shared_limits_hold_every_arm_but_one_that_exploded():
+    runs = study(["plain", "bn", "he"], seeds=1)
+    infos = [preactivations.info([run]) for run in runs]
+    calm = preactivations.shared_limits(infos)
+    assert calm[0] < min(min(info.p15.mean) for info in infos)
+    hot = record("hot", steps=1000, diverged=1000)
+    for line in hot.metrics[2:]:
+        line["preactivations"][-1].update(p15=-1e15, p50=-1e15, p85=-1e14)
+    exploded = preactivations.info([hot])
+    low, high = preactivations.shared_limits([*infos, exploded])
+    assert -20 < low < high < 20
+    assert [cross.step for cross in exploded.diverged] == [1000]
+    axes = preactivations.draw(exploded._replace(limits=(low, high), last=5000)).axes[0]
+    assert axes.get_ylim() == (low, high)
+    assert axes.get_xlim()[1] > 5000
+    assert {"x", "v"} <= {line.get_marker() for line in axes.lines}
 
 
 def test_describe_says_the_percentiles_at_both_ends():

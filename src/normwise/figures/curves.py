@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from normwise.figures import chart as charts
 from normwise.figures import layout, limits, scales, style
 from normwise.figures.quantities import Name, Part, Quantity, quantity
-from normwise.figures.series import Band, band, by_arm, diverged_at
+from normwise.figures.series import Band, Cross, band, by_arm, crosses
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = 7
-
-
-class Cross(NamedTuple):
-    """Where a run diverged: the step, and its last finite value before that (nan if there was none)."""
-
-    step: int
-    value: float
 
 
 class Curve(NamedTuple):
@@ -95,8 +88,8 @@ def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] =
 def _of_arm(arm: str, place: int, runs: Sequence[RunRecord], what: Quantity) -> Curve:
     parts = tuple(_band(runs, what, part) for part in what.parts)
     single = tuple(tuple(band([what.curve(run, part.value)]) for run in runs) for part in what.parts)
-    crosses = tuple(_cross(run, what) for run in runs if diverged_at(run) is not None)
-    return Curve(arm, place, len(runs), parts, single, crosses)
+    diverged = crosses((run, what.curve(run, what.parts[0].value)) for run in runs)
+    return Curve(arm, place, len(runs), parts, single, diverged)
 
 
 def _band(runs: Sequence[RunRecord], what: Quantity, part: Part) -> Band:
@@ -105,11 +98,6 @@ def _band(runs: Sequence[RunRecord], what: Quantity, part: Part) -> Band:
         return pooled
     low, high = (band(what.curve(run, read) for run in runs).mean for read in part.edges)
     return pooled._replace(low=low, high=high)
-
-
-def _cross(run: RunRecord, what: Quantity) -> Cross:
-    finite = [value for value in what.curve(run, what.parts[0].value).values() if math.isfinite(value)]
-    return Cross(diverged_at(run) or 0, finite[-1] if finite else math.nan)
 
 
 def title(info: Info) -> str:
@@ -164,8 +152,8 @@ def chart(info: Info) -> charts.Chart:
         for curve in info.curves
         for index, (part, band, runs) in enumerate(zip(info.parts, curve.parts, curve.runs, strict=True))
     ]  # fmt: skip
-    crosses = [charts.Cross(curve.place, cross.step, cross.value) for curve in info.curves for cross in curve.diverged]
-    return charts.Chart(info.label, info.percent, info.log, info.limits, tuple(lines), tuple(crosses))
+    marks = [charts.Cross(curve.place, cross.step, cross.value) for curve in info.curves for cross in curve.diverged]
+    return charts.Chart(info.label, info.percent, info.log, info.limits, tuple(lines), tuple(marks))
 
 
 @style.styled
@@ -219,5 +207,4 @@ def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limit
     axes.plot(curve.main.steps, limits.clamp(curve.main.mean, reach), **look)
     for part in curve.parts:
         layout.put_beyond(axes, part.steps, part.mean, style.colour(curve.place))
-    for cross in curve.diverged:
-        layout.put_cross(axes, cross.step, limits.clamp([cross.value], reach)[0], style.colour(curve.place))
+    layout.put_crosses(axes, curve.diverged, reach, style.colour(curve.place))

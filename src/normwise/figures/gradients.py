@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from normwise.figures import chart as charts
 from normwise.figures import layout, limits, scales, style
-from normwise.figures.series import Band, arm, band, layer_name, layers, of_layer, spread
+from normwise.figures.series import Band, Cross, arm, band, crosses, last_step, layer_name, layers, of_layer, spread
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ IN_KEY = 4
 class Info(NamedTuple):
     """What is drawn: the layers, input side first, with the mean norm over seeds.
 
-    ``limits`` are those of the y axis; a norm below them, zero included, is drawn at its foot. ``place`` is the arm's
-    place in the study.
+    ``limits`` are those of the y axis; a norm below them, zero included, is drawn at its foot. The x axis ends at step
+    ``last``. ``place`` is the arm's place in the study, and ``diverged`` says where runs did, by the last layer.
     """
 
     arm: str
@@ -28,6 +28,8 @@ class Info(NamedTuple):
     norms: tuple[Band, ...]
     limits: limits.Limits
     place: int = 0
+    last: int = 0
+    diverged: tuple[Cross, ...] = ()
 
 
 def info(runs: Sequence[RunRecord], reach: limits.Limits | None = None, place: int = 0) -> Info:
@@ -41,16 +43,14 @@ def info(runs: Sequence[RunRecord], reach: limits.Limits | None = None, place: i
     names = layers(runs, "gradients")
     norms = tuple(band(of_layer(run, "gradients", name, "norm") for run in runs) for name in names)
     shown = tuple(layer_name(name) for name in names)
-    return Info(arm(runs[0]), shown, norms, reach or _limits(norms), place)
-
-
-def _limits(norms: Sequence[Band]) -> limits.Limits:
-    return limits.positive(value for norm in norms for value in norm.mean)
+    diverged = crosses((run, of_layer(run, "gradients", names[-1], "norm") if names else {}) for run in runs)
+    made = Info(arm(runs[0]), shown, norms, (0.1, 1.0), place, last_step(runs), diverged)
+    return made._replace(limits=reach or shared_limits([made]))
 
 
 def shared_limits(infos: Sequence[Info]) -> limits.Limits:
     """Limits of the y axis for several arms, so that their figures can be compared."""
-    return limits.wide([info.limits for info in infos])
+    return limits.positive(value for info in infos for norm in info.norms for value in norm.mean)
 
 
 def title(info: Info) -> str:
@@ -90,7 +90,8 @@ def chart(info: Info) -> charts.Chart:
         charts.Line(info.place, name, "", style.ramp(index, len(info.layers)), norm.steps, norm.mean)
         for index, (name, norm) in enumerate(zip(info.layers, info.norms, strict=True))
     )
-    return charts.Chart("gradient norm", percent=False, log=True, limits=info.limits, lines=lines)
+    marks = tuple(charts.Cross(info.place, cross.step, cross.value) for cross in info.diverged)
+    return charts.Chart("gradient norm", percent=False, log=True, limits=info.limits, lines=lines, crosses=marks)
 
 
 @style.styled
@@ -100,10 +101,11 @@ def draw(info: Info) -> Figure:
     keyed = spread(range(count), IN_KEY)
     entries = [layout.Entry(info.layers[index], {"color": style.ramp(index, count)}) for index in keyed]
     figure, axes = layout.panel(title(info._replace(arm=layout.plain_text(info.arm, 22))), entries)
-    scales.steps_axis(axes)
+    scales.steps_axis(axes, info.last)
     scales.log_axis(axes, info.limits)
     for index, norm in enumerate(info.norms):
         colour = style.ramp(index, count)
         axes.plot(norm.steps, limits.clamp(norm.mean, info.limits), color=colour, linewidth=1.6)
         layout.put_beyond(axes, norm.steps, norm.mean, colour)
+    layout.put_crosses(axes, info.diverged, info.limits, style.colour(info.place))
     return figure

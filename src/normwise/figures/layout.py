@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import style
+from normwise.figures import limits, style
+from normwise.figures.series import Cross
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,6 +124,12 @@ def put_cross(axes: Axes, x: float, y: float, colour: str) -> None:
     known = math.isfinite(y)
     transform = axes.transData if known else axes.get_xaxis_transform()
     axes.plot([x], [y if known else 0.0], transform=transform, **cross(colour), zorder=4)
+
+
+def put_crosses(axes: Axes, crosses: Sequence[Cross], reach: limits.Limits, colour: str) -> None:
+    """Mark where runs diverged, beyond the limits of the y axis at its edge."""
+    for cross in crosses:
+        put_cross(axes, cross.step, limits.clamp([cross.value], reach)[0], colour)
 
 
 def put_beyond(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 Limits = tuple[float, float]
 
@@ -20,14 +20,26 @@ def shares(values: Iterable[float]) -> Limits:
 
 
 def middle(values: Iterable[float]) -> Limits:
-    """Room for 98 of 100 values, and for all where that is at most twice as wide."""
-    finite = _finite(values) or [-1.0, 1.0]
+    """Room for 98 of 100 values, and for all where that is at most twice as wide.
+
+    Values that are more than ten times as far from the middle half of all as that half is wide do not count, so that
+    one arm that exploded does not flatten the others.
+    """
+    finite = _near(_finite(values)) or [-1.0, 1.0]
     cut = len(finite) // 100
     low, high = finite[cut], finite[-1 - cut]
     if finite[-1] - finite[0] <= 2 * (high - low):
         low, high = finite[0], finite[-1]
     room = 0.06 * (high - low) or 0.5
     return low - room, high + room
+
+
+def _near(ordered: list[float]) -> list[float]:
+    if not ordered:
+        return []
+    first, third = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+    reach = 10 * (third - first)
+    return [value for value in ordered if not reach or first - reach <= value <= third + reach]
 
 
 def good_side(values: Iterable[float], *, higher_is_better: bool) -> Limits:
@@ -62,11 +74,6 @@ def positive(values: Iterable[float], *, floor: float = FLOOR, spike: float = 10
     vanished = len(finite) > 0 and finite[0] < floor
     low = min(shown[0], high)
     return low / (4 if vanished else 1.3), high * 1.3
-
-
-def wide(limits: Sequence[Limits]) -> Limits:
-    """Limits that hold all of these."""
-    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def clamp(values: Iterable[float], limits: Limits) -> list[float]:

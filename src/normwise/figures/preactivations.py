@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from normwise.figures import chart as charts
 from normwise.figures import layout, limits, scales, style
-from normwise.figures.series import Band, arm, band, layer_name, layers, of_layer
+from normwise.figures.series import Band, Cross, arm, band, crosses, last_step, layer_name, layers, of_layer
 from normwise.records import RunRecord
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ LAST = "last hidden"
 class Info(NamedTuple):
     """What is drawn: the 15th, 50th and 85th percentile, each pooled over seeds, and each seed's median.
 
-    ``limits`` are those of the y axis; ``place`` is the arm's place in the study, which sets its colour.
+    ``limits`` are those of the y axis, and the x axis ends at step ``last``; ``place`` is the arm's place in the study,
+    which sets its colour; ``diverged`` says where runs did, by the median.
     """
 
     arm: str
@@ -30,6 +31,8 @@ class Info(NamedTuple):
     medians: tuple[Band, ...]
     limits: limits.Limits
     place: int
+    last: int = 0
+    diverged: tuple[Cross, ...] = ()
 
 
 def info(runs: Sequence[RunRecord], layer: str = LAST, reach: limits.Limits | None = None, place: int = 0) -> Info:
@@ -44,17 +47,18 @@ def info(runs: Sequence[RunRecord], layer: str = LAST, reach: limits.Limits | No
     names = layers(runs, "preactivations")
     name = layer if layer != LAST else names[-1] if names else "none"
     p15, p50, p85 = (band(of_layer(run, "preactivations", name, key) for run in runs) for key in ("p15", "p50", "p85"))
-    medians = tuple(band([of_layer(run, "preactivations", name, "p50")]) for run in runs)
-    return Info(arm(runs[0]), layer_name(name), p15, p50, p85, medians, reach or _limits((p15, p85, *medians)), place)
-
-
-def _limits(bands: Iterable[Band]) -> limits.Limits:
-    return limits.middle(value for part in bands for value in part.mean)
+    single = [of_layer(run, "preactivations", name, "p50") for run in runs]
+    made = Info(
+        arm(runs[0]), layer_name(name), p15, p50, p85, tuple(band([curve]) for curve in single), (0.0, 1.0), place,
+        last_step(runs), crosses(zip(runs, single, strict=True)),
+    )  # fmt: skip
+    return made._replace(limits=reach or shared_limits([made]))
 
 
 def shared_limits(infos: Sequence[Info]) -> limits.Limits:
     """Limits of the y axis for several arms, so that their figures can be compared."""
-    return limits.wide([info.limits for info in infos])
+    bands = [part for info in infos for part in (info.p15, info.p85, *info.medians)]
+    return limits.middle(value for part in bands for value in part.mean)
 
 
 def title(info: Info) -> str:
@@ -88,7 +92,8 @@ def chart(info: Info) -> charts.Chart:
         info.place, "median", "", colour, info.p50.steps, info.p50.mean, info.p15.mean, info.p85.mean, seeds
     )
     label = "median, and 15th to 85th percentile"
-    return charts.Chart(label, percent=False, log=False, limits=info.limits, lines=(line,))
+    marks = tuple(charts.Cross(info.place, cross.step, cross.value) for cross in info.diverged)
+    return charts.Chart(label, percent=False, log=False, limits=info.limits, lines=(line,), crosses=marks)
 
 
 @style.styled
@@ -100,7 +105,7 @@ def draw(info: Info) -> Figure:
         layout.Entry("15th–85th percentile", {"color": colour, "alpha": 0.3, "linewidth": 8, "solid_capstyle": "butt"}),
     ]
     figure, axes = layout.panel(title(_short(info)), entries)
-    scales.steps_axis(axes)
+    scales.steps_axis(axes, info.last)
     scales.y_axis(axes, info.limits)
     axes.axhline(0, color=style.MUTED, linewidth=0.8)
     axes.fill_between(info.p50.steps, info.p15.mean, info.p85.mean, color=colour, alpha=0.22, linewidth=0)
@@ -110,4 +115,5 @@ def draw(info: Info) -> Figure:
         axes.plot(median.steps, median.mean, color=colour, linewidth=0.7, alpha=0.6)
     layout.put_beyond(axes, info.p50.steps, info.p50.mean, colour)
     axes.plot(info.p50.steps, info.p50.mean, color=colour, linewidth=2.2)
+    layout.put_crosses(axes, info.diverged, info.limits, colour)
     return figure

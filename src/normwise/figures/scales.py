@@ -8,14 +8,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def steps_axis(axes: Axes) -> None:
-    """Label the x axis with training steps."""
+def steps_axis(axes: Axes, last: int | None = None) -> None:
+    """Label the x axis with training steps; it reaches from 0 to ``last`` where that is given."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_xlabel("training step")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(visible=False, axis="x")
+    if last:
+        axes.set_xlim(-0.01 * last, 1.01 * last)
 
 
 def percent_axis(axes: Axes) -> None:

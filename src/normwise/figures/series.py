@@ -68,6 +68,29 @@ def diverged_at(run: RunRecord) -> int | None:
     return int(done["step"]) if done.get("status") == "diverged" else None
 
 
+class Cross(NamedTuple):
+    """Where a run diverged: the step, and its last finite value before that (nan if there was none)."""
+
+    step: int
+    value: float
+
+
+def crosses(curves: Iterable[tuple[RunRecord, Mapping[int, float]]]) -> tuple[Cross, ...]:
+    """Where the runs that diverged did so, by the values of a curve of each."""
+    return tuple(_cross(step, curve) for run, curve in curves if (step := diverged_at(run)) is not None)
+
+
+def _cross(step: int, curve: Mapping[int, float]) -> Cross:
+    finite = [value for value in curve.values() if math.isfinite(value)]
+    return Cross(step, finite[-1] if finite else math.nan)
+
+
+def last_step(runs: Iterable[RunRecord]) -> int:
+    """The last step that was measured, or at which a run diverged."""
+    ends = ((run.metrics[-1]["step"] if run.metrics else 0, diverged_at(run) or 0) for run in runs)
+    return max((max(pair) for pair in ends), default=0)
+
+
 def layers(runs: Iterable[RunRecord], quantity: str) -> list[str]:
     """The layers that ``quantity`` (a key of the metrics) was measured on, input side first."""
     names = (item["layer"] for run in runs for line in run.metrics for item in line[quantity])

@@ -158,8 +158,9 @@ def _activations(result: Results) -> Iterator[Panel]:
 
 
 def _level(drawing: Any, infos: Sequence[Any]) -> list[Any]:
-    """The same figure of several arms with one y axis for all, so that they can be compared by eye."""
-    return [info._replace(limits=drawing.shared_limits(infos)) for info in infos]
+    """The same figure of several arms with the same axes for all, so that they can be compared by eye."""
+    last = max((info.last for info in infos), default=0)
+    return [info._replace(limits=drawing.shared_limits(infos), last=last) for info in infos]
 
 
 def _panel(group: str, name: str, caption: str, drawing: Any, info: Any, place: int | None = None) -> Panel:
