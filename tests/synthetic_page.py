@@ -71,7 +71,7 @@ def _figure(name: str, module: Any, info: Any, place: int | None = None) -> Page
 def found(records: Sequence[RunRecord], **options: Any) -> Any:
     """What ``panels`` reads of the results of a comparison."""
     arms = [SimpleNamespace(name=name) for name in by_arm(records)]
-    options = {"swept": None, "task": SimpleNamespace(classes=()), **options}
+    options = {"swept": None, "task": SimpleNamespace(classes=(), chance=None), **options}
     return SimpleNamespace(arms=arms, records=list(records), best_records=list(records), **options)
 
 

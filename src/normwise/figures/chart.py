@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 Numbers = tuple[float, ...]
+First = Literal["highest", "lowest", ""]
 
 
 class Line(NamedTuple):
@@ -22,6 +23,8 @@ class Line(NamedTuple):
         seeds: the lines of the single runs, each with its own x and y.
         dashed: whether it is dashed.
         marker: the place of the marker that it has besides its colour; None for none.
+        best: the x of the best step of each run, in the order of ``seeds``; None where a run has none.
+        joined: whether there is a line from point to point.
     """
 
     arm: int
@@ -35,6 +38,8 @@ class Line(NamedTuple):
     seeds: tuple[tuple[Numbers, Numbers], ...] = ()
     dashed: bool = False
     marker: int | None = None
+    best: tuple[float | None, ...] = ()
+    joined: bool = True
 
 
 class Cross(NamedTuple):
@@ -57,6 +62,9 @@ class Chart(NamedTuple):
         crosses: the runs that diverged.
         ticks: every position on an x axis that is not training time, with its label; None for training steps.
         x_label: of that axis.
+        level: a value to compare with, that of guessing; None for none.
+        first: which values a list of them begins with; empty where none is better than another.
+        spread: whether the bands are a spread over units, shown of one arm where there are many, rather than over seeds.
     """
 
     label: str
@@ -67,3 +75,6 @@ class Chart(NamedTuple):
     crosses: tuple[Cross, ...] = ()
     ticks: tuple[tuple[float, str], ...] | None = None
     x_label: str = ""
+    level: float | None = None
+    first: First = ""
+    spread: bool = False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = 7
+FEW = 3  # arms whose spreads over units can be told apart
 
 
 class Curve(NamedTuple):
@@ -30,6 +31,7 @@ class Curve(NamedTuple):
         parts: for each part of the quantity the mean over the seeds that reached a step, with its band.
         runs: for each part the curves of the single runs.
         diverged: where runs diverged, by the first part.
+        best: the best step of each run, where this is what runs are judged by; None for a run without one.
     """
 
     arm: str
@@ -38,15 +40,24 @@ class Curve(NamedTuple):
     parts: tuple[Band, ...]
     runs: tuple[tuple[Band, ...], ...]
     diverged: tuple[Cross, ...]
+    best: tuple[int | None, ...] = ()
 
     @property
     def main(self) -> Band:
         """The band of the first part, which is drawn solid."""
         return self.parts[0]
 
+    def at(self, step: int) -> float:
+        """The mean of the first part at a step; nan where it was not measured."""
+        return dict(zip(self.main.steps, self.main.mean, strict=True)).get(step, math.nan)
+
 
 class Info(NamedTuple):
-    """What is drawn; ``parts`` are the names of the lines of each arm, the solid one first."""
+    """What is drawn; ``parts`` are the names of the lines of each arm, the solid one first.
+
+    ``first`` says which values are better; ``spread`` whether the bands are a spread over units, which are drawn of few
+    arms only; ``chance`` is what guessing scores, None where that is not known or not what is drawn.
+    """
 
     title: str
     label: str
@@ -55,6 +66,14 @@ class Info(NamedTuple):
     parts: tuple[str, ...]
     curves: tuple[Curve, ...]
     limits: limits.Limits
+    first: charts.First = ""
+    spread: bool = False
+    chance: float | None = None
+
+    @property
+    def bands(self) -> bool:
+        """Whether every arm has its band."""
+        return not self.spread or len(self.curves) <= FEW
 
     def write(self, value: float) -> str:
         """A value in a sentence."""
@@ -63,7 +82,9 @@ class Info(NamedTuple):
         return f"{100 * value:.1f} %" if self.percent else f"{value:.3g}"
 
 
-def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] = ()) -> Info:
+def info(
+    runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] = (), chance: float | None = None
+) -> Info:
     """The curves of every arm that has runs.
 
     Args:
@@ -73,6 +94,7 @@ def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] =
             hidden nonlinearity.
         arms: every arm of the study, in its order; those of the runs, in the order of first appearance, where there
             are none.
+        chance: what guessing scores in the metric; None where that is not known.
     """
     what = quantity(runs, name)
     found = by_arm(runs)
@@ -82,14 +104,18 @@ def info(runs: Sequence[RunRecord], name: Name = "metric", arms: Sequence[str] =
     values = [value for part in drawn for value in (*part.mean, *part.low, *part.high)]
     reach = what.limits(values)
     parts = tuple(part.name for part in what.parts)
-    return Info(what.title, what.label, what.percent, what.log and reach[0] > 0, parts, curves, reach)
+    label = "median" if what.spread and len(curves) > FEW else what.label
+    level = chance if what.judged else None
+    log = what.log and reach[0] > 0
+    return Info(what.title, label, what.percent, log, parts, curves, reach, what.first, what.spread, level)
 
 
 def _of_arm(arm: str, place: int, runs: Sequence[RunRecord], what: Quantity) -> Curve:
     parts = tuple(_band(runs, what, part) for part in what.parts)
     single = tuple(tuple(band([what.curve(run, part.value)]) for run in runs) for part in what.parts)
     diverged = crosses((run, what.curve(run, what.parts[0].value)) for run in runs)
-    return Curve(arm, place, len(runs), parts, single, diverged)
+    best = tuple((run.best or {}).get("step") for run in runs) if what.judged else ()
+    return Curve(arm, place, len(runs), parts, single, diverged, best)
 
 
 def _band(runs: Sequence[RunRecord], what: Quantity, part: Part) -> Band:
@@ -147,13 +173,16 @@ def chart(info: Info) -> charts.Chart:
         charts.Line(
             curve.place, curve.arm, part, style.colour(curve.place), band.steps, band.mean, band.low, band.high,
             tuple((run.steps, run.mean) for run in runs) if curve.seeds > 1 else (),
-            dashed=index > 0, marker=None if index else curve.place,
+            dashed=index > 0, marker=None if index else curve.place, best=() if index else curve.best,
         )
         for curve in info.curves
         for index, (part, band, runs) in enumerate(zip(info.parts, curve.parts, curve.runs, strict=True))
     ]  # fmt: skip
     marks = [charts.Cross(curve.place, cross.step, cross.value) for curve in info.curves for cross in curve.diverged]
-    return charts.Chart(info.label, info.percent, info.log, info.limits, tuple(lines), tuple(marks))
+    return charts.Chart(
+        info.label, info.percent, info.log, info.limits, tuple(lines), tuple(marks),
+        level=info.chance, first=info.first, spread=info.spread,
+    )  # fmt: skip
 
 
 @style.styled
@@ -166,7 +195,8 @@ def draw(info: Info) -> Figure:
     figure, axes = layout.panel(info.title, entries, _notes(info), label=info.label)
     scales.steps_axis(axes)
     scales.y_axis(axes, info.limits, log=info.log, percent=info.percent)
-    shade = min(0.16, 0.5 / max(len(info.curves), 1))
+    layout.put_level(axes, info.chance, "chance")
+    shade = min(0.16, 0.5 / max(len(info.curves), 1)) if info.bands else 0.0
     last = max((step for curve in info.curves for step in curve.main.steps), default=0)
     for place, curve in enumerate(info.curves):
         offset = (place + 1) / (len(info.curves) + 1)
@@ -197,7 +227,7 @@ def _marks(steps: Sequence[int], last: int, offset: float) -> list[int]:
 
 def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limits, shade: float) -> None:
     for part in reversed(curve.parts):
-        if part.low != part.high:
+        if part.low != part.high and shade:
             low, high = (limits.clamp(edge, reach) for edge in (part.low, part.high))
             axes.fill_between(part.steps, low, high, color=style.colour(curve.place), alpha=shade, linewidth=0)
     for part in curve.parts[1:]:
@@ -207,4 +237,5 @@ def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limit
     axes.plot(curve.main.steps, limits.clamp(curve.main.mean, reach), **look)
     for part in curve.parts:
         layout.put_beyond(axes, part.steps, part.mean, style.colour(curve.place))
+    layout.put_rings(axes, [(step, curve.at(step)) for step in curve.best if step is not None], style.colour(curve.place))
     layout.put_crosses(axes, curve.diverged, reach, style.colour(curve.place))

@@ -126,6 +126,25 @@ def put_cross(axes: Axes, x: float, y: float, colour: str) -> None:
     axes.plot([x], [y if known else 0.0], transform=transform, **cross(colour), zorder=4)
 
 
+def put_level(axes: Axes, value: float | None, name: str) -> None:
+    """A dotted line to compare with, with its name at the right; none where it lies beyond the axes."""
+    low, high = axes.get_ylim()
+    if value is None or not low < value < high:
+        return
+    axes.axhline(value, color=style.MUTED, linestyle=(0, (1, 2)), linewidth=1.0, zorder=1)
+    place: dict[str, Any] = {"xytext": (-2, 2), "textcoords": "offset points", "ha": "right", "va": "bottom"}
+    axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), color=style.MUTED, size=10, **place)
+
+
+def put_rings(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """A quiet ring around points of a line."""
+    low, high = axes.get_ylim()
+    there = [(x, y) for x, y in points if low <= y <= high]
+    look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 9, "markerfacecolor": "none", "alpha": 0.8}
+    if there:
+        axes.plot(*zip(*there, strict=True), color=colour, markeredgewidth=1.3, clip_on=False, **look)
+
+
 def put_crosses(axes: Axes, crosses: Sequence[Cross], reach: limits.Limits, colour: str) -> None:
     """Mark where runs diverged, beyond the limits of the y axis at its edge."""
     for cross in crosses:

@@ -93,7 +93,8 @@ def chart(info: Info) -> charts.Chart:
     )
     label = "median, and 15th to 85th percentile"
     marks = tuple(charts.Cross(info.place, cross.step, cross.value) for cross in info.diverged)
-    return charts.Chart(label, percent=False, log=False, limits=info.limits, lines=(line,), crosses=marks)
+    return charts.Chart(label, percent=False, log=False, limits=info.limits, lines=(line,), crosses=marks,
+                        spread=True)  # fmt: skip
 
 
 @style.styled

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from normwise.figures import limits
+from normwise.figures.chart import First
 from normwise.figures.series import number
 from normwise.records import RunRecord
+from normwise.records.metric import LOSS
 
 Name = Literal["metric", "loss", "gradients", "preactivations", "saturated"]
 Read = Callable[[Mapping[str, Any]], Any]
@@ -46,6 +48,8 @@ class Quantity(NamedTuple):
         parts: the lines of each arm, the solid one first.
         limits: from all values to the limits of the y axis.
         log: whether the y axis may be logarithmic; it is where no value is negative.
+        first: which values are better; empty where neither are.
+        judged: whether runs are judged by it.
     """
 
     title: str
@@ -54,6 +58,13 @@ class Quantity(NamedTuple):
     parts: tuple[Part, ...]
     limits: Callable[[Sequence[float]], limits.Limits]
     log: bool = False
+    first: First = ""
+    judged: bool = False
+
+    @property
+    def spread(self) -> bool:
+        """Whether the bands are not the range over seeds."""
+        return self.parts[0].edges is not None
 
     def curve(self, run: RunRecord, read: Read) -> dict[int, float]:
         """One run's values by step; nan for what was not measured."""
@@ -108,7 +119,8 @@ def _metric(runs: Sequence[RunRecord]) -> Quantity:
 
     label = f"{metric.label}, {direction(metric.higher_is_better)}"
     title = f"{capital(metric.label)} over training"
-    return Quantity(title, label, metric.percent, _parts(metric.name), reach)
+    first: First = "highest" if metric.higher_is_better else "lowest"
+    return Quantity(title, label, metric.percent, _parts(metric.name), reach, first=first, judged=True)
 
 
 def _loss(runs: Sequence[RunRecord]) -> Quantity:
@@ -120,7 +132,9 @@ def _loss(runs: Sequence[RunRecord]) -> Quantity:
         return limits.positive(values, floor=1e-6, spike=20.0)
 
     parts = _parts("loss")
-    return Quantity("Loss over training", f"{label}, {direction(False)}", False, parts, reach, log=True)
+    label = f"{label}, {direction(False)}"
+    judged = runs[0].metric == LOSS
+    return Quantity("Loss over training", label, False, parts, reach, log=True, first="lowest", judged=judged)
 
 
 def _gradients(runs: Sequence[RunRecord]) -> Quantity:
@@ -129,7 +143,7 @@ def _gradients(runs: Sequence[RunRecord]) -> Quantity:
         Part("last layer", lambda line: line["gradients"][-1]["norm"]),
     )
     title = "Gradient norm in the first and the last layer"
-    return Quantity(title, "gradient norm", False, parts, limits.positive, log=True)
+    return Quantity(title, "gradient norm", False, parts, limits.positive, log=True, first="highest")
 
 
 def _preactivations(runs: Sequence[RunRecord]) -> Quantity:
@@ -138,10 +152,10 @@ def _preactivations(runs: Sequence[RunRecord]) -> Quantity:
 
     parts = (Part("median", read("p50"), (read("p15"), read("p85"))),)
     title = "Input of the last hidden nonlinearity"
-    return Quantity(title, "median, and 15th to 85th percentile", False, parts, limits.middle)
+    return Quantity(title, "median, and 15th to 85th percentile", False, parts, limits.middle, first="highest")
 
 
 def _saturated(runs: Sequence[RunRecord]) -> Quantity:
     parts = (Part("saturated", lambda line: line["preactivations"][-1]["saturated"]),)
     title = "Saturated share of the last hidden nonlinearity"
-    return Quantity(title, "share of units that let hardly any gradient through", True, parts, limits.shares)
+    return Quantity(title, "share of units that let hardly any gradient through", True, parts, limits.shares, first="highest")

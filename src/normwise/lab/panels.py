@@ -85,13 +85,16 @@ def _curves(result: Results) -> Iterator[Panel]:
     if not any(run.metrics for run in best):
         return
     metric = best[0].metric
+    chance = result.task.chance.value if result.task.chance else None
     if metric != LOSS:
-        yield _over_training(result, TRAINING, slug(metric.name), best, "metric")
-    yield _over_training(result, TRAINING, "loss", best, "loss")
+        yield _over_training(result, TRAINING, slug(metric.name), best, "metric", chance)
+    yield _over_training(result, TRAINING, "loss", best, "loss", chance)
 
 
-def _over_training(result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name) -> Panel:
-    return _panel(group, name, "", curves, curves.info(runs, what, [arm.name for arm in result.arms]))
+def _over_training(
+    result: Results, group: str, name: str, runs: Sequence[RunRecord], what: Name, chance: float | None = None
+) -> Panel:
+    return _panel(group, name, "", curves, curves.info(runs, what, [arm.name for arm in result.arms], chance))
 
 
 def _sweeps(result: Results) -> Iterator[Panel]:

@@ -63,6 +63,9 @@ def _chart(chart: Chart) -> dict[str, Any]:
         "crosses": [[cross.arm, *_numbers(cross[1:])] for cross in chart.crosses],
         "ticks": chart.ticks,
         "xLabel": chart.x_label,
+        "level": None if chart.level is None else _rounded(chart.level),
+        "first": chart.first,
+        "spread": chart.spread,
     }
 
 

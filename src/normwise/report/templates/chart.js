@@ -32,7 +32,8 @@ function sample(parent, name, { colour, marker = null, dashed = false, cross = f
   if (cross) add(svg, "path", { class: "cross", d: CROSS, transform: "translate(12 6)" });
   else add(svg, "path", { class: dashed ? "mean dashed" : "mean", d: "M0 6H24" });
   if (marker !== null) mark(svg, SHAPES[marker % 8], 12, 6);
-  add(parent, "span", {}, name);
+  const shown = short(name);
+  add(parent, "span", shown === name ? {} : { title: name }, shown);
 }
 
 // At most `most` of the items, evenly spaced, the first and the last among them.
@@ -43,7 +44,8 @@ function spread(items, most) {
 
 class Chart {
   constructor(plot, chart) {
-    Object.assign(this, { chart, name: plot.dataset.chart, zoom: null, at: null, from: null });
+    const name = plot.dataset.chart, zoom = state.zooms[name] ?? null;
+    Object.assign(this, { chart, name, zoom, at: null, from: null, pointer: null, hovered: null });
     const alt = plot.getAttribute("aria-label");
     plot.setAttribute("role", "group");
     plot.classList.add("has-live");
@@ -52,7 +54,8 @@ class Chart {
     const said = `${alt} Arrow keys: values at a step.`;
     this.svg = add(this.live, "svg", { tabindex: 0, role: "img", "aria-label": said });
     this.tip = add(this.live, "div", { class: "tip", role: "status", hidden: "" });
-    this.reset = add(this.live, "button", { type: "button", class: "reset", hidden: "" }, "Reset zoom");
+    this.reset = add(this.live, "button", { type: "button", class: "reset" }, "Reset zoom");
+    this.reset.hidden = !zoom;
     this.reset.addEventListener("click", () => this.zoomTo(null));
     const events = {
       dblclick: () => this.zoomTo(null),
@@ -60,7 +63,7 @@ class Chart {
       pointermove: (event) => this.move(event),
       pointerup: (event) => this.release(event),
       pointercancel: () => this.drop(),
-      pointerleave: () => this.from || this.show(null),
+      pointerleave: (event) => this.leave(event),
       blur: () => this.show(null),
       keydown: (event) => this.type(event),
     };
@@ -76,10 +79,15 @@ class Chart {
   addKey() {
     const names = this.firsts("name"), parts = this.firsts("part");
     const { crosses } = this.chart;
-    if (names.length * parts.length < 2 && !crosses.length) return;
+    if (names.length * parts.length < 2 && !crosses.length) return; // one line needs no key
     const list = add(this.live, "ul", { class: "key" });
     const shown = names[0].marker === null ? spread(names, 5) : names;
-    for (const line of shown) sample(add(list, "li", { "data-arm": line.arm }), line.name, { ...line, dashed: false });
+    for (const line of shown) {
+      const item = add(list, "li", { "data-arm": line.arm });
+      sample(item, line.name, { ...line, dashed: false });
+      item.addEventListener("pointerenter", () => this.hover(line.arm));
+      item.addEventListener("pointerleave", () => this.hover(null));
+    }
     if (parts.length > 1) for (const { part, dashed } of parts) sample(add(list, "li"), part, { dashed });
     if (crosses.length) sample(add(list, "li"), "diverged", { cross: true });
   }
@@ -105,15 +113,20 @@ class Chart {
     const { left, right, top, bottom } = this.box;
     const part = (value, [low, high]) => (value - low) / (high - low);
     this.sx = (at) => left + part(at, this.xs) * (right - left);
-    this.sy = (value) => bottom - part(inside(this.y(value), this.ys), this.ys) * (bottom - top);
+    this.sy = (value) => inside(bottom - part(this.y(value), this.ys) * (bottom - top), [-1e6, 1e6]);
+    this.edge = (value) => inside(this.sy(value), [top, bottom]);
+    this.seen = (at) => finite(at) && at >= this.xs[0] && at <= this.xs[1];
     this.atX = (pixel) => this.xs[0] + part(pixel, [left, right]) * (this.xs[1] - this.xs[0]);
     this.atY = (pixel) => this.ys[0] + part(pixel, [bottom, top]) * (this.ys[1] - this.ys[0]);
   }
-  wholeX() {
-    const points = this.chart.lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
-    const crosses = this.chart.crosses.map(([arm, step]) => this.x({ arm }, step));
+  wholeX() { // all charts over training have one x axis
+    const together = this.chart.ticks ? [this.chart] : Object.values(data.charts).filter((chart) => !chart.ticks);
     let [least, most] = [Infinity, -Infinity];
-    for (const at of [...points, ...crosses].filter(finite)) [least, most] = [Math.min(least, at), Math.max(most, at)];
+    for (const { lines, crosses } of together) {
+      const points = lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
+      points.push(...crosses.map(([arm, step]) => this.x({ arm }, step)));
+      for (const at of points.filter(finite)) [least, most] = [Math.min(least, at), Math.max(most, at)];
+    }
     if (least > most) return [0, 1];
     const room = least === most ? 0.5 : this.chart.ticks ? 0.1 * (most - least) : 0;
     return [least - room, most + room];
@@ -128,10 +141,14 @@ class Chart {
     this.drawAxes();
     const { left, right, top, bottom } = this.box;
     const clip = add(add(this.svg, "defs"), "clipPath", { id: `clip-${this.name}` });
-    add(clip, "rect", { x: left - 5, y: top - 6, width: right - left + 10, height: bottom - top + 12 });
-    const inner = add(this.svg, "g", { "clip-path": `url(#clip-${this.name})` });
-    for (const line of this.lines) this.drawLine(inner, line);
-    for (const cross of this.chart.crosses) if (!state.off.has(cross[0])) this.drawCross(inner, ...cross);
+    add(clip, "rect", { x: left, y: top - 1, width: right - left, height: bottom - top + 2 });
+    const inner = add(this.svg, "g", { "clip-path": `url(#clip-${this.name})` }), outer = add(this.svg, "g");
+    const many = this.chart.spread && new Set(this.lines.map((line) => line.arm)).size > 3;
+    this.svg.classList.toggle("many", many);
+    this.drawLevel(inner);
+    for (const line of this.lines) this.drawLine(inner, outer, line);
+    for (const cross of this.chart.crosses) if (!state.off.has(cross[0])) this.drawCross(outer, ...cross);
+    this.hover(this.hovered);
     this.cursor = add(this.svg, "g", { class: "cursor" });
     this.frame = add(this.svg, "rect", { class: "frame", visibility: "hidden" });
     this.show(this.at);
@@ -158,6 +175,13 @@ class Chart {
     add(this.svg, "text", { class: "label", x: 2, y: 12 }, this.chart.label);
   }
 
+  drawLevel(parent) { // what guessing scores
+    const y = finite(this.chart.level) ? this.sy(this.chart.level) : NaN, { left, right, top, bottom } = this.box;
+    if (!(y > top + 12 && y < bottom)) return;
+    add(parent, "path", { class: "level", d: `M${left} ${y}H${right}` });
+    add(parent, "text", { class: "label", x: right - 2, y: y - 4, "text-anchor": "end" }, "chance");
+  }
+
   path(line, x, y) {
     let pen = "M";
     const pieces = x.map((at, index) => {
@@ -170,13 +194,16 @@ class Chart {
     return pieces.join("");
   }
 
-  drawLine(parent, line) {
+  drawLine(parent, outer, line) {
     const look = { class: "line", "data-arm": line.arm, style: `color:${ink(line.colour)}` };
     const group = add(parent, "g", look);
     if (line.low.some((low, at) => low !== line.high[at])) this.drawSpread(group, line);
     if (state.seeds) for (const [x, y] of line.seeds) add(group, "path", { class: "seed", d: this.path(line, x, y) });
-    add(group, "path", { class: line.dashed ? "mean dashed" : "mean", d: this.path(line, line.x, line.y) });
-    this.drawMarks(group, line);
+    const mean = line.joined ? (line.dashed ? "mean dashed" : "mean") : "mean apart";
+    add(group, "path", { class: mean, d: this.path(line, line.x, line.y) });
+    const marks = add(outer, "g", { ...look, class: "marks" });
+    this.drawMarks(marks, line);
+    this.drawRings(marks, line);
   }
   drawSpread(group, line) { // whiskers at single values, else a band
     const there = [...line.x.keys()].filter((at) => finite(line.low[at]) && finite(line.high[at]));
@@ -194,12 +221,20 @@ class Chart {
     const marked = this.marked(line);
     let before = 0;
     line.x.forEach((at, index) => {
-      const x = this.sx(this.x(line, at)), value = this.y(line.y[index]);
-      if (!finite(line.y[index]) || !finite(x)) return;
+      const place = this.x(line, at), value = this.y(line.y[index]);
+      if (!finite(line.y[index]) || !this.seen(place)) return;
       const beyond = value < this.ys[0] ? -1 : value > this.ys[1] ? 1 : 0;
-      if (beyond && beyond !== before) mark(group, beyond < 0 ? DOWN : UP, x, this.sy(line.y[index]));
-      else if (!beyond && marked.has(index)) mark(group, SHAPES[line.marker % 8], x, this.sy(line.y[index]));
+      if (beyond && beyond !== before) mark(group, beyond < 0 ? DOWN : UP, this.sx(place), this.edge(line.y[index]));
+      else if (!beyond && marked.has(index)) mark(group, SHAPES[line.marker % 8], this.sx(place), this.sy(line.y[index]));
       before = beyond;
+    });
+  }
+  drawRings(group, line) { // the best step of each run: on the mean, or on its own line where that is shown
+    line.best.forEach((step, run) => {
+      const [x, y] = (state.seeds && line.seeds[run]) || [line.x, line.y], index = x.indexOf(step);
+      const place = this.x(line, step), down = index < 0 || !finite(y[index]) ? NaN : this.sy(y[index]);
+      if (!this.seen(place) || !(down >= this.box.top && down <= this.box.bottom)) return;
+      add(group, "circle", { class: "ring", r: 5, cx: this.sx(place), cy: down });
     });
   }
   marked(line) { // which points have the marker: every value of a sweep, else seven, evenly spaced on the axis
@@ -211,17 +246,21 @@ class Chart {
     return new Set(places.map((to) => (to > last ? -1 : line.x.findLastIndex((at) => this.x(line, at) <= to))));
   }
   drawCross(parent, arm, step, value) {
-    const x = this.sx(this.x({ arm }, step)), y = finite(value) ? this.sy(value) : this.box.bottom;
-    if (!finite(x)) return;
+    const place = this.x({ arm }, step);
+    if (!this.seen(place)) return;
+    const x = this.sx(place), y = finite(value) ? this.edge(value) : this.box.bottom;
     const { name, colour } = data.arms[arm];
     const look = { class: "cross", d: CROSS, style: `color:${ink(colour)}` };
     add(add(parent, "path", { ...look, transform: `translate(${x} ${y})` }), "title", {}, `${name}: diverged`);
   }
 
-  // Of each visible line the point nearest to an x value, if it is near enough.
+  // Of each line that is on, the visible point nearest to an x value, if it is near enough.
   nearest(at) {
     const points = this.lines.map((line) => {
-      const gaps = line.x.map((x, index) => (finite(line.y[index]) ? Math.abs(this.x(line, x) - at) : Infinity));
+      const gaps = line.x.map((x, index) => {
+        const place = this.x(line, x);
+        return finite(line.y[index]) && this.seen(place) ? Math.abs(place - at) : Infinity;
+      });
       const index = gaps.indexOf(Math.min(...gaps.filter(finite)));
       return { line, index, gap: gaps[index], x: this.x(line, line.x[index]) };
     }).filter((point) => finite(point.gap));
@@ -244,37 +283,67 @@ class Chart {
     const x = this.sx(points[0].x);
     add(this.cursor, "path", { d: `M${x} ${this.box.top}V${this.box.bottom}` });
     for (const point of points) {
-      const place = { cx: this.sx(point.x), cy: this.sy(point.line.y[point.index]) };
+      const place = { cx: this.sx(point.x), cy: this.edge(point.line.y[point.index]) };
       add(this.cursor, "circle", { r: 3.5, ...place, style: `fill:${ink(point.line.colour)}` });
     }
     this.fillTip(points);
     this.placeTip(x);
+    this.hoverNearest(points);
   }
   fillTip(points) {
     const parts = this.firsts("part").map((line) => line.part);
-    const there = new Set(points.map(({ line }) => line.name));
-    const names = this.firsts("name").map((line) => line.name).filter((name) => there.has(name));
-    const place = this.chart.ticks ? this.tick(points[0].x) : written(points[0].x);
+    const names = this.ordered(points), place = this.chart.ticks ? this.tick(points[0].x) : written(points[0].x);
     this.tip.replaceChildren();
     add(this.tip, "p", {}, `${this.label} ${place}`);
     const table = add(this.tip, "table");
-    const head = add(table, "tr", parts.length > 1 ? {} : { hidden: "" });
-    for (const part of ["", ...parts]) add(head, "th", {}, part);
-    for (const name of spread(names, ROWS)) {
+    if (parts.length > 1) {
+      const head = add(table, "tr");
+      for (const part of ["", ...parts]) add(head, "th", {}, part);
+    }
+    for (const name of names.slice(0, ROWS)) {
       const row = add(table, "tr"), found = points.filter(({ line }) => line.name === name);
       sample(add(row, "th"), name, { ...found[0].line, dashed: false });
-      for (const part of parts) {
-        const point = found.find(({ line }) => line.part === part);
-        add(row, "td", {}, point ? written(point.line.y[point.index], this.chart.percent) : "–");
-      }
+      for (const part of parts) add(row, "td", {}, this.value(found.find(({ line }) => line.part === part)));
     }
+    if (names.length > ROWS) add(this.tip, "p", {}, `… ${names.length - ROWS} more`);
   }
-  placeTip(x) { // at the emptier side of the cursor; below the chart where there is no room beside it
-    const { offsetWidth: width } = this.tip, { left, right, top } = this.box;
+  ordered(points) { // the names in the order of their first values, the best first; as in the key where none is better
+    const values = new Map();
+    for (const { line, index } of points) if (!values.has(line.name)) values.set(line.name, line.y[index]);
+    const names = this.firsts("name").map((line) => line.name).filter((name) => values.has(name));
+    const sign = { highest: 1, lowest: -1 }[this.chart.first] ?? 0;
+    return sign ? names.toSorted((a, b) => sign * (values.get(b) - values.get(a))) : names;
+  }
+  value(point) {
+    if (!point) return "–";
+    const { line, index } = point, write = (value) => written(value, this.chart.percent);
+    const spread = this.chart.spread ? ` (${write(line.low[index])} to ${write(line.high[index])})` : "";
+    return write(line.y[index]) + spread;
+  }
+  placeTip(x) { // beside the cursor, on its emptier side; below the chart where there is no room
+    const { left, right, top, bottom } = this.box;
+    const room = Math.max(x, this.width - x) - 14, narrow = this.width < 480;
+    this.tip.style.maxWidth = narrow ? "100%" : `${Math.min(room, 0.6 * this.width)}px`;
+    const { offsetWidth: width, offsetHeight: height } = this.tip;
     const place = x < (left + right) / 2 ? x + 12 : x - 12 - width;
     this.tip.style.left = `${inside(place, [0, Math.max(0, this.width - width)])}px`;
     const down = this.svg.getBoundingClientRect().top - this.live.getBoundingClientRect().top;
-    this.tip.style.top = `${down + (this.width < 480 ? this.height : top)}px`;
+    const beside = inside((this.pointer ?? top) - height / 2, [top, Math.max(top, bottom - height)]);
+    this.tip.style.top = `${down + (narrow ? this.height : beside)}px`;
+  }
+
+  // The arm whose band is shown where bands of all would cover each other.
+  hover(arm) {
+    this.hovered = arm;
+    for (const group of this.svg.querySelectorAll("g.line")) {
+      group.classList.toggle("hovered", Number(group.dataset.arm) === arm);
+    }
+  }
+  hoverNearest(points) {
+    if (this.pointer === null) return;
+    const gap = ({ line, index }) => Math.abs(this.edge(line.y[index]) - this.pointer);
+    const nearest = points.toSorted((a, b) => gap(a) - gap(b))[0];
+    this.hover(gap(nearest) < 24 ? nearest.line.arm : null);
   }
 
   // Zoom: to what is selected by dragging; a flat selection leaves the y axis as it is.
@@ -284,8 +353,20 @@ class Chart {
   }
   press(event) {
     if (event.button !== 0) return;
-    this.from = this.pixel(event);
+    const to = this.pixel(event);
+    if (event.pointerType === "touch") { // a tap shows the values, and they stay
+      for (const chart of charts) if (chart !== this) chart.show(null);
+      this.show(this.atX(to[0]));
+      return;
+    }
+    this.from = to;
     this.svg.setPointerCapture(event.pointerId);
+  }
+  leave(event) {
+    if (this.from || event.pointerType === "touch") return;
+    this.pointer = null;
+    this.hover(null);
+    this.show(null);
   }
   selection(to) {
     const tall = Math.abs(to[1] - this.from[1]) > 40;
@@ -295,6 +376,7 @@ class Chart {
   }
   move(event) {
     const to = this.pixel(event);
+    this.pointer = event.pointerType === "touch" ? null : to[1];
     this.show(this.atX(to[0]));
     if (!this.from) return;
     const { x, y, width, height } = this.selection(to);
@@ -314,13 +396,17 @@ class Chart {
   }
   zoomTo(zoom) {
     this.zoom = zoom;
+    if (zoom) state.zooms[this.name] = zoom;
+    else delete state.zooms[this.name];
     this.reset.hidden = !zoom;
     this.draw();
+    keep();
   }
 
   type(event) {
     const all = this.lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
-    const seen = all.filter((at) => at >= this.xs[0] && at <= this.xs[1]).toSorted((a, b) => a - b);
+    const seen = all.filter((at) => this.seen(at)).toSorted((a, b) => a - b);
+    this.pointer = null;
     const now = this.at ?? this.xs[0], quarter = (this.xs[1] - this.xs[0]) / 4;
     const show = (at) => this.show(at ?? null);
     const acts = {

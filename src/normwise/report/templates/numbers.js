@@ -3,18 +3,23 @@
 const finite = (value) => value !== null && Number.isFinite(value);
 const inside = (value, [low, high]) => Math.min(Math.max(value, low), high);
 
+function short(name, most = 30) { // a long name without its middle
+  const letters = [...name];
+  return letters.length <= most ? name : `${letters.slice(0, most - 12).join("")}…${letters.slice(-11).join("")}`;
+}
+
 function power(value) { // 10⁻⁵ or 2.4·10⁻⁵
-  const [digits, exponent] = value.toExponential(1).split("e");
-  const sign = (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)];
+  const [digits, exponent] = Math.abs(value).toExponential(1).split("e");
+  const minus = value < 0 ? "−" : "", sign = (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)];
   const raised = String(Number(exponent)).replace(/./g, sign);
-  return digits === "1.0" ? `10${raised}` : `${digits.replace(".0", "")}·10${raised}`;
+  return minus + (digits === "1.0" ? `10${raised}` : `${digits.replace(".0", "")}·10${raised}`);
 }
 
 function written(value, percent = false) {
   if (!finite(value)) return "–";
   if (percent) return `${(100 * value).toFixed(1)} %`;
   const size = Math.abs(value);
-  if (size && (size < 1e-3 || size >= 1e6)) return power(value).replace(/^-/, "−");
+  if (size && (size < 1e-3 || size >= 1e6)) return power(value);
   return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).replace("-", "−");
 }
 
@@ -29,7 +34,7 @@ function roundTicks(low, high, count, least = 0) {
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((times) => times * unit >= rough);
   const found = [];
-  for (let place = Math.ceil(low / step); place <= Math.floor(high / step); place++) found.push(place * step);
+  for (let place = Math.ceil(low / step); place <= Math.floor(high / step); place++) found.push(place * step + 0); // never -0
   return found;
 }
 
