@@ -68,10 +68,11 @@ def _figure(name: str, module: Any, info: Any, place: int | None = None) -> Page
     return PageFigure(name, module.title(info), module.describe(info), drawn, "A caption.", place, chart)
 
 
-def found(records: Sequence[RunRecord], **options: Any) -> Any:
+def found(records: Sequence[RunRecord], chance: float | None = None, **options: Any) -> Any:
     """What ``panels`` reads of the results of a comparison."""
     arms = [SimpleNamespace(name=name) for name in by_arm(records)]
-    options = {"swept": None, "task": SimpleNamespace(classes=(), chance=None), **options}
+    task = SimpleNamespace(classes=(), chance=None if chance is None else SimpleNamespace(value=chance))
+    options = {"swept": None, "task": task, **options}
     return SimpleNamespace(arms=arms, records=list(records), best_records=list(records), **options)
 
 

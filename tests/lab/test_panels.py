@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, sweep
-from normwise.lab.panels import CAPTIONS, panels
+from normwise.lab.captions import caption
+from normwise.lab.panels import panels
 from normwise.records.metric import LOSS, Metric
 from synthetic import study
 from synthetic_page import found, with_outputs
@@ -53,11 +54,12 @@ def test_figures_of_several_arms_have_one_axis(shown, kind, module):
 
 
 def test_figures_of_all_arms_come_before_those_of_one_and_each_group_has_a_caption():
-    made = panels(found(study(ARMS, seeds=1, steps=200)))
+    runs = study(ARMS, seeds=1, steps=200)
+    made = panels(found(runs))
     for group in dict.fromkeys(panel.group for panel in made):
         places = [panel.place is not None for panel in made if panel.group == group]
         assert places == sorted(places)
-        assert group in CAPTIONS
+        assert "seeds" not in caption(group, runs, None)
     assert all((panel.chart is None) == (panel.group == "Activations") for panel in made)
 
 
@@ -97,3 +99,29 @@ def test_no_run_with_a_result_has_no_figure():
     result = found(study(["plain"], seeds=1, steps=0))
     result.best_records = []
     assert panels(result) == []
+
+
+def test_saturated_shares_that_are_all_zero_have_no_figure_and_a_word():
+    runs = study(["plain", "bn"], seeds=1, steps=200)
+    for run in runs:
+        for line in run.metrics:
+            line["preactivations"][-1]["saturated"] = 0.0
+    assert "saturated" not in {panel.name for panel in panels(found(runs))}
+    assert "No unit was saturated" in caption("Pre-activations", runs, None)
+
+
+def test_the_caption_of_curves_says_on_how_many_examples_and_what_chose_the_best_step():
+    runs = study(["plain"], seeds=2, steps=200)
+    runs = [replace(run, settings=run.settings | {"samples": {"train": 500, "validation": 200, "test": 50}},
+                    done=run.done | {"best": {"step": 100}}) for run in runs]  # fmt: skip
+    said = caption("Training", runs, 120)
+    assert "on up to 50 test and 120 training examples" in said
+    assert "A ring marks the best step of each run, by the accuracy on up to 200 validation examples" in said
+
+
+def test_the_chart_of_the_metric_has_chance_and_the_best_step_of_each_run():
+    runs = [replace(run, done=run.done | {"best": {"step": 100 * (place + 1)}})
+            for place, run in enumerate(study(["plain"], seeds=2, steps=200))]  # fmt: skip
+    charts = {panel.name: panel.chart for panel in panels(found(runs, chance=0.1))}
+    assert (charts["accuracy"].level, charts["accuracy"].lines[0].best) == (0.1, (100, 200))
+    assert (charts["loss"].level, charts["loss"].lines[0].best) == (None, ())

@@ -237,5 +237,7 @@ def _draw_curve(axes: Axes, curve: Curve, marked: list[int], reach: limits.Limit
     axes.plot(curve.main.steps, limits.clamp(curve.main.mean, reach), **look)
     for part in curve.parts:
         layout.put_beyond(axes, part.steps, part.mean, style.colour(curve.place))
-    layout.put_rings(axes, [(step, curve.at(step)) for step in curve.best if step is not None], style.colour(curve.place))
+    layout.put_rings(
+        axes, [(step, curve.at(step)) for step in curve.best if step is not None], style.colour(curve.place)
+    )
     layout.put_crosses(axes, curve.diverged, reach, style.colour(curve.place))

@@ -140,7 +140,13 @@ def put_rings(axes: Axes, points: Sequence[tuple[float, float]], colour: str) ->
     """A quiet ring around points of a line."""
     low, high = axes.get_ylim()
     there = [(x, y) for x, y in points if low <= y <= high]
-    look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 9, "markerfacecolor": "none", "alpha": 0.8}
+    look: dict[str, Any] = {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 9,
+        "markerfacecolor": "none",
+        "alpha": 0.8,
+    }
     if there:
         axes.plot(*zip(*there, strict=True), color=colour, markeredgewidth=1.3, clip_on=False, **look)
 

@@ -158,4 +158,6 @@ def _preactivations(runs: Sequence[RunRecord]) -> Quantity:
 def _saturated(runs: Sequence[RunRecord]) -> Quantity:
     parts = (Part("saturated", lambda line: line["preactivations"][-1]["saturated"]),)
     title = "Saturated share of the last hidden nonlinearity"
-    return Quantity(title, "share of units that let hardly any gradient through", True, parts, limits.shares, first="highest")
+    return Quantity(
+        title, "share of units that let hardly any gradient through", True, parts, limits.shares, first="highest"
+    )

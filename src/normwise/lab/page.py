@@ -9,7 +9,8 @@ from normwise import figures
 from normwise.figures import style
 from normwise.figures.quantities import direction
 from normwise.figures.series import band
-from normwise.lab.panels import CAPTIONS, Panel
+from normwise.lab.captions import caption
+from normwise.lab.panels import Panel
 from normwise.lab.results import Results
 from normwise.lab.table import table
 from normwise.records import RunRecord
@@ -38,7 +39,7 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
         subtitle=_subtitle(result),
         notes=result.notes,
         tables=[Table(_caption(result, columns), columns, rows)],
-        groups=_groups(panels),
+        groups=_groups(result, panels),
         arms=page_arms([arm.name for arm in result.arms], result.best_records),
         examples=study.get("examples"),
         facts=[
@@ -50,10 +51,15 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     )
 
 
-def _groups(panels: Sequence[Panel]) -> list[Group]:
+def _groups(result: Results, panels: Sequence[Panel]) -> list[Group]:
     """The figures by section, in the order of first appearance."""
+    runs, examples = [run for run in result.best_records if run.metrics], result.study.get("examples")
     return [
-        Group(heading, [_figure(panel) for panel in panels if panel.group == heading], CAPTIONS.get(heading, ""))
+        Group(
+            heading,
+            [_figure(panel) for panel in panels if panel.group == heading],
+            caption(heading, runs, examples),
+        )
         for heading in dict.fromkeys(panel.group for panel in panels)
     ]
 
@@ -106,12 +112,16 @@ def _caption(result: Results, columns: Sequence[str]) -> str:
     metric = result.metric
     side = "or above" if metric.higher_is_better else "or below"
     points = ", in points" if metric.percent else ""
+    seeds = any(len(arm.runs) > 1 for arm in result.arms)
+    spread, mean, median = (
+        text * seeds for text in ("; mean ± standard deviation over the seeds", "mean ", "; median over the seeds")
+    )
     meanings = {
         "test": f"Test: {metric.label} ({direction(metric.higher_is_better)}) on the whole test data, at the step of "
-        f"the best validation {metric.label}; mean ± standard deviation over the seeds.",
+        f"the best {metric.label} on a sample of the validation data{spread}.",
         "ensemble": "Ensemble: what the average of the seeds' outputs scores.",
         "steps to target": f"Steps to target: the first evaluation at {side} {metric.write(result.target)}, the best "
-        f"mean validation {metric.label} of {result.baseline.name}; median over the seeds.",
+        f"{mean}validation {metric.label} of {result.baseline.name}{median}.",
         "never": "Never: runs that did not get there.",
         "gap": f"Gap: how much better training {metric.label} is than test {metric.label}{points}.",
         "gradient": "Gradient: norm in the first layer over norm in the last, before training.",

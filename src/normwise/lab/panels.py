@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import Chart, activations, agreement, confusion, curves, gradients, preactivations, sweep
 from normwise.figures.quantities import Name
+from normwise.lab.captions import (
+    ACTIVATIONS,
+    AGREEMENT,
+    CONFUSION,
+    GRADIENTS,
+    PREACTIVATIONS,
+    TRAINING,
+    shares_saturated,
+)
 from normwise.lab.results import Results
 from normwise.records import RunRecord
 from normwise.records.metric import LOSS
@@ -14,34 +23,6 @@ from normwise.records.study import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TRAINING, PREACTIVATIONS, GRADIENTS, ACTIVATIONS = "Training", "Pre-activations", "Gradients", "Activations"
-CONFUSION, AGREEMENT = "Confusion", "Predictions"
-
-CAPTIONS = {
-    TRAINING: (
-        "Test solid, training dashed, on fixed samples of the data; mean over the seeds, and the range from least to "
-        "greatest. A triangle at the edge marks where values lie beyond the axis."
-    ),
-    PREACTIVATIONS: (
-        "What the last hidden layer's nonlinearity receives: 15th, 50th and 85th percentile over units and examples. "
-        "Figure 1 (b, c) of Ioffe and Szegedy 2015 shows the same of a single unit. Saturated units let hardly any "
-        "gradient through."
-    ),
-    GRADIENTS: (
-        "Norm of the loss gradient with respect to each layer's weights. Layers far apart learn at different speeds. "
-        "A triangle at the foot marks a gradient that is 0, or too small for the axis."
-    ),
-    ACTIVATIONS: "What each hidden layer puts out before the first and after the last step, first seed.",
-    CONFUSION: (
-        "Test data at the step of the best validation metric, all seeds together: of the examples of the class on the "
-        "left, the share in percent that was taken for the class below."
-    ),
-    AGREEMENT: (
-        "Test data at the step of the best validation metric, all seeds together: predicted against true values, in "
-        "the target's own unit. On the line both are equal."
-    ),
-}
 
 
 class Panel(NamedTuple):
@@ -51,7 +32,7 @@ class Panel(NamedTuple):
         group: its section in the report.
         name: the stem of its files.
         title: the heading above it.
-        caption: what to see in it; empty where its group's caption (``CAPTIONS``) says it.
+        caption: what to see in it; empty where its group's caption (``captions.caption``) says it.
         alt: the same in numbers.
         figure: the drawing.
         place: of the arm that it is about; None for a figure of all arms.
@@ -138,7 +119,7 @@ def _preactivations(result: Results) -> Iterator[Panel]:
     if len(arms) > 1:
         runs = [run for arm in arms for run in arm.records]
         yield _over_training(result, PREACTIVATIONS, "preactivations", runs, "preactivations")
-        if any(item["saturated"] is not None for run in runs for item in run.metrics[0]["preactivations"][-1:]):
+        if any(shares_saturated(runs)):
             yield _over_training(result, PREACTIVATIONS, "saturated", runs, "saturated")
     infos = [preactivations.info(arm.records, place=arm.place) for arm in arms]
     for arm, info in zip(arms, _level(preactivations, infos), strict=True):

@@ -10,8 +10,8 @@ from typing import Any
 from normwise.figures import curves
 from normwise.figures.quantities import Name
 from normwise.figures.series import by_arm, number
+from normwise.lab.captions import TRAINING, caption
 from normwise.lab.page import page_arms
-from normwise.lab.panels import CAPTIONS, TRAINING
 from normwise.lab.plan import Plan
 from normwise.lab.status import Status
 from normwise.records import RunRecord
@@ -55,13 +55,15 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
     begun = _best_so_far([run for run in records if run.metrics], planned.swept)
     quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric != LOSS else ["loss"]
     figures = [_figure(begun, name, names) for name in quantities if begun]
+    examples = planned.study.get("examples")
+    said = caption(TRAINING, begun, examples) if begun else ""
     shown = Page(
         title=f"{', '.join(names)} on {planned.study['data']}",
         verdict="",
         progress=words(status),
-        groups=[Group(TRAINING, figures, CAPTIONS[TRAINING])] if figures else [],
+        groups=[Group(TRAINING, figures, said)] if figures else [],
         arms=page_arms(names, begun),
-        examples=planned.study.get("examples"),
+        examples=examples,
         command=planned.study["command"],
     )
     write_page(shown, planned.out / REPORT)

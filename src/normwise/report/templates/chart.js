@@ -25,14 +25,14 @@ function mark(parent, shape, x, y) {
 }
 
 // A piece of a line with its marker, and a name, as in a key.
-function sample(parent, name, { colour, marker = null, dashed = false, cross = false }) {
+function sample(parent, name, { colour, marker = null, dashed = false, cross = false }, most = 30) {
   const look = { width: 24, height: 12, viewBox: "0 0 24 12", "aria-hidden": "true", class: "line" };
   const svg = add(parent, "svg", look);
   if (colour) svg.style.color = ink(colour);
   if (cross) add(svg, "path", { class: "cross", d: CROSS, transform: "translate(12 6)" });
   else add(svg, "path", { class: dashed ? "mean dashed" : "mean", d: "M0 6H24" });
   if (marker !== null) mark(svg, SHAPES[marker % 8], 12, 6);
-  const shown = short(name);
+  const shown = short(name, most);
   add(parent, "span", shown === name ? {} : { title: name }, shown);
 }
 
@@ -138,6 +138,7 @@ class Chart {
     this.svg.replaceChildren();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     this.svg.setAttribute("height", this.height);
+    this.reset.style.top = `${this.down()}px`;
     this.drawAxes();
     const { left, right, top, bottom } = this.box;
     const clip = add(add(this.svg, "defs"), "clipPath", { id: `clip-${this.name}` });
@@ -283,8 +284,8 @@ class Chart {
     const x = this.sx(points[0].x);
     add(this.cursor, "path", { d: `M${x} ${this.box.top}V${this.box.bottom}` });
     for (const point of points) {
-      const place = { cx: this.sx(point.x), cy: this.edge(point.line.y[point.index]) };
-      add(this.cursor, "circle", { r: 3.5, ...place, style: `fill:${ink(point.line.colour)}` });
+      const place = { cx: this.sx(point.x), cy: this.sy(point.line.y[point.index]) };
+      if (place.cy >= this.box.top && place.cy <= this.box.bottom) add(this.cursor, "circle", { r: 3.5, ...place, style: `fill:${ink(point.line.colour)}` });
     }
     this.fillTip(points);
     this.placeTip(x);
@@ -302,7 +303,7 @@ class Chart {
     }
     for (const name of names.slice(0, ROWS)) {
       const row = add(table, "tr"), found = points.filter(({ line }) => line.name === name);
-      sample(add(row, "th"), name, { ...found[0].line, dashed: false });
+      sample(add(row, "th"), name, { ...found[0].line, dashed: false }, 20);
       for (const part of parts) add(row, "td", {}, this.value(found.find(({ line }) => line.part === part)));
     }
     if (names.length > ROWS) add(this.tip, "p", {}, `… ${names.length - ROWS} more`);
@@ -316,20 +317,24 @@ class Chart {
   }
   value(point) {
     if (!point) return "–";
-    const { line, index } = point, write = (value) => written(value, this.chart.percent);
+    const { line, index } = point, digits = this.chart.spread ? 3 : 4;
+    const write = (value) => written(value, this.chart.percent, digits);
     const spread = this.chart.spread ? ` (${write(line.low[index])} to ${write(line.high[index])})` : "";
     return write(line.y[index]) + spread;
   }
   placeTip(x) { // beside the cursor, on its emptier side; below the chart where there is no room
     const { left, right, top, bottom } = this.box;
-    const room = Math.max(x, this.width - x) - 14, narrow = this.width < 480;
-    this.tip.style.maxWidth = narrow ? "100%" : `${Math.min(room, 0.6 * this.width)}px`;
+    this.tip.style.left = "0px"; // for its own width
     const { offsetWidth: width, offsetHeight: height } = this.tip;
+    const below = this.width < 480 || width > Math.min(0.6 * this.width, Math.max(x, this.width - x) - 12);
     const place = x < (left + right) / 2 ? x + 12 : x - 12 - width;
     this.tip.style.left = `${inside(place, [0, Math.max(0, this.width - width)])}px`;
-    const down = this.svg.getBoundingClientRect().top - this.live.getBoundingClientRect().top;
     const beside = inside((this.pointer ?? top) - height / 2, [top, Math.max(top, bottom - height)]);
-    this.tip.style.top = `${down + (narrow ? this.height : beside)}px`;
+    this.tip.style.top = `${this.down() + (below ? this.height : beside)}px`;
+  }
+
+  down() { // how far below the key the chart begins
+    return this.svg.getBoundingClientRect().top - this.live.getBoundingClientRect().top;
   }
 
   // The arm whose band is shown where bands of all would cover each other.

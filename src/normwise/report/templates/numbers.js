@@ -15,12 +15,12 @@ function power(value) { // 10⁻⁵ or 2.4·10⁻⁵
   return minus + (digits === "1.0" ? `10${raised}` : `${digits.replace(".0", "")}·10${raised}`);
 }
 
-function written(value, percent = false) {
+function written(value, percent = false, digits = 4) {
   if (!finite(value)) return "–";
   if (percent) return `${(100 * value).toFixed(1)} %`;
   const size = Math.abs(value);
   if (size && (size < 1e-3 || size >= 1e6)) return power(value);
-  return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).replace("-", "−");
+  return value.toLocaleString("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : digits }).replace("-", "−");
 }
 
 function tickText(value, { percent, log, limits }) {
