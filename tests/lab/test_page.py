@@ -26,3 +26,20 @@ def test_the_caption_speaks_of_the_columns_that_there_are():
     columns, _ = table(found)
     assert "steps to target" not in columns
     assert "target" not in page.page(found, []).tables[0].caption
+
+
+def test_settings_of_many_arms_are_a_table_of_what_differs():
+    arms = ["plain", "bn", "he", "ln"]
+    found = results([record([0.5, 0.9], arm=arm, lr=lr) for arm, lr in zip(arms, (0.1, 0.5, 0.1, 0.1), strict=True)])
+    shown = page.page(found, [])
+    assert shown.settings.columns == ["arm", "lr"]
+    assert shown.settings.rows[1] == ["bn", "0.5"]
+    assert "bn" not in dict(shown.facts[0].facts)
+    assert page.page(made(), []).settings is None
+
+
+def test_one_seed_has_no_words_about_several():
+    found = results([record([0.5, 0.9]), record([0.5, 0.9], arm="bn")])
+    said = page.page(found, []).tables[0].caption
+    assert "seeds" not in said
+    assert "mean" not in said

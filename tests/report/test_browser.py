@@ -89,7 +89,7 @@ def test_the_console_is_silent_and_nothing_is_fetched(visit, address):
 
 def test_the_verdict_is_in_sight_without_scrolling(visit):
     verdict = visit.page.locator(".verdict")
-    assert verdict.inner_text() == VERDICT
+    assert verdict.inner_text() == VERDICT.replace(" %", "\N{NO-BREAK SPACE}%")
     box = verdict.bounding_box()
     assert box["y"] + box["height"] < 844
     title = visit.page.locator("h1").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
@@ -335,7 +335,7 @@ def test_the_report_of_a_real_comparison(browser, comparison, width):
     page = visit.page
     assert visit.console == []
     assert len(visit.requests) == 1
-    assert page.locator(".verdict").inner_text() == comparison.verdict
+    assert page.locator(".verdict").inner_text() == comparison.verdict.replace(" %", "\N{NO-BREAK SPACE}%")
     plots = boxes(page.locator(SEEN))
     assert len(plots) == len(comparison.figures)
     assert all(box["width"] > 250 and box["height"] > 150 for box in plots)

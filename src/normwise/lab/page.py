@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from normwise import figures
 from normwise.figures import style
+from normwise.figures.curves import FEW
 from normwise.figures.quantities import direction
 from normwise.figures.series import band
 from normwise.lab.captions import caption
@@ -30,6 +31,7 @@ def write(result: Results, panels: Sequence[Panel], progress: str = "") -> None:
 def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     """The report as plain data."""
     study = result.study
+    shared, own = _settings(result)
     columns, rows = table(result)
     return Page(
         title=result.title,
@@ -43,10 +45,11 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
         arms=page_arms([arm.name for arm in result.arms], result.best_records),
         examples=study.get("examples"),
         facts=[
-            Section("Settings", [("data", study["data"]), ("network", study["model"]), *_settings(result)]),
+            Section("Settings", [("data", study["data"]), ("network", study["model"]), *shared]),
             Section("Versions", list(study["versions"].items())),
             Section("Machine", list(study["machine"].items())),
         ],
+        settings=own,
         command=study["command"],
     )
 
@@ -96,15 +99,29 @@ def _subtitle(result: Results) -> str:
     return f"{runs} seed{'s' * (runs > 1)} of {lengths} steps each, {result.study['model']}"
 
 
-def _settings(result: Results) -> list[tuple[str, str]]:
-    """What all arms share, a line per setting; then per arm what it has to itself."""
-    every = [{**arm.settings, "lr": arm.lr} for arm in result.arms]
+def _settings(result: Results) -> tuple[list[tuple[str, str]], Table | None]:
+    """What all arms share, and what each has to itself: a line per arm, or a table where there are many."""
+    arms = {arm.name: {**arm.settings, "lr": arm.lr} for arm in result.arms}
+    every = list(arms.values())
     shared = {key: value for key, value in every[0].items() if all(settings[key] == value for settings in every)}
-    lines = [(key.replace("_", " "), str(value)) for key, value in shared.items() if value is not None]
-    for arm, settings in zip(result.arms, every, strict=True):
-        own = [f"{key}={value}" for key, value in settings.items() if key not in shared and value is not None]
-        lines += [(arm.name, ", ".join(own))] if own else []
-    return lines
+    lines = [(_words(key), str(value)) for key, value in shared.items() if value is not None]
+    keys = [key for key in every[0] if key not in shared]
+    if len(arms) <= FEW:
+        own = {name: [f"{key}={settings[key]}" for key in keys if settings[key] is not None]
+               for name, settings in arms.items()}  # fmt: skip
+        return lines + [(name, ", ".join(said)) for name, said in own.items() if said], None
+    rows = [[name, *(_cell(settings[key]) for key in keys)] for name, settings in arms.items()]
+    columns = ["arm", *map(_words, keys)]
+    table = Table("The settings in which arms differ, each arm at its best point", columns, rows, len(columns))
+    return lines, table if keys else None
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else str(value)
 
 
 def _caption(result: Results, columns: Sequence[str]) -> str:

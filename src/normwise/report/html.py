@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from normwise.figures import Chart, style
 from normwise.records.files import replace
@@ -96,6 +96,7 @@ class Page(NamedTuple):
         arms: those of the charts, in the order of their places.
         examples: training examples, by which steps are turned into epochs; None where that is not known.
         facts: settings, versions, machine.
+        settings: the settings in which arms differ, where there are too many arms for ``facts``.
         command: the command line that makes this report again; none where it is empty.
     """
 
@@ -110,6 +111,7 @@ class Page(NamedTuple):
     arms: Sequence[PageArm] = ()
     examples: int | None = None
     facts: Sequence[Section] = ()
+    settings: Table | None = None
     command: str = ""
 
     @property
@@ -135,7 +137,12 @@ def render(page: Page) -> str:
 
     loader = PackageLoader("normwise.report")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_unbroken,
     )
     template = environment.get_template("report.html.jinja")
     charts = page.charts
@@ -150,6 +157,11 @@ def render(page: Page) -> str:
         data=embedded(page.arms, page.examples, charts) if charts else "",
         refresh=REFRESH,
     )
+
+
+def _unbroken(value: Any) -> Any:
+    """The text with each percent sign kept on the line of its number; what is no plain text as it is."""
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
 
 
 def _script() -> str:
