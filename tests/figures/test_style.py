@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import matplotlib as mpl
 import pytest
 
@@ -55,3 +57,23 @@ def test_a_readers_own_settings_do_not_change_the_figures():
     expected = svg(curves.draw(info), "a")
     with mpl.rc_context({"font.size": 30, "axes.edgecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}):
         assert svg(curves.draw(info), "a") == expected
+
+
+@pytest.mark.parametrize("colours", [[*style.ARMS, style.INK], [*style.ARMS.values(), style.dark()[style.INK]]])
+def test_no_two_colours_of_arms_are_close(colours):
+    """CIE 1976: the distance of two colours in L*a*b*."""
+    for place, one in enumerate(colours):
+        for other in colours[:place]:
+            assert math.dist(lab(one), lab(other)) >= 20, (one, other)
+
+
+def lab(colour: str) -> tuple[float, float, float]:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    whole = (
+        (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047,
+        0.2126 * r + 0.7152 * g + 0.0722 * b,
+        (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883,
+    )
+    x, y, z = (t ** (1 / 3) if t > 216 / 24389 else (24389 / 27 * t + 16) / 116 for t in whole)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)

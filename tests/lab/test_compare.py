@@ -71,7 +71,7 @@ def test_figures_are_matplotlib_figures_and_files(result):
 
 def test_the_report_shows_verdict_table_figures_and_command(result):
     page = result.report.read_text(encoding="utf-8")
-    assert result.verdict.replace("'", "&#39;") in page
+    assert result.verdict.replace("'", "&#39;").replace(" %", "\N{NO-BREAK SPACE}%") in page
     assert page.count("<figure") == len(result.figures)
     assert "normwise compare --data digits --arm plain --arm bn" in re.sub("<[^>]*>", "", page)
     for name in ("normwise", "torch", "numpy"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import layout, style
+from normwise.figures import layout, scales, style
 from normwise.figures.series import arm, layer_name, layers, number, spread
 from normwise.records import RunRecord
 
@@ -137,15 +137,19 @@ def draw(info: Info) -> Figure:
 
 
 def _draw_histogram(axes: Axes, histogram: Histogram, limits: tuple[float, float], colour: str) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     bins = len(histogram.shares)
     edges = [histogram.low + place * (histogram.high - histogram.low) / max(bins, 1) for place in range(bins + 1)]
     if bins:
         axes.stairs(histogram.shares, edges, fill=True, color=colour, alpha=0.3)
         axes.stairs(histogram.shares, edges, color=colour, linewidth=1.2)
+    else:
+        middle: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center", "color": style.MUTED}
+        axes.text(0.5, 0.5, "not finite", **middle)
     axes.set_ylim(0, 1.05 * max(histogram.shares, default=1.0))
     axes.set_xlim(*limits)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(3 if limits[1] >= 1e6 else 4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scales.plain(value)))
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False)

@@ -64,7 +64,7 @@ class Chart(NamedTuple):
         x_label: of that axis.
         level: a value to compare with, that of guessing; None for none.
         first: which values a list of them begins with; empty where none is better than another.
-        spread: whether the bands are a spread over units, shown of one arm where there are many, rather than over seeds.
+        spread: whether the bands are a spread over units, not over seeds, and shown of one arm if there are many.
     """
 
     label: str

@@ -72,7 +72,7 @@ def _rendered(figure: Figure, kind: str, **options: Any) -> bytes:
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    with rc_context(style.RC), _any_alphabet():
+    with rc_context(style.settings()), _any_alphabet():
         figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 

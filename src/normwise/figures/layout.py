@@ -21,6 +21,7 @@ MARGIN = 0.1
 LEFT, RIGHT, BOTTOM = 0.7, 0.32, 0.54
 AXES_HEIGHT = 2.26
 HEADING, KEY_ROW, GAP, LABEL_ROW = 0.3, 0.2, 0.1, 0.2
+SHORT = 20
 HEADING_ID, NOTES_ID = "heading", "notes"
 
 
@@ -46,6 +47,19 @@ def _columns(entries: Sequence[Entry]) -> int:
     return max(1, min(len(entries), int((WIDTH - 0.2) * 72 / widest)))
 
 
+def _fits(heading: str, notes: Sequence[Entry]) -> bool:
+    """Whether the notes have room at the right of the heading."""
+    wide = _ems(plain_text(heading)) * 12 + sum(_ems(note.label) * 10 + 42 for note in notes)
+    return wide < (WIDTH - 2 * MARGIN) * 72
+
+
+def _shortened(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Labels short enough for two columns where there are many, unless two became the same."""
+    short = [entry._replace(label=plain_text(entry.label, SHORT)) for entry in entries]
+    many = len(entries) > 3 and len({entry.label for entry in short}) == len({entry.label for entry in entries})
+    return short if many else entries
+
+
 def panel(
     heading: str,
     entries: Sequence[Entry] = (),
@@ -67,6 +81,9 @@ def panel(
     """
     from normwise.figures.notebook import NotebookFigure
 
+    if entries and not _fits(heading, notes):
+        entries, notes = [*entries, *notes], ()
+    entries = _shortened(entries)
     columns = _columns(entries) if entries else 1
     rows = -(-len(entries) // columns)
     top = HEADING + rows * KEY_ROW + GAP + (LABEL_ROW if label else 0)

@@ -58,10 +58,11 @@ def plain_axis(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
+    """A number with thousands, and no more digits than it needs: ``1,200``, ``0.05``, ``4·10¹⁵``."""
     size = abs(value)
     if value == 0 or 1e-4 <= size < 1e6:
         return (f"{value:,.0f}" if size >= 1000 else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")

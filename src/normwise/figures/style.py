@@ -23,10 +23,10 @@ ARMS = {
     "#009e73": "#35c99c",  # green
     "#b4578f": "#e59cca",  # purple
     "#a67c00": "#e2bb45",  # ochre
-    "#3d96d0": "#a5dcff",  # sky
-    "#6a7180": "#bcc2cc",  # grey
+    "#1f9cc2": "#a5e3ff",  # sky
+    "#6a7180": "#949cab",  # grey
     "#8a4b2d": "#c79a7c",  # brown
-    "#c2375f": "#ff8fae",  # crimson
+    "#c2375f": "#ff6f8f",  # crimson
 }
 """After Okabe & Ito (2008), the pale ones darkened until they stand out on white; each with its colour on dark."""
 
@@ -37,8 +37,7 @@ _RAMP = ("#2b1a6e", "#24609c", "#1c8f8a", "#6f9d1e")
 _DARK_RAMP = ("#8f86ff", "#4fb0f0", "#4fd3b0", "#d4e157")
 
 RC: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "text.usetex": False,
     "text.color": INK,
@@ -77,14 +76,30 @@ RC: Any = {
 """Every setting that the figures depend on, so that a reader's own matplotlibrc does not change them."""
 
 
+ALPHABETS = (
+    "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "NanumGothic", "Malgun Gothic", "AppleGothic",
+    "Apple SD Gothic Neo", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei",
+)  # fmt: skip
+"""Typefaces with letters that DejaVu Sans lacks; those that are installed are used."""
+
+
+@functools.cache
+def settings() -> Any:
+    """``RC`` with the typefaces that are installed, in the order in which a letter is looked for."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return {**RC, "font.family": ["DejaVu Sans", *(name for name in ALPHABETS if name in installed)]}
+
+
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw under ``RC``."""
+    """Draw under ``settings``."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         from matplotlib import rc_context
 
-        with rc_context(RC):
+        with rc_context(settings()):
             return draw(*args, **kwargs)
 
     return wrapper
