@@ -6,7 +6,7 @@ charts also have ``chart``: the same as plain data, for a page that draws it its
 something is drawn.
 """
 
-from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, speed, sweep
+from normwise.figures import activations, agreement, confusion, curves, gradients, pairs, preactivations, speed, sweep
 from normwise.figures.chart import Chart
 from normwise.figures.files import save, svg
 
@@ -17,6 +17,7 @@ __all__ = [
     "confusion",
     "curves",
     "gradients",
+    "pairs",
     "preactivations",
     "save",
     "speed",

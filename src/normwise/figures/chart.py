@@ -24,6 +24,7 @@ class Line(NamedTuple):
         dashed: whether it is dashed.
         marker: the place of the marker that it has besides its colour; None for none.
         best: the x of the best step of each run, in the order of ``seeds``; None where a run has none.
+        notes: what is said of each value besides; empty where there is nothing to say.
         joined: whether there is a line from point to point.
     """
 
@@ -39,6 +40,7 @@ class Line(NamedTuple):
     dashed: bool = False
     marker: int | None = None
     best: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
     joined: bool = True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +25,8 @@ NAMES = {"lr": "learning rate"}
 class Point(NamedTuple):
     """One arm at one value: over seeds, the mean, least and greatest best validation metric (or nan).
 
-    A run that diverged counts with its best before that; ``diverged`` has those again, one for each such run.
+    A run that diverged counts with its best before that; ``diverged`` has those again, one for each such run. ``taken``
+    are the values of the other swept keys, in words.
     """
 
     value: Any
@@ -34,6 +35,7 @@ class Point(NamedTuple):
     high: float
     runs: int
     diverged: tuple[float, ...]
+    taken: str = ""
 
 
 class Arm(NamedTuple):
@@ -69,7 +71,12 @@ class Info(NamedTuple):
     @property
     def name(self) -> str:
         """How the key is called."""
-        return NAMES.get(self.key, self.key.replace("_", " "))
+        return name_of(self.key)
+
+    @property
+    def joined(self) -> bool:
+        """Whether there is a line from value to value: not between words."""
+        return all(_is_number(value) for value, _ in self.places)
 
 
 def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = (), arms: Sequence[str] = ()) -> Info:
@@ -85,20 +92,21 @@ def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = (), arms: 
             are none.
     """
     metric = runs[0].metric
-    places = _places(list(dict.fromkeys(run.settings[key] for run in runs)))
+    laid = places(run.settings[key] for run in runs)
     found = by_arm(runs)
     drawn = []
     for place, name in enumerate(list(arms) or list(found)):
         members = found.get(name, [])
-        here = {value: [run for run in members if run.settings[key] == value] for value in places}
+        here = {value: [run for run in members if run.settings[key] == value] for value in laid}
         points = tuple(_best_point(value, tried, others, metric) for value, tried in here.items() if tried)
         drawn += [Arm(name, place, points)] if points else []
-    return Info(key, metric, tuple(places.items()), tuple(drawn), _limits(drawn, metric))
+    return Info(key, metric, tuple(laid.items()), tuple(drawn), _limits(drawn, metric))
 
 
-def _places(values: Sequence[Any]) -> dict[Any, float]:
-    """Where each value stands on the axis."""
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+def places(values: Iterable[Any]) -> dict[Any, float]:
+    """Where each of the distinct values stands on the axis, in its order."""
+    values = list(dict.fromkeys(values))
+    if not all(map(_is_number, values)):
         return {value: float(place) for place, value in enumerate(values)}
     ordered = sorted(values)
     positive = [value for value in ordered if value > 0]
@@ -108,16 +116,30 @@ def _places(values: Sequence[Any]) -> dict[Any, float]:
     return {value: math.log10(value) if value > 0 else math.log10(positive[0]) - step for value in ordered}
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def name_of(key: str) -> str:
+    """How a key is called."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
 def _best_point(value: Any, runs: Sequence[RunRecord], others: Sequence[str], metric: Metric) -> Point:
     """Of the settings that were tried with one value, those with the best mean."""
     tried: dict[tuple[Any, ...], list[RunRecord]] = {}
     for run in runs:
         tried.setdefault(tuple(run.settings[key] for key in others), []).append(run)
-    points = [_point(value, members, metric) for members in tried.values()]
+    points = [point(value, members, metric)._replace(taken=_taken(others, at)) for at, members in tried.items()]
     return max(points, key=lambda point: metric.score(point.mean) if math.isfinite(point.mean) else -math.inf)
 
 
-def _point(value: Any, runs: Sequence[RunRecord], metric: Metric) -> Point:
+def _taken(keys: Sequence[str], values: Sequence[Any]) -> str:
+    return ", ".join(f"{name_of(key)} {written(value)}" for key, value in zip(keys, values, strict=True))
+
+
+def point(value: Any, runs: Sequence[RunRecord], metric: Metric) -> Point:
+    """The best of each of these runs, over seeds."""
     scores = [score for run in runs if math.isfinite(score := _best(run, metric))] or [math.nan]
     diverged = tuple(_best(run, metric) for run in runs if diverged_at(run) is not None)
     return Point(value, math.fsum(scores) / len(scores), min(scores), max(scores), len(runs), diverged)
@@ -143,28 +165,33 @@ def title(info: Info) -> str:
 
 def describe(info: Info) -> str:
     """The figure in words."""
-    values = ", ".join(_written(value) for value, _ in info.places)
+    values = ", ".join(written(value) for value, _ in info.places)
     said = [f"Best validation {info.metric.label} against {info.name} ({values}), mean and range over seeds."]
     said += [_describe(arm, info.metric) for arm in info.arms]
     beyond = sum(limits.beyond([point.mean for point in arm.points], info.limits) for arm in info.arms)
     return " ".join([*said, *([f"{beyond} means lie beyond the axis, drawn at its edge."] if beyond else [])])
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value of a key in words."""
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return f"{value:g}" if _is_number(value) else str(value)
+
+
+def _at(point: Point) -> str:
+    return written(point.value) + (f" ({point.taken})" if point.taken else "")
 
 
 def _describe(arm: Arm, metric: Metric) -> str:
     best = arm.best(metric)
     said = f"{arm.arm}: "
-    said += f"best at {_written(best.value)} with {metric.write(best.mean)}" if best else "no finite value"
+    said += f"best at {_at(best)} with {metric.write(best.mean)}" if best else "no finite value"
     there = [point for point in arm.points if math.isfinite(point.mean)]
     worst = min(there, key=lambda point: metric.score(point.mean), default=None)
-    said += f", worst at {_written(worst.value)} with {metric.write(worst.mean)}." if worst not in (None, best) else "."
+    said += f", worst at {_at(worst)} with {metric.write(worst.mean)}." if worst not in (None, best) else "."
     return said + "".join(
-        f" {len(point.diverged)} of {point.runs} runs diverged at {_written(point.value)}."
+        f" {len(point.diverged)} of {point.runs} runs diverged at {written(point.value)}."
         for point in arm.points
         if point.diverged
     )
@@ -185,7 +212,7 @@ def _x(info: Info) -> dict[str, list[float]]:
 
 def _ticks(info: Info, most: int = 7) -> list[tuple[float, str]]:
     shown = info.places[:: -(-len(info.places) // most)]
-    return [(place, layout.plain_text(_written(value), 18)) for value, place in shown]
+    return [(place, layout.plain_text(written(value), 18)) for value, place in shown]
 
 
 def _label(info: Info) -> str:
@@ -195,7 +222,7 @@ def _label(info: Info) -> str:
 def chart(info: Info) -> charts.Chart:
     """The figure for a page that draws it itself."""
     x = _x(info)
-    lines = tuple(_line(arm, x[arm.arm]) for arm in info.arms)
+    lines = tuple(_line(arm, x[arm.arm], info) for arm in info.arms)
     crosses = tuple(
         charts.Cross(arm.place, at, value)
         for arm in info.arms
@@ -205,13 +232,24 @@ def chart(info: Info) -> charts.Chart:
     ticks = tuple(_ticks(info, most=len(info.places)))
     percent = info.metric.percent
     return charts.Chart(_label(info), percent, log=False, limits=info.limits, lines=lines, crosses=crosses,
-                        ticks=ticks, x_label=info.name)  # fmt: skip
+                        ticks=ticks, x_label=info.name,
+                        first="highest" if info.metric.higher_is_better else "lowest")  # fmt: skip
 
 
-def _line(arm: Arm, x: Sequence[float]) -> charts.Line:
+def _line(arm: Arm, x: Sequence[float], info: Info) -> charts.Line:
     mean, low, high = (tuple(values) for values in zip(*(point[1:4] for point in arm.points), strict=True))
     colour = style.colour(arm.place)
-    return charts.Line(arm.place, arm.arm, "", colour, tuple(x), mean, low, high, marker=arm.place)
+    notes = tuple(point.taken for point in arm.points) if any(point.taken for point in arm.points) else ()
+    return charts.Line(
+        arm.place, arm.arm, "", colour, tuple(x), mean, low, high, marker=arm.place, notes=notes,
+        best=tuple(place for place, _ in _best_place(arm, x, info.metric)), joined=info.joined,
+    )  # fmt: skip
+
+
+def _best_place(arm: Arm, x: Sequence[float], metric: Metric) -> list[tuple[float, float]]:
+    """Where the arm's best point is drawn."""
+    best = arm.best(metric)
+    return [(x[arm.points.index(best)], best.mean)] if best else []
 
 
 @style.styled
@@ -224,7 +262,7 @@ def draw(info: Info) -> Figure:
     _value_axis(axes, info)
     scales.y_axis(axes, info.limits, percent=info.metric.percent)
     for arm, x in zip(info.arms, _x(info).values(), strict=True):
-        _draw_arm(axes, arm, x, info.limits)
+        _draw_arm(axes, arm, x, info)
     return figure
 
 
@@ -241,13 +279,16 @@ def _value_axis(axes: Axes, info: Info) -> None:
     axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks], parse_math=False)
 
 
-def _draw_arm(axes: Axes, arm: Arm, x: Sequence[float], reach: limits.Limits) -> None:
+def _draw_arm(axes: Axes, arm: Arm, x: Sequence[float], info: Info) -> None:
+    reach = info.limits
     mean, low, high = (
         limits.clamp(values, reach) for values in zip(*(point[1:4] for point in arm.points), strict=True)
     )
     below = [middle - end for middle, end in zip(mean, low, strict=True)]
     above = [end - middle for middle, end in zip(mean, high, strict=True)]
-    axes.errorbar(x, mean, (below, above), **_look(arm.place), elinewidth=1.2, capsize=2.5)
+    line = "-" if info.joined else "none"
+    axes.errorbar(x, mean, (below, above), **_look(arm.place), linestyle=line, elinewidth=1.2, capsize=2.5)
+    layout.put_rings(axes, _best_place(arm, x, info.metric), style.colour(arm.place))
     layout.put_beyond(axes, x, [point.mean for point in arm.points], style.colour(arm.place))
     for at, point in zip(x, arm.points, strict=True):
         for value in limits.clamp(point.diverged, reach):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from normwise.figures import Chart, activations, agreement, confusion, curves, gradients, preactivations, sweep
+from normwise.figures import Chart, activations, agreement, confusion, curves, gradients, pairs, preactivations, sweep
 from normwise.figures.quantities import Name
 from normwise.lab.captions import (
     ACTIVATIONS,
@@ -86,14 +86,27 @@ def _sweeps(result: Results) -> Iterator[Panel]:
         others = [other for other in swept if other != each]
         names = [arm.name for arm in result.arms]
         info = sweep.info([run for run in result.records if run.metrics], each, others, names)
-        caption = f"Best validation {info.metric.label} at each {info.name}: mean over the seeds, and the range."
-        caption += f" Each point at its best {' and '.join(sweep.NAMES.get(o, o) for o in others)}." if others else ""
+        mean = ": mean over the seeds, and the range" if any(p.runs > 1 for a in info.arms for p in a.points) else ""
+        caption = f"Best validation {info.metric.label} at each {info.name}{mean}. A ring marks each arm's best."
+        caption += f" Each point at its best {' and '.join(map(sweep.name_of, others))}." if others else ""
         yield _panel(TRAINING, slug(info.name), caption, sweep, info)
+    if len(swept) > 1:
+        yield from _pairs(result, (swept[0], swept[1]))
+
+
+def _pairs(result: Results, keys: tuple[str, str]) -> Iterator[Panel]:
+    """Of each arm that was trained at several values of both keys every pair of them."""
+    for arm in _arms(result):
+        runs = [run for run in result.records if run.settings["arm"] == arm.name and run.metrics]
+        if all(_varies(runs, key) for key in keys):
+            said = "The darker the better; the best is framed."
+            info = pairs.info(runs, keys, arm.place)
+            yield _panel(TRAINING, f"pairs-{arm.slug}", said, pairs, info, arm.place)
 
 
 def _varies(records: Sequence[RunRecord], key: str) -> bool:
-    pairs = {(run.settings["arm"], run.settings.get(key)) for run in records}
-    return len(pairs) > len({arm for arm, _ in pairs})
+    tried = {(run.settings["arm"], run.settings.get(key)) for run in records}
+    return len(tried) > len({arm for arm, _ in tried})
 
 
 def _outputs(result: Results) -> Iterator[Panel]:
@@ -105,9 +118,9 @@ def _outputs(result: Results) -> Iterator[Panel]:
             if matrix:
                 yield _panel(CONFUSION, f"confusion-{arm.slug}", "", confusion, matrix, arm.place)
         elif kind == "regression":
-            pairs = agreement.info(arm.records, arm.place)
-            if pairs:
-                yield _panel(AGREEMENT, f"predictions-{arm.slug}", "", agreement, pairs, arm.place)
+            values = agreement.info(arm.records, arm.place)
+            if values:
+                yield _panel(AGREEMENT, f"predictions-{arm.slug}", "", agreement, values, arm.place)
 
 
 def _classes(result: Results) -> Sequence[str]:

@@ -320,7 +320,8 @@ class Chart {
     const { line, index } = point, digits = this.chart.spread ? 3 : 4;
     const write = (value) => written(value, this.chart.percent, digits);
     const spread = this.chart.spread ? ` (${write(line.low[index])} to ${write(line.high[index])})` : "";
-    return write(line.y[index]) + spread;
+    const note = line.notes[index] ? ` at ${line.notes[index]}` : "";
+    return write(line.y[index]) + spread + note;
   }
   placeTip(x) { // beside the cursor, on its emptier side; below the chart where there is no room
     const { left, right, top, bottom } = this.box;
