@@ -20,3 +20,10 @@ def test_a_long_key_makes_the_figure_taller_and_not_the_axes_smaller():
     heights = [figure.axes[0].get_position().height * figure.get_size_inches()[1] for figure in (short, long)]
     assert heights == pytest.approx([layout.AXES_HEIGHT] * 2, rel=1e-9)  # inches through a fraction and back
     assert long.get_size_inches()[1] > short.get_size_inches()[1]
+
+
+def test_a_key_with_no_room_beside_the_heading_stands_below_it():
+    notes = [layout.Entry(name, {}) for name in ("first", "last", "diverged")]
+    for heading, keys in (("Loss over training", 2), ("Gradient norm in the first and the last layer", 1)):
+        figure, _ = layout.panel(heading, [layout.Entry("plain", {})], notes)
+        assert len(figure.legends) == keys

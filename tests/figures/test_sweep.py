@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from normwise.figures import sweep
+from normwise.figures import pairs, sweep
 from normwise.records.metric import ACCURACY, Metric
 from synthetic import record, study
 
@@ -142,3 +142,22 @@ def test_each_value_is_shown_at_the_best_of_the_other_key():
             )
     (arm,) = sweep.info(runs, "dropout", ["lr"]).arms
     assert [(point.value, point.mean, point.runs) for point in arm.points] == [(0.0, 0.5, 1), (0.5, 0.9, 1)]
+    info = sweep.info(runs, "dropout", ["lr"])
+    (line,) = sweep.chart(info).lines
+    assert line.notes[1] == "learning rate 0.02"
+    assert line.best == (line.x[1],)
+    assert "best at 0.5 (learning rate 0.02) with 90.0 %" in sweep.describe(info)
+    every = pairs.info(runs, ("lr", "dropout"))
+    assert every.means == ((0.5, 0.5), (0.9, 0.5))
+    assert every.best == (1, 0)
+    assert "Best at learning rate 0.02 and dropout 0.5: 90.0 %." in pairs.describe(every)
+    texts = [text.get_text() for text in pairs.draw(every).axes[0].texts]
+    assert texts == ["50.0", "50.0", "90.0", "50.0"]
+
+
+def test_words_are_not_joined_by_a_line():
+    for values, joined in (((0.0, 0.5), True), (("he", "xavier"), False)):
+        info = sweep.info(at("init", *values), "init")
+        assert all(line.joined == joined for line in sweep.chart(info).lines)
+        shown = [line for line in sweep.draw(info).axes[0].lines if line.get_linestyle() == "-"]
+        assert bool(shown) == joined

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from normwise.figures import activations, agreement, confusion, curves, gradients, preactivations, sweep
+from normwise.figures import activations, agreement, confusion, curves, gradients, pairs, preactivations, sweep
 from normwise.lab.captions import caption
 from normwise.lab.panels import panels
 from normwise.records.metric import LOSS, Metric
@@ -12,7 +12,7 @@ from synthetic_page import found, with_outputs
 
 ARMS = ["plain", "bn", "BN"]
 SLUGS = {"plain": "plain", "bn": "bn", "bn-3": "BN"}
-MODULES = (activations, agreement, confusion, curves, gradients, preactivations, sweep)
+MODULES = (activations, agreement, confusion, curves, gradients, pairs, preactivations, sweep)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,7 @@ def test_a_swept_key_has_a_figure_beside_the_learning_rates():
     assert made["init"].figure == sweep.info(records, "init", ["lr"])
     assert made["learning-rate"].figure == sweep.info(records, "lr", ["init"])
     assert "at its best learning rate" in made["init"].caption
+    assert made["pairs-bn"].place == 1
 
 
 def test_what_was_predicted_is_shown_by_the_kind_of_task(tmp_path):

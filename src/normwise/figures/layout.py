@@ -49,8 +49,8 @@ def _columns(entries: Sequence[Entry]) -> int:
 
 def _fits(heading: str, notes: Sequence[Entry]) -> bool:
     """Whether the notes have room at the right of the heading."""
-    wide = _ems(plain_text(heading)) * 12 + sum(_ems(note.label) * 10 + 42 for note in notes)
-    return wide < (WIDTH - 2 * MARGIN) * 72
+    wide = 9 * _ems(plain_text(heading)) + sum(9 * _ems(note.label) + 36 for note in notes)
+    return wide - 4 < (WIDTH - 2 * MARGIN) * 72
 
 
 def _shortened(entries: Sequence[Entry]) -> Sequence[Entry]:

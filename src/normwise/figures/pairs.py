@@ -92,7 +92,7 @@ def _number(value: float, metric: Metric) -> str:
 
 @style.styled
 def draw(info: Info) -> Figure:
-    """Draw a cell for each pair, the darker the better; a frame around the best."""
+    """Draw a cell for each pair, in a stronger color the better it is; a frame around the best."""
     from matplotlib.patches import Rectangle
 
     from normwise.figures.notebook import NotebookFigure

@@ -99,7 +99,7 @@ def _pairs(result: Results, keys: tuple[str, str]) -> Iterator[Panel]:
     for arm in _arms(result):
         runs = [run for run in result.records if run.settings["arm"] == arm.name and run.metrics]
         if all(_varies(runs, key) for key in keys):
-            said = "The darker the better; the best is framed."
+            said = "The stronger the color the better; the best is framed."
             info = pairs.info(runs, keys, arm.place)
             yield _panel(TRAINING, f"pairs-{arm.slug}", said, pairs, info, arm.place)
 
