@@ -252,6 +252,82 @@ def test_zoom_by_dragging_and_back(charts):
     assert chart.locator("text").all_text_contents() == before
 
 
+def test_lines_end_at_the_axes_of_a_zoom_and_triangles_say_where_they_go_on(browser, tmp_path):
+    run = record(steps=400)
+    for line, accuracy in zip(run.metrics, (0.1, 0.5, 0.9, 0.9, 0.5), strict=True):
+        line["test"]["accuracy"] = line["train"]["accuracy"] = accuracy
+    info = curves.info([run])._replace(limits=(0.4, 0.6))
+    figure = PageFigure("a", "t", "alt", "", chart=curves.chart(info))
+    write(Page("t", "v", groups=[Group("g", [figure])], arms=page_arms(["plain"], [run])), tmp_path / "report.html")
+    page = Visit(browser, (tmp_path / "report.html").as_uri()).page
+    found = page.evaluate("""() => {
+        const box = (name) => {
+            const {x, y, width, height} = document.querySelector(`.live > svg ${name}`).getBBox();
+            return {x, y, width, height};
+        };
+        const marks = document.querySelectorAll(".live .marks .mark").length;
+        return {mean: box("path.mean:not(.dashed)"), clip: box("clipPath rect"), axis: box(".axis"), marks};
+    }""")
+    mean, clip, axis = (found[name] for name in ("mean", "clip", "axis"))
+    assert mean["y"] < clip["y"]  # the line goes on beyond the axis, where it is cut
+    assert mean["y"] + mean["height"] > clip["y"] + clip["height"]
+    assert clip["x"] >= axis["x"]
+    assert clip["x"] + clip["width"] <= axis["x"] + axis["width"] + 1
+    assert found["marks"] >= 2 * 2  # of both lines one triangle at the foot and one at the top
+    page.close()
+
+
+def test_the_readout_of_many_arms_has_the_best_first_and_says_how_many_it_left_out(browser, tmp_path):
+    runs = [record(f"arm {place}", steps=200, pace=1 + place) for place in range(14)]
+    info = curves.info(runs)
+    figure = PageFigure("a", "t", "alt", "", chart=curves.chart(info))
+    names = [curve.arm for curve in info.curves]
+    write(Page("t", "v", groups=[Group("g", [figure])], arms=page_arms(names, runs)), tmp_path / "report.html")
+    page = Visit(browser, (tmp_path / "report.html").as_uri(), viewport={"width": 1280, "height": 900}).page
+    chart, tip = page.locator(".live > svg"), page.locator(".tip")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 30, box["y"] + 100)
+    best = sorted(runs, key=lambda run: -run.metrics[-1]["test"]["accuracy"])
+    assert tip.locator("tr th:first-child span").all_inner_texts() == [run.settings["arm"] for run in best[:12]]
+    assert "2 more" in tip.inner_text()
+    assert tip.bounding_box()["width"] <= 0.6 * box["width"]
+    page.close()
+
+
+def test_a_tap_shows_the_values_and_keeps_them(browser, address):
+    visit = Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = visit.page
+    tips = {}
+    for name in ("preactivations-0", "accuracy"):
+        chart = page.locator(f'.plot[data-chart="{name}"] .live > svg')
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        page.touchscreen.tap(box["x"] + 150, box["y"] + 80)
+        page.wait_for_timeout(100)
+        tips[name] = page.locator(f'.plot[data-chart="{name}"] .tip')
+        assert tips[name].is_visible()
+        assert tips[name].locator("tr").first.inner_text().strip()  # no empty row
+    assert not tips["preactivations-0"].is_visible()
+    assert visit.console == []
+    page.close()
+
+
+def test_what_was_chosen_outlasts_reading_the_page_anew(charts):
+    page = charts.page
+    page.get_by_role("checkbox", name="bn").uncheck()
+    page.get_by_role("checkbox", name="each seed").check()
+    page.locator("select").select_option("epochs")
+    page.locator('.plot[data-chart="accuracy"] .live > svg').focus()
+    page.keyboard.press("+")
+    page.reload()
+    assert not page.get_by_role("checkbox", name="bn").is_checked()
+    assert page.get_by_role("checkbox", name="each seed").is_checked()
+    assert page.locator("select").input_value() == "epochs"
+    assert lines(page, 1) == 0
+    assert page.locator('.plot[data-chart="accuracy"] .reset').is_visible()
+
+
 def test_the_readout_of_a_sweep_names_the_value_of_every_arm(browser, tmp_path):
     rates = [0.01 * 2**place for place in range(12)]  # more than there is room for at the axis
     arms = [f"arm {place}" for place in range(8)]
@@ -263,7 +339,8 @@ def test_the_readout_of_a_sweep_names_the_value_of_every_arm(browser, tmp_path):
     page.keyboard.press("Home")
     tip = page.locator(".tip")
     assert "learning rate 0.01" in tip.inner_text()
-    assert tip.locator("td").all_inner_texts() == [f"{100 * arm.points[0].mean:.1f} %" for arm in info.arms]
+    means = sorted((arm.points[0].mean for arm in info.arms), reverse=True)
+    assert tip.locator("td").all_inner_texts() == [f"{100 * mean:.1f} %" for mean in means]
     page.keyboard.press("End")
     assert "learning rate 20.48" in tip.inner_text()
     page.close()
