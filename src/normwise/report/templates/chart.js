@@ -215,7 +215,7 @@ class Chart {
       });
     } else if (x.length) {
       const d = `${this.path(line, x, high)}L${this.path(line, x.toReversed(), low.toReversed()).slice(1)}Z`;
-      add(group, "path", { class: "band", d, opacity: Math.min(0.15, 0.5 / this.lines.length) });
+      add(group, "path", { class: "band", d, opacity: this.chart.spread ? 0.15 : Math.min(0.15, 0.5 / this.lines.length) });
     }
   }
   drawMarks(group, line) { // the arm's marker here and there, and a triangle where the line leaves the axes
