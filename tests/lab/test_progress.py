@@ -9,9 +9,10 @@ from synthetic import record, study
 
 def planned(out, records, arms=("plain", "bn")):
     study = {"data": "digits", "command": "normwise compare", "examples": 1200}
+    task = SimpleNamespace(chance=SimpleNamespace(value=0.1))
     runs = [SimpleNamespace(record=lambda run=run: run) for run in records]
     return SimpleNamespace(
-        out=out, arms=[SimpleNamespace(name=name) for name in arms], runs=runs, study=study, swept=None
+        out=out, arms=[SimpleNamespace(name=name) for name in arms], runs=runs, study=study, swept=None, task=task
     )
 
 
@@ -20,7 +21,7 @@ def test_the_report_of_a_study_that_runs_says_how_far_it_is_and_has_the_curves_s
     records[-1].metrics.clear()
     progress.write_progress(planned(tmp_path, records), Status(1, 3, 700, 1700), records)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Running: 1 of 3 runs ended; 41 % of the steps." in html
+    assert "Running: 1 of 3 runs ended; 41\N{NO-BREAK SPACE}% of the steps." in html
     assert 'http-equiv="refresh"' in html
     assert 'data-chart="metric"' in html
     assert 'data-chart="loss"' in html
@@ -32,7 +33,9 @@ def test_before_the_first_evaluation_there_is_a_report_too(tmp_path):
     run = record(steps=0)
     run.metrics.clear()
     progress.write_progress(planned(tmp_path, [run]), Status(0, 1, 0, 100), [run])
-    assert "0 of 1 runs ended; 0 % of the steps" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0 of 1 runs ended; 0\N{NO-BREAK SPACE}% of the steps" in (tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_an_arm_with_several_rates_is_shown_at_the_best_so_far(tmp_path, monkeypatch):
@@ -41,6 +44,7 @@ def test_an_arm_with_several_rates_is_shown_at_the_best_so_far(tmp_path, monkeyp
     slow, quick = record(lr=0.002, steps=300), record(lr=0.5, steps=300)
     progress.write_progress(planned(tmp_path, [slow, quick]), Status(0, 2, 0, 1), [slow, quick])
     (line, _) = pages[0].charts["metric"].lines
+    assert pages[0].charts["metric"].level == 0.1
     assert line.y[-1] == quick.metrics[-1]["test"]["accuracy"]
 
 

@@ -25,7 +25,7 @@ def percent_axis(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value + 0.0:.4g} %"))
 
 
 def y_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percent: bool = False) -> None:
@@ -63,7 +63,7 @@ def plain_axis(axes: Axes) -> None:
 
 def plain(value: float) -> str:
     """A number with thousands, and no more digits than it needs: ``1,200``, ``0.05``, ``4·10¹⁵``."""
-    size = abs(value)
+    size, value = abs(value), value + 0.0  # never -0
     if value == 0 or 1e-4 <= size < 1e6:
         return (f"{value:,.0f}" if size >= 1000 else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
     return power_of_ten(size) if value > 0 else f"\N{MINUS SIGN}{power_of_ten(size)}"

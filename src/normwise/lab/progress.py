@@ -54,7 +54,8 @@ def write_progress(planned: Plan, status: Status, records: Sequence[RunRecord]) 
     names = [arm.name for arm in planned.arms]
     begun = _best_so_far([run for run in records if run.metrics], planned.swept)
     quantities: list[Name] = ["metric", "loss"] if begun and begun[0].metric != LOSS else ["loss"]
-    figures = [_figure(begun, name, names) for name in quantities if begun]
+    chance = planned.task.chance.value if planned.task.chance else None
+    figures = [_figure(begun, name, names, chance) for name in quantities if begun]
     examples = planned.study.get("examples")
     said = caption(TRAINING, begun, examples) if begun else ""
     shown = Page(
@@ -92,6 +93,6 @@ def _score(runs: Iterable[RunRecord]) -> float:
     return max((score for score in scores if math.isfinite(score)), default=-math.inf)
 
 
-def _figure(runs: Sequence[RunRecord], name: Name, arms: Sequence[str]) -> PageFigure:
-    info = curves.info(runs, name, arms)
+def _figure(runs: Sequence[RunRecord], name: Name, arms: Sequence[str], chance: float | None) -> PageFigure:
+    info = curves.info(runs, name, arms, chance)
     return PageFigure(name, curves.title(info), curves.describe(info), "", chart=curves.chart(info))
