@@ -9,6 +9,7 @@ const SHAPES = [ // the markers of the arms, around 0
 const [UP, DOWN] = [SHAPES[2], SHAPES[4]];
 const CROSS = "M-4-4l8 8M4-4l-8 8"; // where a run diverged
 const ROWS = 12; // most rows of the readout
+const spans = new Map(); // from the least to the greatest x of all charts over training, by the kind of axis
 
 function add(parent, name, attributes = {}, text = "") {
   const drawn = parent.namespaceURI === SVG || name === "svg";
@@ -120,16 +121,21 @@ class Chart {
     this.atY = (pixel) => this.ys[0] + part(pixel, [bottom, top]) * (this.ys[1] - this.ys[0]);
   }
   wholeX() { // all charts over training have one x axis
-    const together = this.chart.ticks ? [this.chart] : Object.values(data.charts).filter((chart) => !chart.ticks);
+    const { ticks } = this.chart, charts = Object.values(data.charts).filter((chart) => !chart.ticks);
+    if (!ticks && !spans.has(state.axis)) spans.set(state.axis, this.span(charts));
+    const [least, most] = ticks ? this.span([this.chart]) : spans.get(state.axis);
+    if (least > most) return [0, 1];
+    const room = least === most ? 0.5 : ticks ? 0.1 * (most - least) : 0;
+    return [least - room, most + room];
+  }
+  span(charts) {
     let [least, most] = [Infinity, -Infinity];
-    for (const { lines, crosses } of together) {
+    for (const { lines, crosses } of charts) {
       const points = lines.flatMap((line) => line.x.map((at) => this.x(line, at)));
       points.push(...crosses.map(([arm, step]) => this.x({ arm }, step)));
       for (const at of points.filter(finite)) [least, most] = [Math.min(least, at), Math.max(most, at)];
     }
-    if (least > most) return [0, 1];
-    const room = least === most ? 0.5 : this.chart.ticks ? 0.1 * (most - least) : 0;
-    return [least - room, most + room];
+    return [least, most];
   }
 
   draw() {
