@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -417,4 +418,14 @@ def test_the_report_of_a_real_comparison(browser, comparison, width):
     assert len(plots) == len(comparison.figures)
     assert all(box["width"] > 250 and box["height"] > 150 for box in plots)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    page.close()
+
+
+def test_numbers_have_a_minus_and_zero_has_none(browser):
+    page = browser.new_page()
+    numbers = files("normwise.report").joinpath("templates/numbers.js").read_text(encoding="utf-8")
+    said = page.evaluate(
+        f"(() => {{ {numbers}; return [roundTicks(-0.5, 0.5, 5).map((at) => written(at)), power(-1e-5)]; }})()"
+    )
+    assert said == [["−0.4", "−0.2", "0", "0.2", "0.4"], "−10⁻⁵"]
     page.close()
