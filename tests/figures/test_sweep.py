@@ -161,3 +161,9 @@ def test_words_are_not_joined_by_a_line():
         assert all(line.joined == joined for line in sweep.chart(info).lines)
         shown = [line for line in sweep.draw(info).axes[0].lines if line.get_linestyle() == "-"]
         assert bool(shown) == joined
+
+
+def test_a_run_that_has_ended_counts_with_its_best_step_on_the_whole_validation_data():
+    run = record(steps=200)
+    run.done["best"] = {"step": 100, "validation": {"accuracy": 0.25}}
+    assert sweep.info([run, record(lr=2)], "lr").arms[0].points[0].mean == 0.25

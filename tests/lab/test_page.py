@@ -17,6 +17,8 @@ def made():
 def test_the_page_says_whose_target_it_is_and_how_many_runs_there_were():
     shown = page.page(made(), [])
     assert "at or above 80.0 %, the best mean validation accuracy of plain; median" in shown.tables[0].caption
+    assert {"validation accuracy, %", "best step"} <= set(shown.tables[0].columns)
+    assert "Best step: that step; median over the seeds." in shown.tables[0].caption
     assert (shown.title, shown.subtitle) == ("plain against bn on parts", "2 seeds of 30 steps each, mlp")
 
 

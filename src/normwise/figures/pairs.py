@@ -42,9 +42,13 @@ class Info(NamedTuple):
 
     @property
     def best(self) -> tuple[int, int] | None:
-        """Row and column of the best mean."""
-        there = [(self.metric.score(mean), row, column) for row, means in enumerate(self.means)
-                 for column, mean in enumerate(means) if math.isfinite(mean)]  # fmt: skip
+        """Row and column of the best mean; of equals the first column, and of those the first row."""
+        there = [
+            (self.metric.score(self.means[row][column]), row, column)
+            for column in range(len(self.columns))
+            for row in range(len(self.rows))
+            if math.isfinite(self.means[row][column])
+        ]
         return max(there, key=lambda found: found[0])[1:] if there else None
 
 

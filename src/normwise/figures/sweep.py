@@ -80,7 +80,7 @@ class Info(NamedTuple):
 
 
 def info(runs: Sequence[RunRecord], key: str, others: Sequence[str] = (), arms: Sequence[str] = ()) -> Info:
-    """The best validation metric, over the evaluations, of runs at several values of ``key``.
+    """The best validation metric of runs at several values of ``key``.
 
     Args:
         runs: runs of any arms, seeds and values.
@@ -146,6 +146,9 @@ def point(value: Any, runs: Sequence[RunRecord], metric: Metric) -> Point:
 
 
 def _best(run: RunRecord, metric: Metric) -> float:
+    """On the whole validation part at the best step; the best of the evaluations where a run has no best step yet."""
+    if run.best is not None:
+        return number(run.best["validation"].get(metric.name))
     scores = [number(line["validation"][metric.name]) for line in run.metrics]
     finite = [score for score in scores if math.isfinite(score)]
     return metric.best(finite) if finite else math.nan

@@ -32,7 +32,7 @@ def page(result: Results, panels: Sequence[Panel], progress: str = "") -> Page:
     """The report as plain data."""
     study = result.study
     shared, own = _settings(result)
-    columns, rows = table(result)
+    columns, rows = table(result, whole=True)
     return Page(
         title=result.title,
         verdict=result.verdict,
@@ -136,6 +136,8 @@ def _caption(result: Results, columns: Sequence[str]) -> str:
     meanings = {
         "test": f"Test: {metric.label} ({direction(metric.higher_is_better)}) on the whole test data, at the step of "
         f"the best {metric.label} on a sample of the validation data{spread}.",
+        "validation": f"Validation: {metric.label} at that step on the whole validation data.",
+        "best step": f"Best step: that step{median}.",
         "ensemble": "Ensemble: what the average of the seeds' outputs scores.",
         "steps to target": f"Steps to target: the first evaluation at {side} {metric.write(result.target)}, the best "
         f"{mean}validation {metric.label} of {result.baseline.name}{median}.",
@@ -144,5 +146,5 @@ def _caption(result: Results, columns: Sequence[str]) -> str:
         "gradient": "Gradient: norm in the first layer over norm in the last, before training.",
         "seconds": "Seconds: of training, per run.",
     }
-    heads = {"test" if column.startswith("test") else column.partition(",")[0] for column in columns}
+    heads = {column.partition(",")[0] for column in columns} | {column.split()[0] for column in columns if column}
     return " ".join(said for head, said in meanings.items() if head in heads)
