@@ -6,11 +6,11 @@ import torch
 from sklearn import metrics as sk
 
 from normwise.errors import RequestError
-from normwise.lab import metrics
+from normwise.lab import meters, metrics
 
 
 def measured(kind, name, outputs, targets, count=None):
-    meter = metrics.meter(kind, metrics.named(name, kind), count)
+    meter = meters.meter(kind, metrics.named(name, kind), count)
     for start, stop in ((0, 7), (7, 8), (8, len(targets))):
         if start < min(stop, len(targets)):
             meter.update(outputs[start:stop], targets[start:stop])
@@ -83,7 +83,7 @@ def test_labels_that_do_not_exclude_each_other_as_in_scikit_learn(draw):
 
 def test_sequences_of_different_lengths_are_one_column(draw):
     batches = [torch.randn(5, length, generator=draw) + length for length in (3, 7, 2)]
-    meter = metrics.meter("regression", metrics.named("r2", "regression"), 1)
+    meter = meters.meter("regression", metrics.named("r2", "regression"), 1)
     for targets in batches:
         meter.update(targets.unsqueeze(2) + 0.3, targets)
     whole = torch.cat([each.reshape(-1) for each in batches]).double()
@@ -126,7 +126,7 @@ def test_one_output_column_is_compared_with_targets_without_that_axis(draw):
 def test_every_row_of_the_table_says_the_direction_that_the_library_says():
     for row in metrics._ROWS:
         if row.library:
-            meter = metrics._Library(row.kinds[0], row.library, 3)
+            meter = meters._Library(row.kinds[0], row.library, 3)
             meter._make()
             found = meter._metric.higher_is_better
             assert found is None or found == row.metric.higher_is_better, row.metric.name
@@ -150,7 +150,7 @@ def test_a_metric_of_ones_own_sees_all_outputs_at_once():
         assert len(outputs) == 12
         return (outputs - targets).abs().max()
 
-    meter = metrics.meter("regression", metrics.Metric("largest", "largest"), 1, largest)
+    meter = meters.meter("regression", metrics.Metric("largest", "largest"), 1, largest)
     for rows in torch.arange(12.0).split(5):
         meter.update(rows + 0.5, rows)
     assert meter.value() == 0.5
@@ -160,7 +160,7 @@ def test_a_metric_of_ones_own_that_raises_is_named():
     def broken(outputs, targets):
         raise IndexError("no such column")
 
-    meter = metrics.meter("regression", metrics.Metric("net.py:broken", "broken"), 1, broken)
+    meter = meters.meter("regression", metrics.Metric("net.py:broken", "broken"), 1, broken)
     meter.update(torch.ones(3), torch.ones(3))
     with pytest.raises(RequestError, match=r"metric net.py:broken raised IndexError: no such column; it is called as"):
         meter.value()

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normwise.errors import RequestError
-from normwise.lab import metrics
-from normwise.lab.metrics import Function
+from normwise.lab import meters
+from normwise.lab.meters import Function
 from normwise.lab.task import Chance, Kind
 from normwise.records.metric import IGNORED, LOSS, Metric
 
@@ -85,7 +85,7 @@ def _scored(
     kind: Kind, metric: Metric, guess: Tensor, y: Tensor, outputs: int | None, own: Function | None
 ) -> float | None:
     try:
-        meter = metrics.meter(kind, metric, outputs, own)
+        meter = meters.meter(kind, metric, outputs, own)
         meter.update(guess, y)
         value = meter.value()
     except (RequestError, ValueError, RuntimeError):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from normwise.lab.batch import Batch
-from normwise.lab.metrics import joined
+from normwise.lab.meters import joined
 from normwise.lab.objective import Objective
 from normwise.records.metric import LOSS
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normwise.errors import RequestError, first_line
-from normwise.lab import metrics
-from normwise.lab.metrics import Function, Meter, aligned
+from normwise.lab import meters
+from normwise.lab.meters import Function, Meter, aligned
 from normwise.lab.settings import Settings
 from normwise.lab.task import Kind
 from normwise.records.metric import IGNORED, Metric
@@ -99,12 +99,12 @@ class Objective:
 
     def meter(self) -> Meter:
         """A new meter of the metric, for outputs in the target's unit; not for ``LOSS``."""
-        return metrics.meter(self.kind, self.metric, self._outputs, self._own.get("metric"))
+        return meters.meter(self.kind, self.metric, self._outputs, self._own.get("metric"))
 
 
 def score(kind: Kind, metric: Metric, outputs: Tensor, targets: Tensor, own: Function | None = None) -> float:
     """A metric of all outputs and targets of a part, the outputs in the unit of the targets."""
-    found = metrics.meter(kind, metric, outputs.shape[1] if outputs.ndim > 1 else None, own)
+    found = meters.meter(kind, metric, outputs.shape[1] if outputs.ndim > 1 else None, own)
     found.update(outputs, targets)
     return found.value()
 

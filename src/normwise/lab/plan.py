@@ -14,8 +14,8 @@ from normwise.lab import machine, options, values
 from normwise.lab.arms import Arm, Point
 from normwise.lab.data import Data, Given, load
 from normwise.lab.data.loader_data import LoaderData
-from normwise.lab.factory import FORMS, Factory
-from normwise.lab.factory import resolve as resolve_factory
+from normwise.lab.factory import FORMS
+from normwise.lab.functions import Functions, short
 from normwise.lab.inference import find_task
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source
@@ -89,7 +89,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
         raise RequestError("both steps and epochs were given; give one of them")
     device = _device(asked.get("device", "cpu"))
     shared = options.shared(asked)
-    own = _Functions.of(asked)
+    own = Functions.of(asked)
     given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
     task, loaded = find_task(given, asked, own.factories)
     resolved = _arms(arms, shared, own, given, task, loaded)
@@ -129,7 +129,7 @@ def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
 def _arms(
     texts: Sequence[str],
     shared: Mapping[str, Sequence[Any]],
-    own: _Functions,
+    own: Functions,
     given: Given,
     task: Task,
     data: Data | LoaderData,
@@ -153,7 +153,7 @@ def _arms(
     return resolved
 
 
-def _chance(task: Task, data: Data | LoaderData, own: _Functions, examples: int) -> Chance | None:
+def _chance(task: Task, data: Data | LoaderData, own: Functions, examples: int) -> Chance | None:
     """What guessing scores on the validation examples on which curves are measured."""
     from normwise.lab import batches
     from normwise.lab.chance import chance
@@ -172,7 +172,7 @@ def _study(
     runs: Sequence[PlannedRun],
     loaded: Data | LoaderData,
     asked: Options,
-    own: _Functions,
+    own: Functions,
 ) -> dict[str, Any]:
     """What ``study.json`` holds; a function that was handed over has no name to give on a command line."""
     question = {key: value for key, value in asked.items() if key not in ("out", "workers")}
@@ -196,78 +196,20 @@ def _study(
     }
 
 
-def _directory(data: str, own: _Functions, asked: Options) -> str:
+def _directory(data: str, own: Functions, asked: Options) -> str:
     """A study's name: its data and network, and what else was asked that makes another question."""
     question = (
         own.names.get(what, options.text(asked[what])) for what in ("target", "task", "loss", "metric") if what in asked
     )
-    return "-".join(["compare", *(slug(_short(name)) for name in (data, own.model, *question))])
+    return "-".join(["compare", *(slug(short(name)) for name in (data, own.model, *question))])
 
 
-def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: _Functions) -> PlannedRun:
+def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: Functions) -> PlannedRun:
     settings = replace(common, **{name: getattr(arm.at(point), name) for name in DEFAULTS})
     directory = run_directory(out, arm.name, settings.as_dict())
     return PlannedRun(
         arm.name, point, Job(directory, settings, own.sources, tensorboard=bool(asked.get("tensorboard")))
     )
-
-
-class _Functions(NamedTuple):
-    """The functions of the user's own: model, loss and metric, each where it is none of the built-in ones."""
-
-    model: str
-    sources: dict[str, Source]
-    factories: dict[str, Factory]
-    identities: dict[str, dict[str, str]]
-
-    @classmethod
-    def of(cls, asked: Options) -> _Functions:
-        model, name = _model(asked.get("model", "mlp"))
-        sources = {} if model is None else {"model": model}
-        sources |= {what: asked[what] for what in ("loss", "metric") if _is_own(asked.get(what))}
-        factories = {what: resolve_factory(source, what=what) for what, source in sources.items()}
-        if not sources:
-            return cls(name, {}, {}, {})
-        from normwise.lab import identity  # loads torch, which built-in things do not need yet
-
-        identities = {
-            what: {
-                "source": each.source_hash,
-                "content": (identity.network_digest if what == "model" else identity.function_digest)(each),
-            }
-            for what, each in factories.items()
-        }
-        return cls(factories["model"].name if "model" in factories else name, sources, factories, identities)
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The functions' names."""
-        return {what: each.name for what, each in self.factories.items()}
-
-
-def _is_own(source: Source | None) -> bool:
-    return source is not None and (not isinstance(source, str) or ":" in source or source.endswith(".py"))
-
-
-def _model(source: Source) -> tuple[Source | None, str]:
-    """The user's factory (None for a built-in network), and the name of a built-in one."""
-    if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
-        return None, _long(*values.model(source))
-    if isinstance(source, str) and ":" not in source:
-        values.model(source)
-    if hasattr(source, "named_parameters") and not isinstance(source, type):
-        raise RequestError("model is a network; give a function that makes it, so that every run starts with its own")
-    return source, ""
-
-
-def _long(kind: str, widths: Sequence[int]) -> str:
-    return f"{kind}:{','.join(map(str, widths))}"
-
-
-def _short(name: str) -> str:
-    """A name without the widths that a network has by default, or without the folders of a file."""
-    builtin = (kind for kind, widths in values.WIDTHS.items() if name == _long(kind, widths))
-    return next(builtin, Path(name).name)
 
 
 def _defaults(task: Task, data: Data | LoaderData, *, named: bool) -> dict[str, Any]:
