@@ -1,7 +1,8 @@
 import torch
 
-from normwise.lab.batches import MemoryBatches
+from normwise.lab.batches import MemoryBatches, laid_out
 from normwise.lab.data import split
+from normwise.lab.settings import Settings
 
 
 def make(seed=0):
@@ -50,3 +51,12 @@ def test_a_sample_is_the_same_examples_every_time_and_the_whole_is_all_in_order(
     assert len(set(rows.tolist())) == 6
     assert rows.tolist() != sorted(rows.tolist())  # not the first ones: data are often sorted by class
     assert torch.cat([batch.target for batch in batches.whole("test")]).tolist() == list(range(11))
+
+
+def test_images_are_channels_last_for_the_built_in_network_alone():
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    built_in = laid_out(images, Settings(model="cnn:8"))
+    assert built_in.is_contiguous(memory_format=torch.channels_last)
+    assert built_in.dtype == torch.float32
+    own = laid_out(images, Settings(model="cnn.py:make_model", own={"model": {}}))
+    assert own is images

@@ -61,6 +61,11 @@ def test_the_task_is_what_was_asked_what_the_network_puts_out_or_what_the_target
     assert found == (expected[0], expected[1].rpartition(".")[2], *expected[2:])
 
 
+def test_a_regression_has_a_default_rate_of_its_own():
+    rates = [planned(y).runs[0].job.settings.lr for y in (CLASSES, X[:, 0])]
+    assert rates == [0.2, 0.02]
+
+
 def test_a_metric_of_ones_own_says_which_way_is_better():
     def distance(outputs, targets):
         return (outputs - targets).abs().max()

@@ -306,6 +306,8 @@ def test_the_best_step_is_evaluated_on_the_whole_parts_with_its_weights(tmp_path
     assert best(run)["step"] == first_best["step"] < 40
     network = networks.build(run.settings, batches_.first(DATA, run.settings, 2)).network.eval()
     network.load_state_dict(load_file(run.directory / "best.safetensors"))
+    last = weights(run)
+    assert any(not torch.equal(value, last[name]) for name, value in network.state_dict().items())
     kept = load_file(run.directory / "predictions.safetensors")
     for name in ("validation", "test"):
         part = getattr(DATA, name)
@@ -363,8 +365,9 @@ def test_what_is_measured_is_written_as_events_too(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     planned = of_parts(tmp_path, "bn", DATA, tensorboard=True)
-    run = replace(planned.runs[0].job, seconds_between_checkpoints=0.0)
-    train_killed_at(20, run, planned.data)
+    run = planned.runs[0].job
+    train_killed_at(20, run, planned.data)  # before the first checkpoint: it starts over
+    train_killed_at(30, replace(run, seconds_between_checkpoints=0.0), planned.data)
     train(run, planned.data)
     events = EventAccumulator(str(run.directory / "tensorboard"))
     events.Reload()
