@@ -99,9 +99,11 @@ def compare(
 
 
 def show(result: Comparison) -> None:
-    """Print the table, the verdict and where the report is."""
+    """Print the table, the verdict, the ranking of several arms and where the report is."""
     console.print_table(*result.table)
     for note in result.notes:
         console.print_text(note)
     console.print_text(result.verdict)
+    for line in result.ranking_lines:
+        console.print_text(line)
     console.print_text(f"Report: {result.report}")

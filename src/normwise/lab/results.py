@@ -166,14 +166,19 @@ class Results:
         ]
 
     def _ended(self, arm: ArmSummary, point: Point) -> list[str]:
-        """Runs at a point that diverged or failed; of those that diverged only such at the arm's best point."""
+        """Runs at a point that diverged or failed; of those that diverged at a point that is not the best, the number."""
         at_best = point == arm.point
         name = arm.name if at_best else f"{arm.name} at {self.sweep.write(point)}"
         told = ("diverged", "failed") if at_best else ("failed",)
+        runs = self.at(arm.name, point).runs
+        lost = 0 if at_best else sum(run.status == "diverged" for run in runs)
         return [
-            f"{name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
-            for run in self.at(arm.name, point).runs
-            if run.status in told
+            *([f"{name}: {lost} of {len(runs)} runs diverged"] if lost else []),
+            *(
+                f"{name}, seed {run.seed}: {run.status} at step {run.steps:,}: {run.reason}"
+                for run in runs
+                if run.status in told
+            ),
         ]
 
     def __repr__(self) -> str:

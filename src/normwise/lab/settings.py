@@ -85,7 +85,7 @@ class Keys:
         "minmax",
         values.one_of("inputs", "raw", "minmax", "standard", "binary"),
         "SCALING",
-        "raw, minmax, standard or binary (above one half); your own data are left raw.",
+        "raw, minmax, standard or binary (above one half); minmax for named data and tables, raw for your own.",
     )
     targets: str | None = _key(
         None,
