@@ -166,7 +166,7 @@ class Results:
         ]
 
     def _ended(self, arm: ArmSummary, point: Point) -> list[str]:
-        """Runs at a point that diverged or failed; of those that diverged at a point that is not the best, the number."""
+        """Runs at a point that diverged or failed; of those that diverged at another than the best, the number."""
         at_best = point == arm.point
         name = arm.name if at_best else f"{arm.name} at {self.sweep.write(point)}"
         told = ("diverged", "failed") if at_best else ("failed",)
