@@ -1,3 +1,4 @@
+import re
 from threading import Timer
 
 import pytest
@@ -103,4 +104,7 @@ def test_a_run_is_found_by_its_settings_whatever_its_arm_is_called(tmp_path):
 
 def test_a_slug_is_fit_for_a_file_name():
     assert slug("bn, lr=1.0 / <b>") == "bn-lr-1-0-b"
-    assert slug("日本") == "arm"
+    assert slug("--") == "arm"
+    assert re.fullmatch(r"[0-9a-f]{6}", slug("日本"))
+    assert re.fullmatch(r"csv-[0-9a-f]{6}", slug("한국.csv"))
+    assert slug("한국.csv") != slug("일본.csv")

@@ -247,7 +247,9 @@ def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data 
         raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
     per_epoch = data.batches_per_epoch(batch_size)
     if epochs and per_epoch is None:
-        raise RequestError(f"{data.name} does not say how long it is; give steps instead of epochs")
+        raise RequestError(
+            f"{data.name} has no length that is known beforehand, as iterable data; give steps instead of epochs"
+        )
     if epochs and per_epoch:
         return epochs * per_epoch
     return counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)

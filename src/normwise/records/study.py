@@ -116,5 +116,11 @@ def run_directory(study: Path, arm: str, settings: Mapping[str, Any]) -> Path:
 
 
 def slug(text: str) -> str:
-    """Letters, digits and single hyphens: fit for a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "arm"
+    """Letters, digits and single hyphens: fit for a file name.
+
+    Only ASCII letters are kept; where others are dropped, six hexadecimal digits tell the name from others.
+    """
+    kept = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
+    if any(letter.isalnum() and not letter.isascii() for letter in text):
+        kept += f"-{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"
+    return kept.strip("-") or "arm"
