@@ -30,6 +30,10 @@ OnProgress = Callable[[int, int | None], None]
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "normwise"
 
 
+LONGEST_WAIT = 0.5
+"""Seconds: a Ctrl-C that comes just before a wait begins does not end it, and is seen when it is over."""
+
+
 def prepare() -> None:
     """Begin to load torch in the process that workers are forked from, while the caller goes on with something else."""
     if _method() == "forkserver":
@@ -61,7 +65,7 @@ def run_all(jobs: Sequence[Job], data: Data | LoaderData, *, workers: int, on_pr
         while waiting or running:
             while waiting and len(running) < workers:
                 _start(*waiting.popleft(), data, running, on_progress)
-            ready = wait([worker.channel for worker in running])
+            ready = wait([worker.channel for worker in running], timeout=LONGEST_WAIT)
             running = [worker for worker in running if worker.channel not in ready or _listen(worker, on_progress)]
     finally:
         _stop([worker.process for worker in running])
