@@ -115,3 +115,15 @@ def results(
     ]
     study = {"data": "parts", "model": "mlp", "notes": [], "versions": {}, "machine": {}, "command": ""}
     return Results(Plan(Path("study"), arms, runs, None, 0, study, task, baseline or arms[0].name, swept))
+
+
+def mixed(**options) -> Results:
+    """Two arms at rates of their own, some runs of which finished, one diverged and one failed."""
+    return results([
+        record([0.5, 0.7, 0.8]),
+        record([0.5, 0.9, 0.7], seed=1),
+        record([0.5, 0.6, 0.7], arm="bn", lr=0.5),
+        record([0.5, 0.85, 0.9], arm="bn", lr=0.5, seed=1),
+        record([0.5, 0.55], arm="bn", lr=0.5, seed=2, status="diverged"),
+        record([], arm="bn", lr=0.5, seed=3, status="failed"),
+    ], **options)  # fmt: skip

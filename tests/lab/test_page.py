@@ -1,21 +1,10 @@
-from lab.studies import record, results
+from lab.studies import mixed, record, results
 from normwise.lab import page
 from normwise.lab.table import table
 
 
-def made():
-    return results([
-        record([0.5, 0.7, 0.8]),
-        record([0.5, 0.9, 0.7], seed=1),
-        record([0.5, 0.6, 0.7], arm="bn", lr=0.5),
-        record([0.5, 0.85, 0.9], arm="bn", lr=0.5, seed=1),
-        record([0.5, 0.55], arm="bn", lr=0.5, seed=2, status="diverged"),
-        record([], arm="bn", lr=0.5, seed=3, status="failed"),
-    ])  # fmt: skip
-
-
 def test_the_page_says_whose_target_it_is_and_how_many_runs_there_were():
-    shown = page.page(made(), [])
+    shown = page.page(mixed(), [])
     assert "at or above 80.0 %, the best mean validation accuracy of plain; median" in shown.tables[0].caption
     assert {"validation accuracy, %", "best step"} <= set(shown.tables[0].columns)
     assert "Best step: that step; median over the seeds." in shown.tables[0].caption
@@ -37,7 +26,7 @@ def test_settings_of_many_arms_are_a_table_of_what_differs():
     assert shown.settings.columns == ["arm", "norm", "place", "lr"]
     assert shown.settings.rows[1] == ["bn", "batch", "before", "0.5"]
     assert "bn" not in dict(shown.facts[0].facts)
-    assert page.page(made(), []).settings is None
+    assert page.page(mixed(), []).settings is None
 
 
 def test_one_seed_has_no_words_about_several():

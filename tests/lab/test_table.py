@@ -1,6 +1,6 @@
 import pytest
 
-from lab.studies import record, results
+from lab.studies import mixed, record, results
 from normwise.lab.ensemble import Ensemble
 from normwise.lab.result_json import as_dict
 from normwise.lab.table import table
@@ -10,21 +10,9 @@ from normwise.records.metric import Metric
 RMSE = Task("regression", "mse", Metric("rmse", "RMSE", higher_is_better=False), 1)
 
 
-def made():
-    """Test accuracy is 1 − v where validation accuracy is v; training accuracy is 0.1, 0.2 and 0.3."""
-    return results([
-        record([0.5, 0.7, 0.8]),
-        record([0.5, 0.9, 0.7], seed=1),
-        record([0.5, 0.6, 0.7], arm="bn", lr=0.5),
-        record([0.5, 0.85, 0.9], arm="bn", lr=0.5, seed=1),
-        record([0.5, 0.55], arm="bn", lr=0.5, seed=2, status="diverged"),
-        record([], arm="bn", lr=0.5, seed=3, status="failed"),
-    ], steps=20)  # fmt: skip
-
-
 def test_the_table_has_a_number_for_every_column():
     names = ["arm", "lr", "test accuracy, %", "steps to target", "never", "gap", "gradient", "seconds"]
-    assert table(made()) == (
+    assert table(mixed(steps=20)) == (
         [*names, "diverged", "failed"],
         [
             ["plain", "0.2", "15.0 ± 7.1", "15", "0 of 2", "+10.0", "0.25", "4.5", "0 of 2", "0 of 2"],

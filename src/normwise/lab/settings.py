@@ -134,7 +134,7 @@ class Settings(Keys):
     loss: str = "cross_entropy"
     metric: Metric = ACCURACY
     outputs: int | None = None
-    samples: Mapping[str, int] = field(default_factory=lambda: {"train": 500, "validation": 1000, "test": 500})
+    samples: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     device: str = "cpu"
     versions: Mapping[str, str] = field(default_factory=dict)
