@@ -9,7 +9,9 @@ import normwise
 SOURCE = Path(normwise.__file__).parent
 
 BELOW = {
-    "cli": {"bench", "lab"},
+    "cli": {"bench", "doctor"},
+    "integrations": {"doctor"},
+    "doctor": {"lab"},
     "bench": {"lab", "nn"},
     "lab": {"report", "figures", "records", "probes", "surgery"},
     "report": {"figures"},

@@ -1,0 +1,1 @@
+"""The doctor in the training loops of other libraries; each module needs the library that it is named after."""
