@@ -1,4 +1,10 @@
-from lab.studies import of_parts, parts
+import pytest
+
+from lab.studies import of_parts, parts, small
+from normwise.errors import RequestError
+from normwise.lab import study
+from normwise.lab.plan import planned, together
+from normwise.lab.question import question
 
 DATA = parts([0, 1] * 30, [0, 1] * 5, [0, 1] * 5)
 
@@ -26,3 +32,57 @@ def test_every_rate_has_every_seed_and_epochs_count_the_whole_batches_of_the_tra
     settings = [run.job.settings for run in planned.runs]
     assert [(each.lr, each.seed, each.steps) for each in settings] == [(0.1, seed, 4) for seed in range(3)]
     assert len(set(directories(planned))) == 3
+
+
+def asked(tmp_path, **given):
+    return question("digits", {"steps": 2, "out": tmp_path, "workers": 0, **given}, "doctor")
+
+
+def settings(plan):
+    return [run.job.settings for run in plan.runs]
+
+
+def test_a_question_serves_rounds_of_arms_that_are_values(tmp_path):
+    one = asked(tmp_path, optimizer="momentum", momentum=0.5, lr=0.1, activation="relu")
+    first = planned(one, [("nothing", {}), ("adam", {"optimizer": "adam", "momentum": None, "lr": None})], seeds=[1])
+    second = planned(one, [("faster", {"lr": 0.1 * 10, "init": "he"})])
+    nothing, adam = settings(first)
+    assert (nothing.lr, nothing.momentum, nothing.activation, nothing.seed) == (0.1, 0.5, "relu", 1)
+    assert (adam.optimizer, adam.lr, adam.momentum) == ("adam", 0.001, None)
+    assert [(each.lr, each.init, each.seed) for each in settings(second)] == [(1.0, "he", seed) for seed in range(3)]
+    every = together([first, second])
+    assert [arm.name for arm in every.arms] == every.study["arms"] == ["nothing", "adam", "faster"]
+    assert every.study["runs"] == [run.job.directory.name for run in (*first.runs, *second.runs)]
+    assert every.study["command"].startswith("normwise doctor --data digits --steps 2 ")
+
+
+def test_arms_of_other_names_and_equal_settings_are_one_run(tmp_path):
+    one = asked(tmp_path)
+    he, again = (planned(one, [(name, {"init": "he"})], seeds=[0]) for name in ("he", "random"))
+    both = together([he, again])
+    assert [run.arm for run in both.runs] == ["he", "random"]
+    told = []
+    study.train(both.runs, both.data, both.workers, told.append)
+    assert both.study["runs"] == [path.name for path in tmp_path.iterdir()]
+    assert {run.record().done["status"] for run in both.runs} == {"finished"}
+    assert (told[-1].runs, told[-1].steps_done) == (1, 2)
+    later = planned(one, [("he again", {"init": "he"})], seeds=[0])
+    assert directories(later) == directories(he)
+
+
+@pytest.mark.parametrize(
+    ("arm", "said"),
+    [
+        (("fast", {"rate": 1}), "arm 'fast': "),
+        (("fast", {"lr": -1}), "lr is '-1'; allowed: a finite number above 0"),
+        (("scaled", {"targets": "standard"}), "the task is classification"),
+    ],
+)
+def test_a_wrong_arm_given_as_a_value_is_refused(tmp_path, arm, said):
+    with pytest.raises(RequestError, match=said):
+        planned(asked(tmp_path), [arm])
+
+
+def test_a_study_is_named_after_its_question():
+    assert str(question("digits", {"model": "mlp:5"}, "doctor").out) == "runs/doctor-digits-mlp-5"
+    assert small("x", "plain").study["study"] == "compare"

@@ -106,7 +106,7 @@ def used(monkeypatch):
 
 def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, used):
     """Training examples alone fit weights and are probed; each part's numbers are of its own examples."""
-    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 20, "validation": 30, "test": 20})
+    monkeypatch.setattr("normwise.lab.question.samples", lambda *_: {"train": 20, "validation": 30, "test": 20})
     monkeypatch.setattr("normwise.lab.train.PROBED", 10)
     planned = of_parts(tmp_path, "bn", DATA)
     train(planned.runs[0].job, planned.data)
@@ -126,7 +126,7 @@ def test_each_part_of_the_data_serves_its_own_purpose(tmp_path, monkeypatch, use
 @pytest.mark.parametrize("inputs", ["minmax", "standard"])
 def test_the_recorded_numbers_are_those_of_the_saved_weights_on_each_part(tmp_path, monkeypatch, inputs):
     """All parts are scaled as the training part asks, and the network is in evaluation mode."""
-    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 60, "validation": 30, "test": 20})
+    monkeypatch.setattr("normwise.lab.question.samples", lambda *_: {"train": 60, "validation": 30, "test": 20})
     planned = of_parts(tmp_path, f"bn, dropout=0.3, inputs={inputs}", DATA)
     run = planned.runs[0].job
     train(run, planned.data)
@@ -296,7 +296,7 @@ def best(run):
 
 def test_the_best_step_is_evaluated_on_the_whole_parts_with_its_weights(tmp_path, monkeypatch):
     """Curves are of samples, of the validation part too; what is chosen there is reported once on the whole."""
-    monkeypatch.setattr("normwise.lab.plan.samples", lambda *_: {"train": 20, "validation": 10, "test": 10})
+    monkeypatch.setattr("normwise.lab.question.samples", lambda *_: {"train": 20, "validation": 10, "test": 10})
     planned = of_parts(tmp_path, "bn, dropout=0.3, lr=2", DATA)
     run = planned.runs[0].job
     train(run, planned.data)

@@ -15,6 +15,10 @@ from typing import Any, NamedTuple
 from normwise.errors import RequestError, choice
 from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, KEYS, MOMENTUM, Keys
 
+Asked = str | tuple[str, Mapping[str, Any]]
+"""An arm as it is written, or its name and the values of the keys that it sets, each as it would be written or as what
+it means; None takes the default of a key that was given for all arms."""
+
 SHORTHANDS = {"plain": "none", "bn": "batch"}
 
 OWN_MODEL = {
@@ -96,6 +100,17 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     return name or ", ".join(parts), given
 
 
+def _read(arm: Asked) -> tuple[str, dict[str, Any]]:
+    """The name of an arm and the keys that it sets."""
+    if isinstance(arm, str):
+        return parse(arm)
+    name, values = arm
+    for key in values:
+        if key not in KEYS:
+            raise RequestError(f"arm {name!r}: {choice(key, KEYS, 'key')}")
+    return name, {key: None if value is None else KEYS[key].parse(str(value)) for key, value in values.items()}
+
+
 def _setting(part: str, text: str) -> tuple[str, Any]:
     """One ``key=value`` or shorthand of the arm ``text``."""
     key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -129,7 +144,7 @@ def swept(shared: Mapping[str, Sequence[Any]]) -> str | None:
 
 
 def resolve(
-    texts: Sequence[str],
+    asked: Sequence[Asked],
     shared: Mapping[str, Sequence[Any]],
     *,
     own_model: bool = False,
@@ -141,7 +156,7 @@ def resolve(
     """Read all arms of a comparison.
 
     Args:
-        texts: the arms as they are written.
+        asked: the arms, as they are written or as values.
         shared: the values that were given for all arms and hold where an arm does not set the key itself, one or
             several by key; see ``normwise.lab.options.shared``.
         own_model: whether the network is the user's own, which has its own activation and dropout.
@@ -152,23 +167,34 @@ def resolve(
 
     Raises:
         RequestError: as ``parse`` and ``swept``, for values that reach no arm, for keys that do not go together, and
-            for two arms with one name or with the same settings.
+            for two arms with one name or, of those that are written, with the same settings.
     """
-    if not texts:
+    if not asked:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
     decided = {**(OWN_MODEL if own_model else {}), **(LOADERS if own_batches else STREAMS if streams else {})}
     base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
-    _refuse_unused(texts, shared)
-    arms = [_resolve(text, shared, base, decided, rates) for text in texts]
+    texts = [arm for arm in asked if isinstance(arm, str)]
+    if len(texts) == len(asked):
+        _refuse_unused(texts, shared)
+    arms = [_resolve(arm, shared, base, decided, rates) for arm in asked]
+    _refuse_equal_names([arm.name for arm in arms])
+    _refuse_equal_settings([arm for arm, given in zip(arms, asked, strict=True) if isinstance(given, str)])
+    return arms
+
+
+def _refuse_equal_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise RequestError(f"two arms are called {name!r}; give one of them another name: 'NAME: …'")
+
+
+def _refuse_equal_settings(arms: Sequence[Arm]) -> None:
     for index, arm in enumerate(arms):
         for earlier in arms[:index]:
-            if arm.name == earlier.name:
-                raise RequestError(f"two arms are called {arm.name!r}; give one of them another name: 'NAME: …'")
             if set(map(arm.at, arm.points)) & set(map(earlier.at, earlier.points)):
                 raise RequestError(
                     f"arms {earlier.name!r} and {arm.name!r} have the same settings; leave one of them out"
                 )
-    return arms
 
 
 def _refuse_unused(texts: Sequence[str], shared: Mapping[str, Sequence[Any]]) -> None:
@@ -181,27 +207,33 @@ def _refuse_unused(texts: Sequence[str], shared: Mapping[str, Sequence[Any]]) ->
 
 
 def _resolve(
-    text: str,
+    arm: Asked,
     shared: Mapping[str, Sequence[Any]],
     base: Mapping[str, Any],
     decided: Mapping[str, str],
     rates: Mapping[str, float],
 ) -> Arm:
-    name, own = parse(text)
+    name, own = _read(arm)
     for fixed, why in decided.items():
-        if fixed in own or fixed in shared:
+        if own.get(fixed) is not None or fixed in shared:
             raise RequestError(f"arm {name!r} sets {fixed!r}, which {why}")
-    given = {key: tuple(several) for key, several in shared.items()} | {key: (value,) for key, value in own.items()}
+    given = _given(own, shared)
     key = swept(shared)
     first = Keys(**{**base, **{name: several[0] for name, several in given.items()}, "lr": None})
     found = [
         _checked(name, candidate)
-        for value in (given[key] if key else [None])
+        for value in (given.get(key, (base[key],)) if key else (None,))
         for candidate in _rated(_with(first, key, value), given.get("lr"), rates)
     ]
     points = tuple(dict.fromkeys(_point(keys, key) for keys in found))
     common = {each: getattr(found[0], each) for each in KEYS if len({getattr(keys, each) for keys in found}) == 1}
     return Arm(name, replace(first, **{**common, "lr": None}), points, key)
+
+
+def _given(own: Mapping[str, Any], shared: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+    """The values of each key that has any: the arm's own, else those for all arms."""
+    every = {**shared, **{key: (value,) for key, value in own.items()}}
+    return {key: tuple(several) for key, several in every.items() if tuple(several) != (None,)}
 
 
 def _with(keys: Keys, key: str | None, value: Any) -> Keys:

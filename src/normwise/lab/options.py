@@ -126,11 +126,14 @@ def written(options: Options, names: Mapping[str, str]) -> dict[str, str | bool]
     }
 
 
-def command(arms: Sequence[str], data: str, options: Options) -> str:
-    """The command line that asks the same; empty where functions were handed over, which have no name to give."""
+def command(arms: Sequence[str], data: str, options: Options, study: str = "compare") -> str:
+    """The command line, ``normwise <study> …``, that asks the same.
+
+    It is empty where functions were handed over, which have no name to give.
+    """
     if callable(data) or any(callable(options.get(name)) for name in FUNCTIONS):
         return ""
-    words = ["normwise", "compare", "--data", data]
+    words = ["normwise", study, "--data", data]
     for arm in arms:
         words += ["--arm", arm]
     for name, value in given(options).items():

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from normwise.errors import RequestError, choice
 from normwise.lab import arms as arms_
 from normwise.lab import machine, options, values
-from normwise.lab.arms import Arm, Point
-from normwise.lab.data import Data, Given, load
+from normwise.lab.arms import Arm, Asked, Point
+from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.factory import FORMS
-from normwise.lab.functions import Functions, short
-from normwise.lab.inference import find_task
 from normwise.lab.job import Job
 from normwise.lab.options import Options, Source
-from normwise.lab.samples import BATCH, samples
-from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, REGRESSION_RATES, Settings
-from normwise.lab.task import Chance, Task
+from normwise.lab.question import Question, question
+from normwise.lab.settings import DEFAULT_RATES, DEFAULTS, REGRESSION_RATES
+from normwise.lab.task import Task
 from normwise.records import RunRecord
-from normwise.records.study import QUESTION, run_directory, slug
+from normwise.records.study import QUESTION, run_directory
 
-DEFAULT_STEPS = {"mnist": 20_000, "fashion-mnist": 20_000, "cifar10": 20_000}
-OTHER_STEPS = 10_000  # on the digits both default arms have flattened by then, or nearly
 DEFAULT_SEEDS = 3
 
 
@@ -44,7 +39,7 @@ class PlannedRun(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A comparison that can be started.
+    """A study, or a round of one, that can be started.
 
     Attributes:
         out: the study's directory.
@@ -75,73 +70,71 @@ class Plan(NamedTuple):
 
 
 def plan(arms: Sequence[str], data: Source, asked: Options) -> Plan:
-    """Resolve a request.
+    """Resolve the request of a comparison.
 
     Raises:
         RequestError: for whatever is wrong with it, saying what was given, what is allowed and what to do.
     """
-    asked = options.given(asked)
+    options.given(asked)
     for arm in arms:
         if not isinstance(arm, str):
             raise RequestError(f"an arm is a {type(arm).__name__}; write it as text: '[name:] key=value, …'")
-    counts = {key: options.count(key, asked) for key in ("steps", "epochs", "seeds", "eval_every", "patience")}
-    if counts["steps"] and counts["epochs"]:
-        raise RequestError("both steps and epochs were given; give one of them")
-    device = _device(asked.get("device", "cpu"))
-    shared = options.shared(asked)
-    own = Functions.of(asked)
-    given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
-    task, loaded = find_task(given, asked, own.factories)
-    resolved = _arms(arms, shared, own, given, task, loaded)
-    measured = _samples(counts, loaded)
-    task = task._replace(chance=_chance(task, loaded, own, measured["validation"]))
-    common = Settings(
-        data=loaded.name,
-        fingerprint=loaded.fingerprint,
-        target=asked.get("target"),
-        model=own.model,
-        task=task.kind,
-        loss=task.loss,
-        metric=task.metric,
-        outputs=task.outputs,
-        samples=measured,
-        own=own.identities,
-        eval_every=counts["eval_every"],
-        patience=counts["patience"],
-        device=device,
-        versions=machine.versions("normwise", "torch", "numpy"),
+    return planned(question(data, asked), arms)
+
+
+def planned(question: Question, arms: Sequence[Asked], seeds: Sequence[int] | None = None) -> Plan:
+    """The runs of some arms in a question that was loaded before.
+
+    Args:
+        question: what is asked.
+        arms: the arms, each as it is written or a name and the keys that it sets. Those given as values may have
+            the same settings as others: their runs are the same, and trained once.
+        seeds: those of the runs; by default 0 up to what was asked for, 3 where nothing was.
+
+    Raises:
+        RequestError: an arm is wrong, or does not go with the data or the task.
+    """
+    seeds = range(question.counts["seeds"] or DEFAULT_SEEDS) if seeds is None else seeds
+    resolved = _arms(question, arms)
+    runs = _united(_run(question, arm, point, seed) for arm in resolved for point in arm.points for seed in seeds)
+    return Plan(
+        question.out,
+        resolved,
+        runs,
+        question.data,
+        _workers(question, len(runs)),
+        _study(question, arms, runs),
+        question.task,
+        _baseline(question.asked.get("baseline"), resolved),
+        arms_.swept(question.shared),
     )
-    out = Path(asked.get("out") or Path("runs") / _directory(loaded.name, own, asked))
-    runs = [
-        _run(out, arm, point, replace(common, seed=seed, steps=_steps(arm, point, counts, loaded)), asked, own)
-        for arm in resolved
-        for point in arm.points
-        for seed in range(counts["seeds"] or DEFAULT_SEEDS)
-    ]
-    named = isinstance(data, str) and all(isinstance(source, str) for source in own.sources.values())
-    workers = _workers(asked.get("workers"), device, len(runs), named=named)
-    name = data if named and isinstance(data, str) else None
-    study = _study(arms, name, common, runs, loaded, asked, own)
-    baseline = _baseline(asked.get("baseline"), resolved)
-    return Plan(out, resolved, runs, loaded, workers, study, task, baseline, arms_.swept(shared))
 
 
-def _arms(
-    texts: Sequence[str],
-    shared: Mapping[str, Sequence[Any]],
-    own: Functions,
-    given: Given,
-    task: Task,
-    data: Data | LoaderData,
-) -> list[Arm]:
+def together(plans: Sequence[Plan]) -> Plan:
+    """Several rounds of one question as one plan, with the first one's baseline and every run once."""
+    first = plans[0]
+    arms = {arm.name: arm for each in reversed(plans) for arm in reversed(each.arms)}
+    every = _united(run for each in plans for run in each.runs)
+    runs = list({(run.arm, run.job.directory): run for run in every}.values())
+    names = list(dict.fromkeys(name for each in plans for name in each.study["arms"]))
+    return first._replace(
+        arms=list(reversed(arms.values())),
+        runs=runs,
+        workers=max(each.workers for each in plans),
+        study={**first.study, "arms": names, "runs": _directories(runs)},
+    )
+
+
+def _arms(question: Question, asked: Sequence[Asked]) -> list[Arm]:
     """The arms, with what holds for these data and this task where nobody says anything."""
+    task = question.task
     resolved = arms_.resolve(
-        texts,
-        shared,
-        own_model="model" in own.factories,
-        streams=given.streams,
-        own_batches=given.own_batches,
-        defaults=_defaults(task, data, named=given.named),
+        asked,
+        question.shared,
+        own_model="model" in question.own.factories,
+        streams=question.streams,
+        own_batches=question.own_batches,
+        defaults=question.defaults,
         rates=REGRESSION_RATES if task.kind == "regression" else DEFAULT_RATES,
     )
     for arm in resolved:
@@ -153,80 +146,57 @@ def _arms(
     return resolved
 
 
-def _chance(task: Task, data: Data | LoaderData, own: Functions, examples: int) -> Chance | None:
-    """What guessing scores on the validation examples on which curves are measured."""
-    from normwise.lab import batches
-    from normwise.lab.chance import chance
-
-    targets = batches.sampled_targets(data, "validation", examples)
-    if targets is None:
-        return None
-    metric = own.factories["metric"].callable if "metric" in own.factories else None
-    return chance(task.kind, task.metric, targets, task.outputs, metric, task.loss)
-
-
-def _study(
-    arms: Sequence[str],
-    data: str | None,
-    common: Settings,
-    runs: Sequence[PlannedRun],
-    loaded: Data | LoaderData,
-    asked: Options,
-    own: Functions,
-) -> dict[str, Any]:
+def _study(question: Question, arms: Sequence[Asked], runs: Sequence[PlannedRun]) -> dict[str, Any]:
     """What ``study.json`` holds; a function that was handed over has no name to give on a command line."""
-    question = {key: value for key, value in asked.items() if key not in ("out", "workers")}
+    asked, source, common = question.asked, question.source, question.common
+    written = [arm for arm in arms if isinstance(arm, str)]
+    own = {key: value for key, value in asked.items() if key not in ("out", "workers")}
     return {
-        "study": "compare",
+        "study": question.study,
         "data": common.data,
         "target": common.target,
         "model": common.model,
         "task": common.task,
         "loss": common.loss,
         "metric": common.metric._asdict(),
-        "arms": list(arms),
-        "runs": [run.job.directory.name for run in runs],
-        "examples": len(loaded.train) if isinstance(loaded, Data) else None,
+        "arms": [arm if isinstance(arm, str) else arm[0] for arm in arms],
+        "runs": _directories(runs),
+        "examples": len(question.data.train) if isinstance(question.data, Data) else None,
         "verdict": "",
-        "options": options.written(question, own.names),
-        "command": "" if data is None else options.command(arms, data, asked),
+        "options": options.written(own, question.own.names),
+        "command": "" if source is None else options.command(written, source, asked, question.study),
         "versions": machine.versions(),
         "machine": machine.describe(),
         "notes": [],
     }
 
 
-def _directory(data: str, own: Functions, asked: Options) -> str:
-    """A study's name: its data and network, and what else was asked that makes another question."""
-    question = (
-        own.names.get(what, options.text(asked[what])) for what in ("target", "task", "loss", "metric") if what in asked
+def _united(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """The runs, with one directory for all that have the same settings, whatever their arms are called."""
+    found: dict[str, Path] = {}
+    united = []
+    for run in runs:
+        digest = run.job.directory.name.rpartition("-")[2]
+        directory = found.setdefault(digest, run.job.directory)
+        united.append(run._replace(job=replace(run.job, directory=directory)))
+    return united
+
+
+def _directories(runs: Sequence[PlannedRun]) -> list[str]:
+    return list(dict.fromkeys(run.job.directory.name for run in runs))
+
+
+def _run(question: Question, arm: Arm, point: Point, seed: int) -> PlannedRun:
+    keys = arm.at(point)
+    settings = replace(
+        question.common,
+        seed=seed,
+        steps=_steps(question, arm, point),
+        **{name: getattr(keys, name) for name in DEFAULTS},
     )
-    return "-".join(["compare", *(slug(short(name)) for name in (data, own.model, *question))])
-
-
-def _run(out: Path, arm: Arm, point: Point, common: Settings, asked: Options, own: Functions) -> PlannedRun:
-    settings = replace(common, **{name: getattr(arm.at(point), name) for name in DEFAULTS})
-    directory = run_directory(out, arm.name, settings.as_dict())
-    return PlannedRun(
-        arm.name, point, Job(directory, settings, own.sources, tensorboard=bool(asked.get("tensorboard")))
-    )
-
-
-def _defaults(task: Task, data: Data | LoaderData, *, named: bool) -> dict[str, Any]:
-    """What holds for these data where nobody says anything."""
-    found: dict[str, Any] = {} if named else {"inputs": "raw"}
-    if task.kind == "regression":
-        found["targets"] = "standard" if named else "raw"
-    if examples := _examples(data):
-        found["batch_size"] = min(DEFAULTS["batch_size"], examples)
-    return found
-
-
-def _examples(data: Data | LoaderData) -> int | None:
-    """How many training examples can be put into batches of any size; None where a loader has its own."""
-    if isinstance(data, Data):
-        return len(data.train)
-    return None if data.own_batches else data.batches_per_epoch(1)
+    directory = run_directory(question.out, arm.name, settings.as_dict())
+    job = Job(directory, settings, question.own.sources, tensorboard=bool(question.asked.get("tensorboard")))
+    return PlannedRun(arm.name, point, job)
 
 
 def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
@@ -239,9 +209,10 @@ def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
     return asked
 
 
-def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data | LoaderData) -> int:
+def _steps(question: Question, arm: Arm, point: Point) -> int:
     """The steps of one run, which an arm's batch size decides where epochs were asked for."""
-    batch_size, epochs, examples = arm.at(point).batch_size or 0, counts["epochs"], _examples(data)
+    data, examples, epochs = question.data, question.examples, question.counts["epochs"]
+    batch_size = arm.at(point).batch_size or 0
     if examples and batch_size > examples:
         has = f"{data.name} has {examples} training examples"
         raise RequestError(f"arm {arm.name!r}: batch_size is {batch_size}; {has}: give at most that")
@@ -252,41 +223,18 @@ def _steps(arm: Arm, point: Point, counts: Mapping[str, int | None], data: Data 
         )
     if epochs and per_epoch:
         return epochs * per_epoch
-    return counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
+    return question.steps
 
 
-def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[str, int]:
-    """The examples that curves are measured on: the same for all arms, whatever their batch size."""
-    steps = counts["steps"] or DEFAULT_STEPS.get(data.name, OTHER_STEPS)
-    if counts["epochs"]:
-        per_epoch = len(data.train) // BATCH if isinstance(data, Data) else data.batches_per_epoch() or 1
-        steps = max(1, counts["epochs"] * per_epoch)
-    return samples(steps, counts["eval_every"], prod(data.example_shape or ()))
-
-
-def _device(device: str) -> str:
-    """The device, if this machine has it."""
-    if device == "cpu":
-        return device
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        why = str(error).splitlines()[0][:100]
-        raise RequestError(f"device {device!r} cannot be used ({why}); this machine has {', '.join(found)}") from None
-    return device
-
-
-def _workers(asked: int | str | None, device: str, runs: int, *, named: bool) -> int:
+def _workers(question: Question, runs: int) -> int:
     """On a CPU one process per core; runs on another device share it, one after another.
 
     A function that was handed over, and not named, may exist in this process alone: so its runs train here.
     """
+    asked, named = question.asked.get("workers"), question.source is not None
     given = None if asked is None else values.count("workers", least=0)(str(asked))
     if not named and given:
         raise RequestError(f"workers is {given}, but functions run in this process; name them, {FORMS}, or give 0")
     if not named or given is not None:
         return given or 0
-    return min(runs, machine.cores()) if device == "cpu" else 1
+    return min(runs, machine.cores()) if question.common.device == "cpu" else 1
