@@ -72,6 +72,9 @@ class Examination:
         stored: with the running statistics as they are, in evaluation mode.
         estimated: with the moments of other batches (``estimate_population``); None where none could be estimated.
         loss_margin: two standard errors, over batches, of the difference between the losses of stored and estimated.
+        metric_margin: likewise of their metrics; None where there is none.
+        batch_margin: two standard errors of the difference between the losses of stored and batch.
+        batch_metric_margin: likewise of their metrics.
         metric: name of the metric, or ``loss``.
         higher_is_better: of the metric.
         label: how it is called.
@@ -98,3 +101,6 @@ class Examination:
     estimated_from: int
     missing: tuple[str, ...] = ()
     was_training: bool = False
+    metric_margin: float | None = None
+    batch_margin: float | None = None
+    batch_metric_margin: float | None = None

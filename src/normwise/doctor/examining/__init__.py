@@ -1,0 +1,1 @@
+"""Measuring a trained network with batch normalization; see ``normwise.doctor.examine``."""

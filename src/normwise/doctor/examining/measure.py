@@ -1,0 +1,180 @@
+"""Measuring a network with the moments of its batches, with its running statistics, and with those of other batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from normwise.doctor.examining.inputs import Inputs, Recorder
+from normwise.doctor.examining.scores import GROUPS, Scorer, Scores
+from normwise.doctor.examining.statistics import Statistics, estimable, tracking
+from normwise.errors import SurgeryError
+from normwise.lab.batch import Batch
+from normwise.surgery.estimating.undisturbed import undisturbed
+from normwise.surgery.estimating.watch import Watch
+from normwise.surgery.population import estimate_population
+
+Norms = dict[nn.Module, str]
+
+
+class Ways(NamedTuple):
+    """Loss and metric of the three ways to normalize.
+
+    Attributes:
+        batch: with the moments of each batch.
+        stored: with the running statistics.
+        estimated: with statistics estimated from other batches; None where no layer can have such.
+    """
+
+    batch: Scores
+    stored: Scores
+    estimated: Scores | None
+
+
+class Seen(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        ways: loss and metric.
+        inputs: what the layers were given with the moments of each batch, by name.
+        targets: of the batches that were measured.
+        batches: how many were measured.
+        estimated_from: how many batches the estimated statistics come from.
+    """
+
+    ways: Ways
+    inputs: dict[str, Inputs]
+    targets: list[Any]
+    batches: int
+    estimated_from: int
+
+
+class Source(NamedTuple):
+    """Where statistics are estimated from, and what is measured.
+
+    Attributes:
+        estimated: the batches that statistics are estimated from, passed over once.
+        measured: those that are measured, passed over once after that.
+        is_counted: from a batch's number among the latter to whether loss and metric count it.
+        pieces: see ``Scores``, from how many batches there are to estimate from.
+    """
+
+    estimated: Iterable[Batch]
+    measured: Iterable[Batch]
+    is_counted: Callable[[int], bool]
+    pieces: Callable[[int], int]
+
+
+def measured(network: nn.Module, norms: Norms, source: Source, scorer: Callable[[Any, Any], Scorer]) -> Seen:
+    """Measure a network in evaluation, but for its batch normalizations, without a trace in it.
+
+    Args:
+        network: the network.
+        norms: its batch normalizations, with their names.
+        source: the batches.
+        scorer: from outputs and targets of the first batch to loss and metric.
+
+    Raises:
+        SurgeryError: (a ValueError) there is no batch, or one makes the input of a layer not finite.
+        Exception: what the loader or the network raises.
+    """
+    layers = estimable(norms)
+    with undisturbed(network, layers):
+        network.eval()
+        stored = Statistics.of(norms)
+        count, estimated = _estimated(network, norms, layers, source.estimated)
+        stored.put()
+        return _Measuring(network, norms, layers, stored, estimated, count).run(source, scorer)
+
+
+def _estimated(
+    network: nn.Module, norms: Norms, layers: list[Any], batches: Iterable[Batch]
+) -> tuple[int, Statistics | None]:
+    """How many batches there are, and the statistics estimated from them."""
+    if not layers:
+        return sum(1 for _ in batches), None
+    with tracking(layers):
+        found = estimate_population(network, batches, progress=False)
+        return found.batches, Statistics.of(norms)
+
+
+class _Measuring:
+    """One pass over the batches that are measured."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        norms: Norms,
+        layers: list[Any],
+        stored: Statistics,
+        estimated: Statistics | None,
+        count: int,
+    ) -> None:
+        self._network, self._norms, self._layers = network, norms, layers
+        self._stored, self._estimated, self._count = stored, estimated, count
+
+    def run(self, source: Source, make: Callable[[Any, Any], Scorer]) -> Seen:
+        recorder = Recorder(self._norms)
+        watch = Watch({layer: self._norms[layer] for layer in self._layers if layer.running_mean is not None})
+        ways: Ways | None = None
+        targets: list[Any] = []
+        for index, batch in enumerate(source.measured):
+            if ways is None:
+                ways = self._ways(make(self._as_stored(batch), batch.target), source.pieces(self._count))
+            outputs = self._as_in_training(batch, recorder, watch)
+            if source.is_counted(index):
+                self._add(ways, batch, outputs)
+                targets.append(batch.target)
+        if ways is None or not targets:
+            raise SurgeryError("there was no batch to measure; give at least one, and two where none are for estimating")
+        return Seen(ways, recorder.found, targets, len(targets), self._count)
+
+    def _ways(self, scorer: Scorer, pieces: int) -> Ways:
+        estimated = None if self._estimated is None else Scores(scorer, pieces)
+        return Ways(Scores(scorer, pieces), Scores(scorer, pieces), estimated)
+
+    def _add(self, ways: Ways, batch: Batch, outputs: Any) -> None:
+        ways.batch.add(outputs, batch.target, batch.size)
+        ways.stored.add(self._as_stored(batch), batch.target, batch.size)
+        if ways.estimated is not None and self._estimated is not None:
+            self._estimated.put()
+            ways.estimated.add(self._through(batch), batch.target, batch.size)
+
+    def _as_stored(self, batch: Batch) -> Any:
+        self._stored.put()
+        return self._through(batch)
+
+    def _as_in_training(self, batch: Batch, recorder: Recorder, watch: Watch) -> Any:
+        self._stored.put()
+        with ExitStack() as stack:
+            for layer in self._layers:
+                layer.training = True
+                stack.callback(setattr, layer, "training", False)
+            stack.enter_context(watch.hooked())
+            stack.enter_context(recorder.hooked())
+            outputs = self._through(batch)
+        try:
+            watch.take(0)
+        except SurgeryError:
+            pass  # an input that is not finite shows in the loss
+        return outputs
+
+    def _through(self, batch: Batch) -> Any:
+        """The network's outputs, which draw the same random numbers each time."""
+        devices = sorted({each.device.index for each in self._network.parameters() if each.is_cuda})
+        with torch.random.fork_rng(devices):
+            return batch.through(self._network)
+
+
+def halves(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The first, third, fifth … batch: what statistics are estimated from where there is nothing else."""
+    yield from (batch for index, batch in enumerate(batches) if index % 2 == 0)
+
+
+def pieces(batches: int) -> int:
+    """In how many pieces each of so many batches is cut, so that there are at least as many as groups."""
+    return max(1, -(-GROUPS // max(1, batches)))

@@ -1,0 +1,95 @@
+"""Whether estimating the running statistics anew helped, as a treatment."""
+
+from __future__ import annotations
+
+import math
+
+from normwise.doctor.examination import Examination, Measured
+from normwise.doctor.treatment import Recommendation, Treatment
+from normwise.records.metric import Metric
+
+NAME = "estimate-population"
+
+
+def metric_of(examination: Examination) -> Metric:
+    """The metric as it is written."""
+    return Metric(examination.metric, examination.label, examination.higher_is_better, examination.percent)
+
+
+def value(measured: Measured | None, examination: Examination) -> float | None:
+    """The metric, which may be the loss."""
+    if measured is None:
+        return None
+    return measured.loss if examination.metric == "loss" else measured.metric
+
+
+def treatments(examination: Examination) -> tuple[Treatment, ...]:
+    """``nothing``, and ``estimate-population`` where statistics could be estimated."""
+    stored = value(examination.stored, examination)
+    nothing = Treatment("nothing", {}, (), stored, None, None, None, helped=False)
+    if examination.estimated is None:
+        return (nothing,)
+    mean = value(examination.estimated, examination)
+    gain = _gain(stored, mean, examination)
+    margin = examination.loss_margin if examination.metric == "loss" else examination.metric_margin
+    broken = stored is None and mean is not None
+    helped = broken or (gain is not None and margin is not None and gain > margin)
+    return nothing, Treatment(NAME, {}, (), mean, None, gain, margin, helped=helped)
+
+
+def _gain(stored: float | None, mean: float | None, examination: Examination) -> float | None:
+    """How much better than as stored; without a value of that, than guessing."""
+    stored = examination.chance if stored is None else stored
+    if stored is None or mean is None:
+        return None
+    return (mean - stored) * (1 if examination.higher_is_better else -1)
+
+
+def recommendation(found: tuple[Treatment, ...], change: str) -> Recommendation | None:
+    """To estimate anew, where that helped."""
+    treatment = next((each for each in found if each.name == NAME and each.helped), None)
+    if treatment is None:
+        return None
+    gain = 0.0 if treatment.gain is None or not math.isfinite(treatment.gain) else treatment.gain
+    return Recommendation(NAME, change, gain, treatment.margin)
+
+
+def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
+    """What came of it, in one or two sentences."""
+    metric = metric_of(examination)
+    stored, batch, estimated = (
+        metric.write(value(each, examination))
+        for each in (examination.stored, examination.batch, examination.estimated)
+    )
+    label, layers = metric.label, _counted(len(examination.norms), "batch normalization")
+    treatment = next((each for each in found if each.name == NAME), None)
+    if treatment is None:
+        return (
+            f"No statistics of the {layers} could be estimated: {label} {stored} in evaluation mode, {batch} with the "
+            "moments of each batch."
+        )
+    batches = _counted(examination.estimated_from, "batch", "es")
+    if treatment.helped:
+        margin = "" if treatment.margin is None or treatment.gain is None else _interval(metric, treatment)
+        return f"{label.capitalize()} {_change(metric, stored, estimated)} after re-estimating the statistics of {layers} from {batches}{margin}."
+    return (
+        f"Re-estimating the statistics of {layers} from {batches} did not help beyond noise: {label} {stored} in "
+        f"evaluation mode as stored, {estimated} re-estimated, {batch} with the moments of each batch."
+    )
+
+
+def _change(metric: Metric, before: str, after: str) -> str:
+    """``41.2 → 88.7 %``."""
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{before.removesuffix(unit)} → {after}"
+
+
+def _interval(metric: Metric, treatment: Treatment) -> str:
+    assert treatment.gain is not None
+    assert treatment.margin is not None
+    sign = 1 if metric.higher_is_better else -1
+    return f" ({metric.write_interval(sign * treatment.gain, treatment.margin)})"
+
+
+def _counted(count: int, what: str, plural: str = "s") -> str:
+    return f"{count} {what}{'' if count == 1 else plural}"
