@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import webbrowser
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
 from normwise.cli import console
+from normwise.cli.options import with_options
 from normwise.lab.factory import RETURNS
-from normwise.lab.options import GENERAL, flag
-from normwise.lab.settings import KEYS
 
 if TYPE_CHECKING:
     from normwise.lab.comparison import Comparison
 
-PANEL = "Settings of every arm that does not set them itself"
 
-
-LAST = ("json", "open_report")
-"""The options that stand at the end of the help."""
-
-
-def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in place of its ``**options``, an option for each of ``GENERAL`` and for each key of an arm."""
-    signature = inspect.signature(function, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    last = [each for each in own if each.name in LAST]
-    parameters = [*(each for each in own if each not in last), *_options(), *last]
-    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {each.name: each.annotation for each in parameters}
-    return function
-
-
-def _options() -> Iterator[inspect.Parameter]:
-    for name, option in GENERAL.items():
-        if option.metavar:
-            yield _option(name, str | None, metavar=option.metavar, help=option.help)
-        else:
-            yield _option(name, bool, metavar="", help=option.help)
-    for name, key in KEYS.items():
-        yield _option(name, str | None, metavar=f"{key.metavar}[,…]", help=key.help, rich_help_panel=PANEL)
-
-
-def _option(name: str, kind: Any, **shown: str) -> inspect.Parameter:
-    default = False if kind is bool else None
-    annotation = Annotated[kind, Option(flag(name), **shown)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-@_with_options
+@with_options("Settings of every arm that does not set them itself")
 def compare(
     *,
     arm: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -15,9 +15,9 @@ class TreatedRun:
         seed: of the run.
         status: ``finished``, ``diverged`` or ``failed``.
         value: the validation metric, on the whole part at the best step; None where there is none.
+        learned: whether its validation metric stayed beyond chance.
         remedy: the remedy of this run, where it is another one in every run (``random``).
         directory: the run's directory.
-        learned: whether its validation metric stayed beyond chance.
     """
 
     seed: int
@@ -26,6 +26,10 @@ class TreatedRun:
     learned: bool
     remedy: str = ""
     directory: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as plain data."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,11 @@ class Treatment:
         name: ``nothing``, ``random``, the remedy's name, or two names with `` + `` between them.
         settings: the keys that it changes, with their values; empty for ``nothing`` and ``random``.
         runs: one per seed; of a remedy that was dropped after its first seed, that one.
-        mean: of the runs' values; None where no run has one. A run that diverged without a value counts as chance.
+        mean: of the runs' values; None where no run has one. A run that diverged without a value, or is worse than
+            guessing, counts as guessing.
         std: their standard deviation; None below two.
-        gain: how much better than ``nothing``, in the direction of the metric: more is better; None without a mean.
+        gain: how much better than ``nothing`` with the same seeds, in the direction of the metric: more is better; None
+            without a mean.
         margin: half the width of Welch's 95 % interval of that, widened for the number of treatments compared; None
             where there are too few runs.
         helped: whether gain > margin.
@@ -56,8 +62,18 @@ class Treatment:
     dropped: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The treatment as plain data."""
-        raise NotImplementedError
+        """The treatment as plain data, as ``normwise doctor --json`` prints it."""
+        return {
+            "name": self.name,
+            "settings": dict(self.settings),
+            "mean": self.mean,
+            "std": self.std,
+            "gain": self.gain,
+            "margin": self.margin,
+            "helped": self.helped,
+            "runs": [run.as_dict() for run in self.runs],
+            "dropped": self.dropped,
+        }
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ class Given:
         activations: names of the network's activations, in the order of the forward, as in ``probes.watched.Units``.
         normalized: whether the network has normalization already.
         ends_in: what stands between the network's last linear map and the loss (``probes.watched.Loss.last``).
+        steps: of a run.
+        examples: in the training part; None where there is no telling.
     """
 
     keys: Keys
@@ -32,6 +34,8 @@ class Given:
     activations: tuple[str, ...] = ()
     normalized: bool = False
     ends_in: tuple[str, ...] = ()
+    steps: int = 500
+    examples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,9 @@ class Remedy:
 
     Attributes:
         name: lower case with hyphens, or ``lr*10``; it is stable.
-        words: what is done, as a noun: ``batch normalization before each activation``.
+        words: what is done, as a noun: ``batch normalization``, ``a learning rate 10 times larger``.
         change: what somebody types to do it in a loop of their own; ``{lr}`` and the like are filled in from the
-            settings.
+            settings of the treated run.
         size: how large a change it is, for choosing the smallest of those that help alike: 1 for a number, 2 for
             scaling data or another optimizer, 3 for weights drawn otherwise, 4 for another activation, 5 for layers.
         settings: the keys that it changes, with their values; None where it does not apply.

@@ -1,0 +1,140 @@
+"""Trying the remedies: rounds of runs, with the same seeds as the watched ones, and what came of each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from normwise.doctor.gains import AND, NOTHING, RANDOM, Scale, candidates, treatment
+from normwise.doctor.remedies import REMEDIES, Given, Remedy
+from normwise.doctor.remedies.choose import ALWAYS
+from normwise.doctor.rounds import FINALISTS, idle
+from normwise.doctor.treatment import TreatedRun, Treatment
+
+DROPPED = "others were better with seed {seed}"
+"""Why a remedy was not tried on every seed."""
+
+
+class Wanted(NamedTuple):
+    """A run that is asked for.
+
+    Attributes:
+        name: of its treatment.
+        settings: the keys that it changes of what was given.
+        seed: of the run.
+        remedy: of this run, for ``random``.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    seed: int
+    remedy: str = ""
+
+
+Train = Callable[[Sequence[Wanted]], list[TreatedRun]]
+"""Trains runs, or finds those that have ended, and returns them in the same order."""
+
+
+def drawn(remedies: Sequence[Remedy], seeds: Sequence[int], study: str) -> list[Remedy]:
+    """A remedy for each seed, drawn by lot; ``study`` seeds the generator, so that a study always draws the same."""
+    return [random.Random(f"{study} {seed}").choice(remedies) for seed in seeds] if remedies else []
+
+
+class Treating:
+    """The rounds of a treatment.
+
+    1. Every remedy with the first seed.
+    2. The best ``FINALISTS`` with the other seeds, batch normalization always among them.
+    3. The best two of these that are better than nothing and change different keys, combined, with all seeds.
+
+    The runs of ``random`` fill what would leave a worker idle, and come last.
+
+    Args:
+        nothing: the runs of the training as it was given.
+        remedies: what to try, the likeliest first.
+        lots: a remedy per seed; see ``drawn``.
+        given: what the remedies start from.
+        train: what makes the runs.
+        scale: by what they are compared.
+        workers: how many runs are made at once.
+    """
+
+    def __init__(
+        self,
+        nothing: Sequence[TreatedRun],
+        remedies: Sequence[Remedy],
+        lots: Sequence[Remedy],
+        given: Given,
+        train: Train,
+        scale: Scale,
+        workers: int,
+    ) -> None:
+        self._nothing, self._scale, self._train, self._workers = list(nothing), scale, train, workers
+        self._seeds = [run.seed for run in nothing]
+        self._settings = {remedy.name: remedy.settings(given) or {} for remedy in remedies}
+        self._runs: dict[str, list[TreatedRun]] = {name: [] for name in self._settings}
+        self._waiting = [
+            Wanted(RANDOM, lot.settings(given) or {}, seed, lot.name)
+            for lot, seed in zip(lots, self._seeds, strict=bool(lots))
+        ]
+
+    def go(self) -> list[Treatment]:
+        """Make all rounds; ``nothing`` is the first treatment, ``random`` the last."""
+        self._round([Wanted(name, settings, self._seeds[0]) for name, settings in self._settings.items()])
+        finalists = self._finalists()
+        self._round([Wanted(name, self._settings[name], seed) for seed in self._seeds[1:] for name in finalists])
+        pair = self._pair(finalists)
+        if pair:
+            name = AND.join(pair)
+            self._settings[name] = {key: value for part in pair for key, value in self._settings[part].items()}
+            finalists = [*finalists, name]
+        combined = [Wanted(AND.join(pair), self._settings[AND.join(pair)], seed) for seed in self._seeds if pair]
+        self._round(combined, last=True)
+        return self._treatments(finalists)
+
+    def _round(self, wanted: list[Wanted], *, last: bool = False) -> None:
+        """Make some runs, and as many of ``random`` as there are workers without one; all that are left at last."""
+        free = len(self._waiting) if last else idle(len(wanted), self._workers)
+        asked = [*wanted, *self._waiting[:free]]
+        self._waiting = self._waiting[free:]
+        for each, run in zip(asked, self._train(asked) if asked else [], strict=True):
+            self._runs.setdefault(each.name, []).append(run)
+
+    def _finalists(self) -> list[str]:
+        """The best remedies by their first run, in the order in which they were chosen; batch normalization first."""
+        names = sorted(self._settings, key=self._score, reverse=True)
+        best = sorted(names, key=lambda name: name != ALWAYS)[:FINALISTS]
+        return [name for name in self._settings if name in best]
+
+    def _score(self, name: str) -> float:
+        values = self._scale.values(self._runs[name])
+        return self._scale.metric.score(values[0]) if values else float("-inf")
+
+    def _pair(self, names: Sequence[str]) -> list[str]:
+        """The best two that are better than nothing and change different keys, in the order of the table; or none."""
+        order = [remedy.name for remedy in REMEDIES]
+        found = [each for each in candidates(self._treatments(names)) if (each.gain or 0.0) > 0]
+        for place, first in enumerate(found):
+            for second in found[place + 1 :]:
+                if not first.settings.keys() & second.settings.keys():
+                    return sorted((first.name, second.name), key=order.index)
+        return []
+
+    def _treatments(self, finalists: Sequence[str]) -> list[Treatment]:
+        """Every treatment, those tried on all seeds before those that were dropped."""
+        kept = [name for name in self._settings if name in finalists]
+        rest = [name for name in self._settings if name not in finalists]
+        reason = DROPPED.format(seed=self._seeds[0]) if len(self._seeds) > 1 else ""
+        return [
+            self._treatment(NOTHING, {}, self._nothing, kept),
+            *(self._treatment(name, self._settings[name], self._runs[name], kept) for name in kept),
+            *(self._treatment(name, self._settings[name], self._runs[name], kept, reason) for name in rest),
+            *(self._treatment(RANDOM, {}, self._runs[RANDOM], kept) for _ in [0] if RANDOM in self._runs),
+        ]
+
+    def _treatment(
+        self, name: str, settings: Mapping[str, Any], runs: list[TreatedRun], kept: Sequence[str], dropped: str = ""
+    ) -> Treatment:
+        runs = sorted(runs, key=lambda run: run.seed)
+        return treatment(name, settings, runs, self._nothing, self._scale, compared=len(kept), dropped=dropped)
