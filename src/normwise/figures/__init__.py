@@ -1,4 +1,4 @@
-"""The figures of a comparison and of a benchmark, one module each.
+"""The figures of a comparison, of a benchmark and of a diagnosis, one module each.
 
 Every module has the same four functions: ``info`` makes plain data of records, ``title`` names them,
 ``describe`` says in words what they show (the alternative text), ``draw`` makes a matplotlib figure of them. Line
@@ -6,7 +6,20 @@ charts also have ``chart``: the same as plain data, for a page that draws it its
 something is drawn.
 """
 
-from normwise.figures import activations, agreement, confusion, curves, gradients, pairs, preactivations, speed, sweep
+from normwise.figures import (
+    activations,
+    agreement,
+    confusion,
+    curves,
+    dots,
+    gradients,
+    heatmap,
+    pairs,
+    preactivations,
+    speed,
+    sweep,
+    traces,
+)
 from normwise.figures.chart import Chart
 from normwise.figures.files import save, svg
 
@@ -16,11 +29,14 @@ __all__ = [
     "agreement",
     "confusion",
     "curves",
+    "dots",
     "gradients",
+    "heatmap",
     "pairs",
     "preactivations",
     "save",
     "speed",
     "svg",
     "sweep",
+    "traces",
 ]

@@ -38,18 +38,19 @@ def plain_text(text: str, most: int = 46) -> str:
     return line if len(line) <= most else f"{line[: most - 15]}…{line[-14:]}"
 
 
-def _ems(text: str) -> float:
+def ems(text: str) -> float:
+    """About how wide a text is, in units of its size."""
     return sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.64 for letter in text)
 
 
 def _columns(entries: Sequence[Entry]) -> int:
-    widest = max(_ems(plain_text(entry.label)) for entry in entries) * 10 + 36
+    widest = max(ems(plain_text(entry.label)) for entry in entries) * 10 + 36
     return max(1, min(len(entries), int((WIDTH - 0.2) * 72 / widest)))
 
 
 def _fits(heading: str, notes: Sequence[Entry]) -> bool:
     """Whether the notes have room at the right of the heading."""
-    wide = 9 * _ems(plain_text(heading)) + sum(9 * _ems(note.label) + 36 for note in notes)
+    wide = 9 * ems(plain_text(heading)) + sum(9 * ems(note.label) + 36 for note in notes)
     return wide - 4 < (WIDTH - 2 * MARGIN) * 72
 
 
@@ -109,6 +110,13 @@ def write_heading(figure: Figure, text: str) -> None:
     width, height = figure.get_size_inches()
     look: dict[str, Any] = {"va": "top", "size": 11, "weight": "bold", "parse_math": False, "gid": HEADING_ID}
     figure.text(MARGIN / width, 1 - 0.07 / height, plain_text(text, 46), **look)
+
+
+def put_key(figure: Figure, entries: Sequence[Entry]) -> None:
+    """The key below the heading, in one row."""
+    width, height = figure.get_size_inches()
+    corner = (MARGIN / width, 1 - (HEADING + 0.02) / height)
+    _key(figure, entries, columns=len(entries), loc="upper left", bbox_to_anchor=corner)
 
 
 def _key(figure: Figure, entries: Sequence[Entry], *, columns: int, **corner: Any) -> Legend:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from normwise.figures import Chart, style
 from normwise.records.files import replace
@@ -15,6 +15,9 @@ from normwise.report.data import PageArm, embedded
 
 SCRIPTS = ("numbers", "chart", "report")
 REFRESH = 10  # seconds after which a report of a study that still runs is read anew
+
+Tone = Literal["quiet", "warning", "alarm"]
+TONES: dict[Tone, str] = {"quiet": style.MUTED, "warning": "#a67c00", "alarm": "#c2375f"}
 
 
 class Table(NamedTuple):
@@ -57,11 +60,15 @@ class PageFigure(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Figures under a heading, with one caption for all; first those of all arms, then those of one each."""
+    """Figures under a heading, with one caption for all; first those of all arms, then those of one each.
+
+    ``table`` stands beside the figures.
+    """
 
     heading: str
     figures: Sequence[PageFigure]
     caption: str = ""
+    table: Table | None = None
 
     @property
     def overall(self) -> list[PageFigure]:
@@ -81,6 +88,28 @@ class Section(NamedTuple):
     facts: Sequence[tuple[str, str]]
 
 
+class Entry(NamedTuple):
+    """One of a list of findings, each with a heading of its own.
+
+    Attributes:
+        heading: what it is called.
+        code: its number or short name, before the heading.
+        tone: how much it matters; it sets symbol and color.
+        label: the same in a word.
+        text: one to three sentences.
+        facts: names and values below it.
+        lists: names, each with short texts: layers, remedies.
+    """
+
+    heading: str
+    code: str
+    tone: Tone
+    label: str
+    text: str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    lists: Sequence[tuple[str, Sequence[str]]] = ()
+
+
 class Page(NamedTuple):
     """Everything that a report shows, top to bottom.
 
@@ -98,6 +127,8 @@ class Page(NamedTuple):
         facts: settings, versions, machine.
         settings: the settings in which arms differ, where there are too many arms for ``facts``.
         command: the command line that makes this report again; none where it is empty.
+        entries: findings, below the figures.
+        advice: what to do, in words and code, below the verdict; none where it is empty.
     """
 
     title: str
@@ -113,6 +144,8 @@ class Page(NamedTuple):
     facts: Sequence[Section] = ()
     settings: Table | None = None
     command: str = ""
+    entries: Sequence[Entry] = ()
+    advice: str = ""
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -124,6 +157,7 @@ class Page(NamedTuple):
     def headings(self) -> list[str]:
         """The headings of the sections, in order."""
         found = ["Summary"] * bool(self.tables) + [group.heading for group in self.groups]
+        found += ["Findings"] * bool(self.entries)
         return found + ["Settings and machine"] * bool(self.facts) + ["Make this report again"] * bool(self.command)
 
 
@@ -150,6 +184,7 @@ def render(page: Page) -> str:
     return template.render(
         page=page,
         colours={"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
+        tones={tone: f"var({style.variable(light)}, {light})" for tone, light in TONES.items()},
         dark_paper=style.DARK_PAPER,
         dark=style.dark_variables(),
         script=script,
