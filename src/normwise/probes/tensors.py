@@ -1,0 +1,58 @@
+"""Many small tensors at once: norms, differences, and one transfer of all numbers to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Numbers = NDArray[np.float64]
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """‖t‖₂ of each tensor, without autograd; of half precision in float32."""
+    if any(tensor.dtype in HALF for tensor in tensors):
+        tensors = [promoted(tensor) for tensor in tensors]
+    return list(torch._foreach_norm(list(tensors))) if tensors else []
+
+
+def negated(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """−t of each tensor, in memory of its own."""
+    return list(torch._foreach_neg(list(tensors))) if tensors else []
+
+
+def add_(tensors: list[Tensor], others: Sequence[Tensor]) -> None:
+    """Add the others in place."""
+    if tensors:
+        torch._foreach_add_(tensors, list(others))
+
+
+def promoted(tensor: Tensor) -> Tensor:
+    """The tensor itself, or in float32 where it is of half precision."""
+    return tensor.float() if tensor.dtype in HALF else tensor
+
+
+def numbers(scalars: list[Tensor]) -> Numbers:
+    """Scalars as an array on the host, in one transfer where they are on one device."""
+    return _on_host(scalars, torch.stack)
+
+
+def joined(vectors: list[Tensor]) -> Numbers:
+    """Vectors, one behind the other, as an array on the host."""
+    return _on_host(vectors, torch.cat)
+
+
+def _on_host(tensors: list[Tensor], together: object) -> Numbers:
+    if not tensors:
+        return np.empty(0)
+    try:
+        found = together(tensors)  # type: ignore[operator]
+    except RuntimeError:  # on several devices
+        found = together([tensor.cpu() for tensor in tensors])  # type: ignore[operator]
+    array: Numbers = found.cpu().numpy().astype(np.float64)
+    return array
