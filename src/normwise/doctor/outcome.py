@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
 
 from normwise.probes.watched import Watched
@@ -73,6 +75,107 @@ class Outcome:
     learned: bool | None = None
 
 
+STUCK, LEARNED = 0.02, 0.5
+"""The skill up to which a training that does not improve is stuck, and from which it learned."""
+FAR = 3.0
+"""So many times the constant's loss, or the start's where that is higher: beyond it a training diverged."""
+ALONE = 10.0
+"""The same where the constant is not known: losses of adversaries grow in healthy trainings."""
+SURE = 3.0
+"""Standard errors beyond which a loss fell."""
+
+
 def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned: bool | None = None) -> Outcome:
-    """What came of a training."""
-    raise NotImplementedError
+    """What came of a training.
+
+    The yardstick is the loss of the best constant prediction; where that is not known, what guessing scores under the
+    loss (log K for K classes); else the training's own start. Means are over a fifth of the steps at the end, a
+    twentieth at the start.
+
+    Args:
+        watched: what the recorder saw.
+        evaluations: those of the lab.
+        learned: whether the validation metric stayed beyond chance, where that was asked.
+    """
+    losses = [loss for loss in watched.losses if math.isfinite(loss)]
+    finite = len(losses) == len(watched.losses) and len(losses) > 0 and not _broke(watched)
+    window = max(1, len(losses) // 5)
+    start = _mean(losses[: max(1, min(10, len(losses) // 20))])
+    best = min(_means(losses, window), default=None)
+    end = _mean(losses[-window:]) if finite else None
+    constant = watched.constant if watched.constant is not None else _guessing(watched)
+    reference = constant if constant is not None and constant > 0 else abs(start)
+    fall, error, noise = _last_third(losses)
+    outcome = Outcome(
+        status=Status.LEARNED,
+        steps=watched.steps,
+        start=start,
+        end=end,
+        best=best,
+        constant=constant,
+        skill=None if end is None or not reference > 0 else 1 - end / reference,
+        improving=finite and fall > SURE * error and fall > 1e-4 * reference,
+        noise=noise / reference if reference > 0 else 0.0,
+        evaluations=tuple(evaluations),
+        learned=learned,
+    )
+    return replace(outcome, status=_status(outcome, len(losses)))
+
+
+def _status(outcome: Outcome, count: int) -> Status:
+    if outcome.end is None or outcome.end > _limit(outcome):
+        return Status.DIVERGED
+    if outcome.skill is None:  # a loss that starts at 0 or below has no yardstick
+        return Status.LEARNED if outcome.improving or outcome.end < outcome.start else Status.STUCK
+    if outcome.skill >= LEARNED:
+        return Status.LEARNED
+    beyond_noise = max(STUCK, 2 * outcome.noise / max(1, count // 5) ** 0.5)
+    if outcome.learned and outcome.skill > 1 - FAR:
+        return Status.SLOW
+    if outcome.skill > beyond_noise or (outcome.improving and outcome.skill > 1 - FAR):
+        return Status.STUCK if outcome.learned is False and outcome.skill <= beyond_noise else Status.SLOW
+    return Status.STUCK
+
+
+def _limit(outcome: Outcome) -> float:
+    """The loss beyond which a training diverged."""
+    if outcome.constant is None:
+        return outcome.start + (ALONE - 1) * abs(outcome.start)
+    return FAR * max(outcome.start, outcome.constant)
+
+
+def _broke(watched: Watched) -> bool:
+    """Whether the last weights were not finite; a gradient alone that is not is skipped by mixed precision."""
+    return watched.not_finite is not None and watched.not_finite.what == "weight"
+
+
+def _guessing(watched: Watched) -> float | None:
+    """What guessing scores, by the loss and the size of the output alone."""
+    kind, outputs = watched.loss.kind, watched.loss.outputs
+    if kind in ("cross_entropy", "nll") and outputs and len(outputs) > 1 and outputs[1] > 1:
+        return math.log(outputs[1])
+    return math.log(2) if kind in ("bce", "bce_with_logits") else None
+
+
+def _last_third(losses: Sequence[float]) -> tuple[float, float, float]:
+    """How far the trend of the last third fell, the standard error of that, and the deviation about the trend."""
+    last = losses[-max(3, len(losses) // 3) :]
+    count = len(last)
+    if count < 3:
+        return 0.0, math.inf, 0.0
+    times = [index - (count - 1) / 2 for index in range(count)]
+    square = sum(time * time for time in times)
+    slope = sum(time * loss for time, loss in zip(times, last, strict=True)) / square
+    middle = _mean(last)
+    rest = [loss - middle - slope * time for time, loss in zip(times, last, strict=True)]
+    noise = math.sqrt(sum(each * each for each in rest) / (count - 2))
+    return -slope * (count - 1), noise / math.sqrt(square) * (count - 1), noise
+
+
+def _means(losses: Sequence[float], window: int) -> list[float]:
+    sums = [0.0, *accumulate(losses)]
+    return [(high - low) / window for low, high in zip(sums, sums[window:], strict=False)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
