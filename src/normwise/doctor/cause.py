@@ -3,11 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding
 
+LEFT_OVER = "does-not-learn"
+"""What is said where nothing else is."""
+ALL = frozenset({"*"})
+SCALE = frozenset(
+    {
+        "bad-initialization",
+        "dead-units",
+        "exploding-gradient",
+        "ignores-input",
+        "learning-rate-too-high",
+        "learning-rate-too-low",
+        "non-finite",
+        "oscillating-loss",
+        "saturated-units",
+        "vanishing-gradient",
+    }
+)
+CONSEQUENCES: dict[str, frozenset[str]] = {
+    "gradients-not-cleared": ALL,
+    "parameters-not-updated": ALL,
+    "sorted-batches": ALL,
+    "output-does-not-fit-loss": SCALE - {"exploding-gradient"},
+    "unscaled-inputs": SCALE,
+    "unscaled-targets": SCALE,
+    "bad-initialization": SCALE - {"bad-initialization", "vanishing-gradient", "learning-rate-too-low"},
+    "exploding-gradient": frozenset({"non-finite", "learning-rate-too-high", "ignores-input", "oscillating-loss"}),
+    "learning-rate-too-high": SCALE - {"bad-initialization", "learning-rate-too-high", "learning-rate-too-low"},
+    "dead-units": frozenset({"vanishing-gradient", "ignores-input", "learning-rate-too-low"}),
+    "vanishing-gradient": frozenset(
+        {"saturated-units", "ignores-input", "learning-rate-too-low", "oscillating-loss", "bad-initialization"}
+    ),
+    "saturated-units": frozenset({"ignores-input", "learning-rate-too-low"}),
+    "learning-rate-too-low": frozenset({"ignores-input"}),
+}
+"""What follows from what: from a cause to the troubles that it brings about."""
+
 
 def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
-    """The findings in order: the root cause first, those of severity ``info`` last."""
-    raise NotImplementedError
+    """The findings in order: the root cause first, those of severity ``info`` last.
+
+    A finding that follows from another one comes behind those that follow from none, and has in its evidence, as
+    ``follows_from``, the name of the likeliest cause. Otherwise the heavier one is first. That the network does not
+    learn is said only where no other trouble is.
+    """
+    troubles = [finding for finding in findings if finding.severity.is_trouble and finding.name != LEFT_OVER]
+    kept = [finding for finding in findings if finding.name != LEFT_OVER or not troubles]
+    causes = {id(finding): _causes(finding, troubles) for finding in kept}
+    ordered = sorted(kept, key=lambda each: (not each.severity.is_trouble, bool(causes[id(each)]), -each.weight))
+    return [_marked(finding, causes[id(finding)]) for finding in ordered]
+
+
+def _causes(finding: Finding, troubles: Sequence[Finding]) -> list[Finding]:
+    if not finding.severity.is_trouble:
+        return []
+    return [cause for cause in troubles if cause is not finding and _explains(cause, finding)]
+
+
+def _explains(cause: Finding, finding: Finding) -> bool:
+    """Whether a trouble brings another one about."""
+    consequences = CONSEQUENCES.get(cause.name, frozenset())
+    if consequences is ALL:
+        return CONSEQUENCES.get(finding.name) is not ALL or finding.weight < cause.weight
+    if finding.name not in consequences:
+        return False
+    if cause.name == "learning-rate-too-high":
+        return _came_later(finding)
+    if cause.name == "bad-initialization":
+        return "factor" not in cause.evidence or finding.name != "dead-units"
+    if finding.name == "vanishing-gradient" and cause.name == "dead-units":
+        return cause.weight >= finding.weight
+    return finding.name != "bad-initialization" or cause.name != "vanishing-gradient" or "factor" in finding.evidence
+
+
+def _came_later(finding: Finding) -> bool:
+    """Whether a trouble came only after updates had been made: a learning rate does nothing before."""
+    if finding.name == "dead-units":
+        return not finding.evidence.get("from_the_start", False)
+    if finding.name in ("exploding-gradient", "saturated-units"):
+        return (finding.since_step or 1) > 1
+    return True
+
+
+def _marked(finding: Finding, causes: Sequence[Finding]) -> Finding:
+    if not causes:
+        return finding
+    likeliest = max(causes, key=lambda cause: cause.weight)
+    return replace(finding, evidence={**finding.evidence, "follows_from": likeliest.name})
