@@ -36,9 +36,11 @@ class Evidence:
         settings: those of the run (``lr``, ``batch_size``, ``inputs``, …) where the lab trained it; else empty.
         examination: of a trained network; None where none was examined.
         treatments: the remedies that were tried, ``nothing`` first; empty before there are any.
+        chance: what guessing scores in the metric of the treatments; None where there is no telling.
     """
 
     trainings: Sequence[Training] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     examination: Examination | None = None
     treatments: Sequence[Treatment] = ()
+    chance: float | None = None

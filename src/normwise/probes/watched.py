@@ -101,6 +101,7 @@ class Weights(NamedTuple):
         update: ‖ΔW‖ of the update; None where none was seen.
         size: elements of W.
         zero: the share of outputs (rows of W) whose gradient is exactly 0; None without a gradient.
+        alike: whether all rows of W, two at least, were the same before the update of the first step.
     """
 
     layer: str
@@ -109,6 +110,7 @@ class Weights(NamedTuple):
     update: float | None
     size: int
     zero: float | None
+    alike: bool = False
 
 
 class Units(NamedTuple):

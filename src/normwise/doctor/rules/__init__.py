@@ -7,8 +7,47 @@ from collections.abc import Collection
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding
 from normwise.doctor.rule import Rule
+from normwise.doctor.rules import (
+    nw101_vanishing_gradient,
+    nw102_exploding_gradient,
+    nw103_dead_units,
+    nw104_saturated_units,
+    nw105_non_finite,
+    nw106_learning_rate_too_high,
+    nw107_learning_rate_too_low,
+    nw108_bad_initialization,
+    nw109_oscillating_loss,
+    nw110_ignores_input,
+    nw111_does_not_learn,
+    nw112_gradients_not_cleared,
+    nw113_overfitting,
+    nw114_parameters_not_updated,
+    nw201_unscaled_inputs,
+    nw202_unscaled_targets,
+    nw203_output_does_not_fit_loss,
+    nw204_sorted_batches,
+)
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    nw101_vanishing_gradient.RULE,
+    nw102_exploding_gradient.RULE,
+    nw103_dead_units.RULE,
+    nw104_saturated_units.RULE,
+    nw105_non_finite.RULE,
+    nw106_learning_rate_too_high.RULE,
+    nw107_learning_rate_too_low.RULE,
+    nw108_bad_initialization.RULE,
+    nw109_oscillating_loss.RULE,
+    nw110_ignores_input.RULE,
+    nw111_does_not_learn.RULE,
+    nw112_gradients_not_cleared.RULE,
+    nw113_overfitting.RULE,
+    nw114_parameters_not_updated.RULE,
+    nw201_unscaled_inputs.RULE,
+    nw202_unscaled_targets.RULE,
+    nw203_output_does_not_fit_loss.RULE,
+    nw204_sorted_batches.RULE,
+)
 """In the order of their ids."""
 
 

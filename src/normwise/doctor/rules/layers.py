@@ -1,0 +1,119 @@
+"""Numbers by layer that several rules judge, and how numbers and layers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from normwise.probes.watched import Observation, Watched, Weights
+
+FIRST = 5
+"""Recorded steps that count as the beginning."""
+
+
+class Profile(NamedTuple):
+    """A number by layer, in the order of the forward."""
+
+    layers: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+def gradients(watched: Watched) -> Profile:
+    """The root mean square of the elements of each linear map's gradient, the median over the recorded steps.
+
+    Maps without a gradient (frozen ones) are left out; so are steps with gradients that are not finite.
+    """
+    return _profile(watched.observations, lambda row: _per_element(row.gradient, row.size))
+
+
+def relative_gradients(watched: Watched) -> Profile:
+    """‖∂loss/∂W‖/‖W‖ of each linear map, the median over the recorded steps."""
+    return _profile(watched.observations, lambda row: _over(row.gradient, row.weight))
+
+
+def updates(observations: Sequence[Observation]) -> Profile:
+    """‖ΔW‖/‖W‖ of each linear map, the median over these steps."""
+    return _profile(observations, lambda row: _over(row.update, row.weight))
+
+
+def _profile(observations: Sequence[Observation], number: Callable[[Weights], float | None]) -> Profile:
+    values: dict[str, list[float]] = {}
+    for observation in observations:
+        for row in observation.weights:
+            value = number(row)
+            if value is not None and math.isfinite(value):
+                values.setdefault(row.layer, []).append(value)
+    return Profile(tuple(values), tuple(median(each) for each in values.values()))
+
+
+def _per_element(norm: float | None, size: int) -> float | None:
+    return None if norm is None else norm / math.sqrt(max(1, size))
+
+
+def _over(part: float | None, whole: float) -> float | None:
+    return None if part is None or not whole > 0 else part / whole
+
+
+def beginning(watched: Watched) -> Sequence[Observation]:
+    """The first recorded steps."""
+    return watched.observations[:FIRST]
+
+
+def ending(watched: Watched) -> Sequence[Observation]:
+    """The last third of the recorded steps, one at least."""
+    rows = watched.observations
+    return rows[-max(1, len(rows) // 3) :]
+
+
+def over_steps(observations: Sequence[Observation], name: str) -> dict[str, float]:
+    """By layer, the median over these steps of a number of ``Units``, where it was measured."""
+    values: dict[str, list[float]] = {}
+    for observation in observations:
+        for row in observation.units:
+            value = getattr(row, name)
+            if value is not None and math.isfinite(value):
+                values.setdefault(row.layer, []).append(value)
+    return {layer: median(each) for layer, each in values.items()}
+
+
+def spread_of_outputs(observations: Sequence[Observation]) -> float | None:
+    """The median over these steps of how much the output depends on the example; None where it was not measured."""
+    seen = [each.outputs.spread for each in observations if each.outputs and math.isfinite(each.outputs.spread)]
+    return median(seen) if seen else None
+
+
+def since(watched: Watched, holds: Callable[[Observation], bool]) -> int | None:
+    """The first recorded step from which something holds to the end."""
+    first = None
+    for observation in reversed(watched.observations):
+        if not holds(observation):
+            break
+        first = observation.step
+    return first
+
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float) -> str:
+    """A number as people write it: 12, 0.31, 4·10⁷."""
+    if not math.isfinite(value):
+        return "infinitely many" if value > 0 else "not a number"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.2g}"
+    digits, exponent = f"{value:.0e}".split("e")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPT)}"
+    return power if digits == "1" else f"{digits}·{power}"
+
+
+def listed(layers: Iterable[str], most: int = 3) -> str:
+    """Names of layers in a sentence."""
+    names = list(dict.fromkeys(layers))
+    shown = names[:most]
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

@@ -1,0 +1,100 @@
+"""NW101: the gradient of the first layers is almost nothing."""
+
+from __future__ import annotations
+
+from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.rules import layers
+from normwise.doctor.rules.judging import TUNED, Seen, rule
+from normwise.doctor.rules.layers import listed, number
+from normwise.probes.watched import Watched
+
+SHRINKS, SHRINKS_FAR = 1e3, 1e4
+NOTHING = 1e-6
+SATURATED = 0.5
+LEAST_LAYERS = 3
+
+
+def _see(training: Training, evidence: Evidence) -> Seen | None:
+    watched = training.watched
+    profile = layers.gradients(watched)
+    if len(profile.values) < LEAST_LAYERS:
+        return None
+    return _shrinks(watched, profile) or _nothing(watched)
+
+
+def _shrinks(watched: Watched, profile: layers.Profile) -> Seen | None:
+    """The gradient falls from some layer to an earlier one."""
+    largest = max(range(len(profile.values)), key=profile.values.__getitem__)
+    before = range(largest)
+    if not before or profile.values[largest] == 0:
+        return None
+    smallest = min(before, key=profile.values.__getitem__)
+    high, low = profile.values[largest], profile.values[smallest]
+    shrinks = high / low if low > 0 else float("inf")
+    if shrinks < SHRINKS:
+        return None
+    last, first = profile.layers[largest], profile.layers[smallest]
+    times = f"shrinks {number(shrinks)} times" if low > 0 else "shrinks to exactly 0"
+    return Seen(
+        f"The gradient vanishes: from layer {last} back to layer {first} it {times}{_because(watched)}. "
+        "The layers in front hardly learn, so the layers behind them get inputs that say nothing.",
+        where=profile.layers[smallest:largest],
+        since_step=watched.observations[0].step,
+        evidence={"shrinks": shrinks, "from": last, "to": first, "largest": high, "smallest": low},
+        weight=0.8,
+        strong=shrinks >= SHRINKS_FAR and _is_bounded(watched),
+    )
+
+
+def _nothing(watched: Watched) -> Seen | None:
+    """All gradients but the last layer's are nothing beside the weights: the signal fades forward and backward."""
+    profile = layers.relative_gradients(watched)
+    hidden = profile.values[:-1]
+    if len(hidden) < LEAST_LAYERS - 1 or not 0 < max(hidden) < NOTHING:
+        return None
+    return Seen(
+        f"The gradient vanishes: in every layer but the last it is at most {number(max(hidden))} times the weights"
+        f"{_because(watched)}. Steps that small change nothing.",
+        where=profile.layers[:-1],
+        since_step=watched.observations[0].step,
+        evidence={"largest_relative_gradient": max(hidden)},
+        weight=0.8,
+        strong=True,
+    )
+
+
+def _is_bounded(watched: Watched) -> bool:
+    return any(row.saturated is not None for row in watched.observations[0].units)
+
+
+def _because(watched: Watched) -> str:
+    """What makes it vanish, as the end of a sentence."""
+    rows = watched.observations[0].units
+    saturated = layers.over_steps(layers.ending(watched), "saturated")
+    full = [layer for layer, share in saturated.items() if share > SATURATED]
+    bounded = list(dict.fromkeys(row.what for row in rows if row.saturated is not None))
+    if full:
+        return f" because {listed(bounded)} units saturate in {listed(full)}: there their slope is almost 0"
+    if bounded:
+        return f" because every {listed(bounded)} multiplies it by a slope that is small (a sigmoid's is 0.25 at most)"
+    if rows:
+        return " because its weights make the signal smaller in every layer"
+    return ""
+
+
+RULE = rule(
+    _see,
+    id="NW101",
+    name="vanishing-gradient",
+    meaning="Backpropagation multiplies the gradient by the weights and the slope of the activation in every layer. "
+    "Where both are small it is almost 0 when it reaches the first layers: they do not learn, and what stands behind "
+    "them has nothing to learn from.",
+    evidence="The root mean square of the elements of each linear map's gradient, the median over the recorded steps; "
+    "and the gradient's norm over that of the weight.",
+    threshold="The largest is at least 1000 times that of an earlier layer (10⁴ with a bounded activation where the "
+    "training is only slow), or in every layer but the last it is below 10⁻⁶ of the weight's norm.",
+    source="AUTOTRAINER (Zhang et al., ICSE 2021): ‖g₁‖/‖g_L‖ < 10⁻³; here per element, so that the sizes of layers do "
+    f"not count. Glorot and Bengio 2010 for the reason. 10⁻⁶ and 10⁴: {TUNED}.",
+    remedies=("batch-normalization", "relu-he", "selu-lecun", "leaky-relu-he", "he", "tanh-xavier", "orthogonal"),
+    cures=("batch-normalization", "relu-he", "selu-lecun", "leaky-relu-he", "tanh-xavier", "he", "orthogonal"),
+)

@@ -1,0 +1,57 @@
+"""NW105: a value that is infinite or not a number."""
+
+from __future__ import annotations
+
+from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.finding import Severity
+from normwise.doctor.outcome import Status
+from normwise.doctor.rules.judging import Seen, rule
+
+MEANS = {
+    "input": "The data have to be cleaned first: one such value makes every output, and every weight, not a number.",
+    "activation": "Everything behind that layer is lost, and with the next update the weights are.",
+    "loss": "Its gradient is not a number either, and with the next update no weight is.",
+    "gradient": "With the next update the weights are lost.",
+    "weight": "The network puts out nothing of use from then on.",
+}
+
+
+def _see(training: Training, evidence: Evidence) -> Seen | None:
+    broken = training.watched.not_finite
+    if broken is None:
+        return None if training.outcome.end is not None else _loss_alone(training)
+    where = f" of layer {broken.layer}" if broken.layer else ""
+    skipped = broken.what == "gradient" and training.outcome.status is not Status.DIVERGED
+    return Seen(
+        f"The {broken.what}{where} is infinite or not a number in step {broken.step}. "
+        + ("The step was skipped, and the training went on." if skipped else MEANS[broken.what]),
+        where=(broken.layer,) if broken.layer else (),
+        since_step=broken.step,
+        evidence={"step": broken.step, "what": broken.what},
+        weight=1.0 if broken.what == "input" else 0.3,
+        severity=Severity.INFO if skipped else Severity.CRITICAL,
+    )
+
+
+def _loss_alone(training: Training) -> Seen:
+    return Seen(
+        f"The loss is infinite or not a number. {MEANS['loss']}",
+        evidence={"what": "loss"},
+        weight=0.3,
+        severity=Severity.CRITICAL,
+    )
+
+
+RULE = rule(
+    _see,
+    always=True,
+    id="NW105",
+    name="non-finite",
+    meaning="A value became infinite or not a number. Every sum and product with it is lost too, so that one step "
+    "later the whole network is.",
+    evidence="The first input, activation, loss, gradient or weight that is not finite, in the order of the "
+    "computation.",
+    threshold="Any. A gradient alone, where the training went on, is what mixed precision skips: worth knowing only.",
+    source="DeepLocalize (Wardat et al., ICSE 2021).",
+    remedies=("lr/10", "lr/100", "clip", "standard-inputs", "standard-targets", "batch-normalization", "warmup"),
+)

@@ -1,0 +1,67 @@
+"""NW107: steps that are too short."""
+
+from __future__ import annotations
+
+from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.outcome import Status
+from normwise.doctor.rules import layers
+from normwise.doctor.rules.judging import TUNED, Seen, rule
+from normwise.doctor.rules.layers import number
+
+NOWHERE, HARDLY = 0.02, 0.1
+SHORT = 1e-5
+LEAST_STEPS = 50
+STRAIGHT = 0.5
+
+
+def _see(training: Training, evidence: Evidence) -> Seen | None:
+    watched, outcome = training.watched, training.outcome
+    profile = layers.updates(watched.observations[1:])
+    if outcome.steps < LEAST_STEPS or not profile.values or outcome.status is Status.DIVERGED:
+        return None
+    most = max(profile.values)
+    way = most * outcome.steps
+    if not 0 < way < HARDLY:
+        return None
+    straight = falls_straight(watched.losses)
+    rate = watched.optimizer.lr if watched.optimizer else None
+    return Seen(
+        f"The steps are too short: an update changes the weights of a layer by at most {number(most)} of their size, "
+        f"so all {outcome.steps} steps together by at most {number(100 * way)} %"
+        f"{', and the loss falls in a straight line' if straight else ''}. At this pace the network gets nowhere.",
+        where=(profile.layers[profile.values.index(most)],),
+        since_step=1,
+        evidence={"update_over_weight": most, "way": way, "straight": straight, "lr": rate},
+        weight=0.7 if way < NOWHERE else 0.45,
+        strong=way < NOWHERE and (straight or most < SHORT),
+    )
+
+
+def falls_straight(losses: tuple[float, ...]) -> bool:
+    """Whether the second half of a training lowered the loss at least half as much as the first, beyond noise."""
+    tenth = max(1, len(losses) // 10)
+    middle = len(losses) // 2
+    start, half, end = (
+        sum(part) / len(part)
+        for part in (losses[:tenth], losses[middle - tenth // 2 : middle + tenth // 2 + 1], losses[-tenth:])
+    )
+    return start > half > end and half - end >= STRAIGHT * (start - half)
+
+
+RULE = rule(
+    _see,
+    cures=("lr*10", "lr*100", "lr*1000"),
+    cured="The learning rate is too low: with a larger one, and nothing else changed, the network learns far more in "
+    "as many steps.",
+    id="NW107",
+    name="learning-rate-too-low",
+    meaning="Every step changes the weights by so little that all of them together change next to nothing. The loss "
+    "falls in a straight line, and very slowly.",
+    evidence="‖ΔW‖/‖W‖ of each linear map, its median over the recorded steps times the number of steps: how far the "
+    "weights can have come; and the shape of the loss.",
+    threshold="At most 2 % of their size over the whole training in every layer, with a loss that falls in a straight "
+    "line or updates below 10⁻⁵; below 10 % where the training is stuck. Trainings of less than 50 steps are too "
+    "young.",
+    source=f"DeepDiagnosis (Wardat et al., ICSE 2022): updates below 10⁻⁵ of the weights. 2 % and 10 %: {TUNED}.",
+    remedies=("lr*10", "lr*100", "lr*1000", "adam", "momentum", "batch-normalization"),
+)

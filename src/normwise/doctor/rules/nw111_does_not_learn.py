@@ -1,0 +1,51 @@
+"""NW111: no better than guessing, and no other rule says why."""
+
+from __future__ import annotations
+
+from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.finding import Severity
+from normwise.doctor.outcome import Status
+from normwise.doctor.rules.judging import BAD, Seen, rule
+from normwise.doctor.rules.layers import number
+
+LEAST_STEPS = 20
+
+
+def _see(training: Training, evidence: Evidence) -> Seen | None:
+    outcome = training.outcome
+    if outcome.status not in BAD:
+        return None
+    known = outcome.constant is not None or training.watched.loss.kind != "other"
+    young = outcome.status is Status.STUCK and outcome.steps < LEAST_STEPS
+    return Seen(
+        f"The network does not learn: {_how(training)}",
+        evidence={"start": outcome.start, "end": outcome.end, "constant": outcome.constant, "steps": outcome.steps},
+        weight=0.05,
+        severity=Severity.INFO if young or not known else Severity.CRITICAL,
+    )
+
+
+def _how(training: Training) -> str:
+    outcome = training.outcome
+    if outcome.end is None:
+        return "the loss became infinite or not a number."
+    after = f"after {outcome.steps} steps the loss is {number(outcome.end)}"
+    if outcome.constant is None:
+        return f"{after}; it began at {number(outcome.start)}."
+    return f"{after}, and the same answer for every input would have {number(outcome.constant)}."
+
+
+RULE = rule(
+    _see,
+    id="NW111",
+    name="does-not-learn",
+    meaning="The loss is no better than that of the best constant prediction, so nothing was learned from the inputs, "
+    "and no other rule explains why.",
+    evidence="The loss of the last fifth of the steps against that of the best constant prediction, or what guessing "
+    "scores; without either, against its own start.",
+    threshold="Less than 2 % better, or within the loss's noise, and not falling; information only in the first 20 "
+    "steps, and for a loss that has no yardstick.",
+    source="The constant as yardstick: the skill score of forecasting. 2 %: above what a network that puts out a "
+    "constant gains by noise.",
+    remedies=("batch-normalization", "adam", "lr*10", "lr/10", "relu-he", "he", "standard-inputs", "batch-size*4"),
+)

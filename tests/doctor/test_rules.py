@@ -1,0 +1,187 @@
+"""Each rule on numbers that it speaks of, and on the same numbers where the network learned."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from doctor.evidence import (
+    LAYERS,
+    LEARNS,
+    SLOW,
+    STEPS,
+    STUCK,
+    evidence,
+    found,
+    observation,
+    recorded,
+    training,
+    treatment,
+    units,
+    weights,
+)
+from normwise.doctor.finding import Severity
+from normwise.doctor.outcome import Evaluation
+from normwise.doctor.rules import RULES, judged
+from normwise.probes.watched import Inputs, Loss, NotFinite, Optimizer, Targets
+
+JUMPS = tuple(2.3 + (0.6 if step // 16 % 2 else -0.6) for step in range(STEPS))
+RISES = (2.3, 80.0, 30.0, *STUCK[3:])
+BROKEN = (*STUCK[:50], math.nan)
+
+
+def rows(gradients=(0.5,) * 4, update=0.01, **changes):
+    return [
+        weights(layer, gradient=each, update=update, **changes) for layer, each in zip(LAYERS, gradients, strict=True)
+    ]
+
+
+def activations(**changes):
+    return [units(str(int(layer) + 1), **changes) for layer in LAYERS[:-1]]
+
+
+FADING = rows((1e-5, 1e-4, 1e-2, 0.5))
+HIGH = recorded(rows=rows(update=20.0))
+SIGMOIDS = activations(what="sigmoid", saturated=0.95, dead=None)
+SHRINKING = [units(layer, std=std) for layer, std in zip("135", (1.0, 0.05, 0.001), strict=True)]
+REGRESSION = {"loss": Loss("mse", (), (32, 1)), "constant": 1.0, "losses": (1.0,) * STEPS}
+FAR = Targets(low=-500.0, high=900.0, mean=100.0, std=300.0)
+
+CASES = {
+    "vanishing-gradient": {"observations": recorded(rows=FADING, nonlinearities=SIGMOIDS)},
+    "vanishing-gradient, all of it": {"observations": recorded(rows=rows((1e-9, 1e-9, 1e-9, 0.5)))},
+    "exploding-gradient": {"observations": recorded(rows=rows((5e3, 1e3, 10.0, 1.0)))},
+    "exploding-gradient, at once": {"losses": (math.inf,), "not_finite": NotFinite(1, "activation", "4")},
+    "dead-units": {"observations": recorded(nonlinearities=activations(dead=1.0, zero=1.0))},
+    "saturated-units": {"observations": recorded(nonlinearities=SIGMOIDS)},
+    "non-finite": {"losses": BROKEN, "not_finite": NotFinite(51, "loss", "")},
+    "learning-rate-too-high": {"observations": HIGH, "losses": RISES},
+    "learning-rate-too-low": {"observations": recorded(rows=rows(update=1e-6))},
+    "bad-initialization": {"observations": recorded(rows=rows(alike=True))},
+    "bad-initialization, large": {"losses": tuple(30 + 5 * math.sin(step) for step in range(STEPS))},
+    "bad-initialization, small": {"observations": recorded(nonlinearities=SHRINKING)},
+    "oscillating-loss": {"losses": JUMPS},
+    "ignores-input": {"observations": recorded(outputs=1e-4)},
+    "does-not-learn": {},
+    "gradients-not-cleared": {"kept_gradients": True},
+    "parameters-not-updated": {"observations": recorded(rows=rows(update=0.0)), "checked": False},
+    "unscaled-inputs": {"inputs": Inputs(32, 784, 0.0, 255.0, 33.0, 79.0, 0, 3.0, 2.0, 0.1)},
+    "unscaled-inputs, apart": {"inputs": Inputs(32, 8, -900.0, 900.0, 2.0, 9.0, 0, 5e4, 2.0, 0.0)},
+    "unscaled-targets": REGRESSION | {"targets": FAR, "losses": (9e4,) * STEPS, "constant": 9e4},
+    "output-does-not-fit-loss": {"loss": Loss("cross_entropy", ("relu",), (32, 10))},
+    "output-does-not-fit-loss, range": REGRESSION
+    | {"loss": Loss("mse", ("sigmoid",), (32, 1)), "targets": Targets(low=-2.0, high=2.0, mean=0.0, std=1.0)},
+    "sorted-batches": {"targets": Targets(classes=10, same=1.0)},
+}
+
+
+def name(case: str) -> str:
+    return case.split(",")[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stuck(case):
+    findings = judged(evidence(**({"losses": STUCK} | CASES[case])))
+    assert findings[0].name == name(case)
+    assert findings[0].severity.is_trouble
+    assert findings[0].words.endswith((".", ")."))
+
+
+CERTAIN = ("non-finite", "exploding-gradient, at once", "parameters-not-updated", "sorted-batches")
+"""Where there is no learning with such numbers, or it says nothing."""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in CERTAIN])
+def test_the_same_numbers_are_no_trouble_where_the_network_learned(case):
+    changes = CASES[case] | {
+        "losses": tuple(CASES[case].get("constant", math.log(10)) * 0.98**step for step in range(STEPS))
+    }
+    assert not [finding for finding in judged(evidence(**changes)) if finding.severity.is_trouble]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("vanishing-gradient", CASES["vanishing-gradient"]),
+        ("dead-units", CASES["dead-units"]),
+        ("learning-rate-too-low", {"observations": recorded(rows=rows(update=1e-5))}),
+        ("output-does-not-fit-loss", {"loss": Loss("cross_entropy", ("softmax",), (32, 10))}),
+        ("unscaled-inputs", CASES["unscaled-inputs"]),
+    ],
+)
+def test_strong_evidence_is_a_warning_where_a_training_is_slow(name, changes):
+    findings = judged(evidence(**({"losses": SLOW} | changes)))
+    assert (findings[0].name, findings[0].severity) == (name, Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"observations": recorded(nonlinearities=activations(dead=0.5, zero=0.8))},
+        {"observations": recorded(rows=rows((5e-3, 5e-3, 0.05, 1.0)))},
+        {"observations": recorded(rows=rows(update=5e-4))},
+        {"inputs": Inputs(32, 4, 0.1, 7.9, 3.5, 2.0, 0, 2.4, 7.0, 0.0)},  # iris
+        {
+            "optimizer": Optimizer("SGD", 0.1, None, 0.0, (), ()),
+            "losses": tuple(2.6 - 0.01 * step for step in range(20)),
+        },
+    ],
+)
+def test_a_slow_training_with_usual_numbers_is_no_trouble(changes):
+    assert not [f for f in judged(evidence(**({"losses": SLOW} | changes))) if f.severity.is_trouble]
+
+
+def test_overfitting():
+    def curve(values):
+        return tuple(
+            Evaluation(16 * step, 2.0 * 0.8**step, 1.0 + 0.1 * step, 1 - 0.8**step, value)
+            for step, value in enumerate(values)
+        )
+
+    suffers = training(curve([0.1, 0.5, 0.7, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]), learned=True)
+    certain = training(curve([0.1, 0.5, 0.7, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8]), learned=True)
+    assert found(judged(evidence(suffers))) == [("overfitting", "warning")]
+    assert found(judged(evidence(certain))) == [("overfitting", "info")]
+
+
+def test_parameters_that_the_optimizer_does_not_hold():
+    missing = Optimizer("SGD", 0.1, None, 0.0, (), ("6.weight", "6.bias"))
+    assert found(judged(evidence(optimizer=missing, losses=STUCK))) == [("parameters-not-updated", "warning")]
+    assert found(judged(evidence(optimizer=missing))) == [("parameters-not-updated", "info")]
+
+
+def test_a_gradient_that_mixed_precision_skipped_is_information():
+    assert found(judged(evidence(not_finite=NotFinite(1, "gradient", "6")))) == [("non-finite", "info")]
+
+
+def test_one_seed_of_many_is_a_warning():
+    stuck = training(**CASES["dead-units"], losses=STUCK, seed=0)
+    many = [training(seed=seed) for seed in range(1, 5)]
+    findings = judged(evidence(stuck, *many))
+    assert found(findings) == [("dead-units", "warning")]
+    assert "1 of 5 runs" in findings[0].words
+    assert judged(evidence(stuck, *many[:2]))[0].severity is Severity.CRITICAL
+
+
+def test_a_large_gain_makes_a_warning_of_what_it_cures():
+    nothing = treatment("nothing", 0.3, 0.0)
+    many = {"losses": SLOW, "chance": 0.1}
+    assert found(judged(evidence(**many, treatments=[nothing, treatment("lr*10", 0.9, 0.6)]))) == [
+        ("learning-rate-too-low", "warning")
+    ]
+    assert judged(evidence(**many, treatments=[nothing, treatment("lr*10", 0.45, 0.15)])) == []
+    better = [nothing, treatment("lr*10", 0.8, 0.5), treatment("he", 0.95, 0.65)]
+    assert found(judged(evidence(**many, treatments=better))) == [("bad-initialization", "warning")]
+
+
+def test_the_table():
+    assert [rule.id for rule in RULES] == sorted({rule.id for rule in RULES})
+    assert all(rule.meaning and rule.evidence and rule.threshold and rule.source for rule in RULES)
+    assert not judged(evidence(), ignore=("NW101",))
+    assert [each.name for each in judged(evidence(losses=STUCK), ignore=("does-not-learn",))] == []
+
+
+def test_learning_is_healthy_with_unusual_numbers():
+    assert judged(evidence(losses=LEARNS, observations=(observation(1), *recorded(rows=FADING)))) == []
