@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from normwise.doctor.evidence import Evidence, Training
@@ -59,25 +60,42 @@ def _logits(loss: Loss) -> Misfit | None:
             "Cross-entropy is given a single output: among one class there is nothing to choose, and the loss is 0."
         )
     if loss.kind == "nll":
-        if "log_softmax" in loss.last or "log" in loss.last:
-            return None
-        return Misfit(
-            "The negative log-likelihood is given outputs that are no logarithms of probabilities. It can grow without "
-            "end while nothing is learned. Put log_softmax in front of it, or use cross-entropy."
-        )
-    last = next((each for each in reversed(loss.last) if each in NOT_LOGITS), None)
+        return _logarithms(loss)
+    last = _last(loss, NOT_LOGITS)
     if last is None:
         return None
-    name = "Cross-entropy" if loss.kind == "cross_entropy" else "Binary cross-entropy with logits"
+    name = "cross-entropy" if loss.kind == "cross_entropy" else "binary cross-entropy with logits"
     if last == ("softmax" if loss.kind == "cross_entropy" else "sigmoid"):
         return Misfit(
-            f"The network ends in a {last}, and {name.lower()} applies one itself. Squeezed twice, no answer can be "
-            "sure: the loss cannot come near 0, and its gradient is small everywhere. Leave the last one out."
+            f"The network ends in a {last}, and {name} applies one itself. Squeezed twice, no answer can be sure: the "
+            "loss cannot come near 0, and its gradient is small everywhere. Leave the last one out."
         )
     return Misfit(
-        f"The network ends in a {last}, and {name.lower()} expects numbers of any size and sign. {_cut(last)} "
+        f"The network ends in a {last}, and {name} expects numbers of any size and sign. {_cut(last)} "
         f"Leave the {last} out."
     )
+
+
+def _logarithms(loss: Loss) -> Misfit | None:
+    """The negative log-likelihood takes log-softmax, or the logarithm of probabilities."""
+    last = _last(loss, (*NOT_LOGITS, "log_softmax"))
+    if last in ("log_softmax", "softmax", "sigmoid") and (last == "log_softmax" or "log" in loss.last):
+        return None
+    if "log" in loss.last:
+        ends = f"a {last}, which gives" if last else "a linear layer, which gives"
+        return Misfit(
+            f"The loss takes the logarithm of probabilities, and the network ends in {ends} none. {_cut(last or '')} "
+            "End in a linear layer, and use cross-entropy."
+        )
+    return Misfit(
+        "The negative log-likelihood is given outputs that are no logarithms of probabilities. It can grow without end "
+        "while nothing is learned. Put log_softmax in front of it, or use cross-entropy."
+    )
+
+
+def _last(loss: Loss, names: Collection[str]) -> str | None:
+    """The last of some functions between the last linear map and the loss."""
+    return next((each for each in reversed(loss.last) if each in names), None)
 
 
 def _cut(last: str) -> str:
@@ -87,7 +105,7 @@ def _cut(last: str) -> str:
 
 
 def _probability(loss: Loss) -> Misfit | None:
-    last = loss.last[-1] if loss.last else None
+    last = _last(loss, (*NOT_LOGITS, "exp"))
     if last in ("sigmoid", "softmax", "hardsigmoid", "exp"):
         return None
     ends = f"ends in a {last}" if last else "ends in a linear layer"
@@ -99,7 +117,7 @@ def _probability(loss: Loss) -> Misfit | None:
 
 def _range(loss: Loss, targets: Targets) -> Misfit | None:
     """Whether targets lie where the last activation cannot get."""
-    last = next((each for each in reversed(loss.last) if each in RANGES), None)
+    last = _last(loss, RANGES)
     if last is None:
         return None
     low, high = RANGES[last]
@@ -116,10 +134,16 @@ def _range(loss: Loss, targets: Targets) -> Misfit | None:
     return _squares(loss, targets, last)
 
 
+def _are_classes(targets: Targets) -> bool:
+    """Whether all targets are 0 or 1: then σ² = μ(1 − μ), and of no others between 0 and 1."""
+    if targets.low != 0 or targets.high != 1 or targets.mean is None or targets.std is None:
+        return False
+    return abs(targets.std**2 - targets.mean * (1 - targets.mean)) < 0.01 * targets.std**2
+
+
 def _squares(loss: Loss, targets: Targets, last: str) -> Misfit | None:
     """A squared error of squashed outputs against 0 and 1: it is flat where the network is wrong and sure of it."""
-    shares = loss.outputs is not None and len(loss.outputs) > 1
-    if last not in ("softmax", "sigmoid") or not shares or targets.low != 0 or targets.high != 1:
+    if last not in ("softmax", "sigmoid") or not _are_classes(targets):
         return None
     return Misfit(
         f"The {loss.kind} loss is taken of a {last} against 0 and 1. Where the network is wrong and sure of it, that "
