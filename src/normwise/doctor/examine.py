@@ -13,10 +13,10 @@ from normwise.doctor.evidence import Evidence
 from normwise.doctor.examination import Examination
 from normwise.doctor.examining import treated
 from normwise.doctor.examining.given import Given
-from normwise.doctor.examining.loaded import Loaded, same_generators
-from normwise.doctor.examining.measure import Norms, Seen, Source, halves, measured, pieces
-from normwise.doctor.examining.norms import examined_norm
 from normwise.doctor.examining.inputs import Inputs
+from normwise.doctor.examining.loaded import Loaded, same_generators
+from normwise.doctor.examining.measure import Norms, Seen, Source, measured, pieces
+from normwise.doctor.examining.norms import examined_norm
 from normwise.doctor.examining.scores import Scorer, loss_margin, metric_margin
 from normwise.errors import RequestError, SurgeryError
 from normwise.lab.batch import Batch
@@ -96,7 +96,8 @@ def examine(
         seen = measured(network, norms, source, scorer)
     chance = given[0].chance(seen.targets)
     examination = _examination(model, norms, seen, given[0], chance)
-    return _diagnosis(examination, chance, _line(loader if estimate_from is None else estimate_from))
+    forward = (batches if other is None else other).forward
+    return _diagnosis(examination, chance, f"nw.estimate_population(net, loader{forward and ', '}{forward})")
 
 
 def examined(
@@ -121,7 +122,7 @@ def examined(
     source = Source(training, validation, lambda index: True, lambda count: 1)
     seen = measured(network, norms, source, lambda outputs, target: objective)
     examination = _examination(network, norms, seen, objective, task.chance, missing)
-    return _diagnosis(examination, task.chance, _LINE)
+    return _diagnosis(examination, task.chance, "nw.estimate_population(net, loader)")
 
 
 def _norms(model: nn.Module) -> tuple[nn.Module, Norms]:
@@ -208,7 +209,7 @@ def _examination(
 
 def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Diagnosis:
     found = treated.treatments(examination)
-    evidence = Evidence(examination=examination, treatments=found)
+    evidence = Evidence(examination=examination, treatments=found, chance=examination.chance)
     value = treated.value(examination.stored, examination)
     metric = treated.metric_of(examination)
     guessed = chance is not None and value is not None
@@ -223,11 +224,3 @@ def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Di
         verdict=treated.verdict(examination, found),
         learned=learned,
     )
-
-
-_LINE = "nw.estimate_population(net, loader)"
-
-
-def _line(loader: Any) -> str:
-    """What to type, for batches of the loader's kind."""
-    return _LINE

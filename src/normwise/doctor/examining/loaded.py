@@ -51,6 +51,27 @@ class Loaded:
         self._loader, self._network, self._what = loader, network, what
         self._steps, self._targets = steps, targets
         self._state: Any = None
+        self._first: Any = None
+
+    @property
+    def forward(self) -> str:
+        """What ``estimate_population`` needs besides such batches, as code; empty where it takes them as they are."""
+        batch = self._first
+        if hasattr(batch, "args") and hasattr(batch, "kwargs"):
+            return ""
+        if isinstance(batch, Mapping):
+            key = next((key for key in TARGETS if key in batch), None)
+            rest = f"{{k: v for k, v in batch.items() if k != {key!r}}}"
+            return "" if key is None else f"forward=lambda net, batch: net(**{rest})"
+        if (
+            not isinstance(batch, (tuple, list))
+            or not self._targets
+            or (isinstance(batch[0], Tensor) and len(batch) == 2)
+        ):
+            return ""
+        if len(batch) > 2:
+            return "forward=lambda net, batch: net(*batch[:-1])"
+        return f"forward=lambda net, batch: net({'**' if isinstance(batch[0], Mapping) else '*'}batch[0])"
 
     def __iter__(self) -> Iterator[Batch]:
         generators = _generators(self._loader)
@@ -59,9 +80,10 @@ class Loaded:
         else:
             _restore(self._state, generators)
         device = next((each.device for each in (*self._network.parameters(), *self._network.buffers())), None)
-        for index, batch in enumerate(itertools.islice(self._loader, self._steps)):
+        for batch in itertools.islice(self._loader, self._steps):
             taken = _taken(batch, self._what, self._targets)
-            if index == 0:
+            if self._first is None:
+                self._first = batch
                 self._check(taken)
             args, kwargs, target = (_moved(part, device) for part in taken)
             yield Batch(args, kwargs, target, count(taken))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -130,7 +130,9 @@ class _Measuring:
                 self._add(ways, batch, outputs)
                 targets.append(batch.target)
         if ways is None or not targets:
-            raise SurgeryError("there was no batch to measure; give at least one, and two where none are for estimating")
+            raise SurgeryError(
+                "there was no batch to measure; give at least one, and two where none are for estimating"
+            )
         return Seen(ways, recorder.found, targets, len(targets), self._count)
 
     def _ways(self, scorer: Scorer, pieces: int) -> Ways:
@@ -157,10 +159,8 @@ class _Measuring:
             stack.enter_context(watch.hooked())
             stack.enter_context(recorder.hooked())
             outputs = self._through(batch)
-        try:
+        with suppress(SurgeryError):  # an input that is not finite shows in the loss
             watch.take(0)
-        except SurgeryError:
-            pass  # an input that is not finite shows in the loss
         return outputs
 
     def _through(self, batch: Batch) -> Any:

@@ -48,13 +48,11 @@ def examined_norm(module: nn.Module, name: str, inputs: Inputs) -> ExaminedNorm:
 
 
 def initial_weight(momentum: float | None, batches: int | None, untouched: bool) -> float:
-    """The share of the initial values in running statistics after so many batches; 0 where nobody counted."""
+    """The share of the initial values in running statistics after so many batches; 0 where nobody counted them."""
     if untouched:
         return 1.0
-    if batches is None:
+    if not batches or momentum is None:
         return 0.0
-    if momentum is None:
-        return 0.0 if batches else 1.0
     return float(min(1.0, abs(1 - momentum) ** batches))
 
 
@@ -73,7 +71,9 @@ def _gaps(layer: Any, inputs: Inputs) -> tuple[Tensor, Tensor] | None:
         return None
     count, mean, biased = inputs.tally.values
     var = unbiased(biased, count) + layer.eps
-    running_mean, running_var = (each.detach().to("cpu", torch.float64) for each in (layer.running_mean, layer.running_var))
+    running_mean, running_var = (
+        each.detach().to("cpu", torch.float64) for each in (layer.running_mean, layer.running_var)
+    )
     return (mean - running_mean).abs() / var.sqrt(), ((running_var + layer.eps) / var).log2().abs()
 
 

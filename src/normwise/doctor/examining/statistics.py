@@ -27,7 +27,8 @@ class Statistics:
     def put(self) -> None:
         """Give the layers copies of what they had then."""
         for layer, (mean, var) in self._kept.items():
-            layer.running_mean, layer.running_var = _copied(mean), _copied(var)
+            for name, value in (("running_mean", mean), ("running_var", var)):
+                setattr(layer, name, _copied(value))
 
 
 def _copied(buffer: Tensor | nn.Module | None) -> Tensor | None:
@@ -39,7 +40,9 @@ def estimable(layers: Iterable[nn.Module]) -> list[_BatchNorm]:
     return [
         layer
         for layer in layers
-        if isinstance(layer, _BatchNorm) and not isinstance(layer, FrozenBatchNorm) and not obstacle(layer, statistics=False)
+        if isinstance(layer, _BatchNorm)
+        and not isinstance(layer, FrozenBatchNorm)
+        and not obstacle(layer, statistics=False)
     ]
 
 
@@ -52,8 +55,8 @@ def tracking(layers: Iterable[_BatchNorm]) -> Iterator[None]:
             layer.track_running_stats = True
             if layer.running_mean is None:
                 like = layer.weight if layer.weight is not None else torch.empty(0)
-                layer.running_mean = torch.zeros(layer.num_features, dtype=like.dtype, device=like.device)
-                layer.running_var = torch.ones_like(layer.running_mean)
+                mean = torch.zeros(layer.num_features, dtype=like.dtype, device=like.device)
+                layer.running_mean, layer.running_var = mean, torch.ones_like(mean)
         yield
     finally:
         for layer in changed:

@@ -71,7 +71,8 @@ def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
     batches = _counted(examination.estimated_from, "batch", "es")
     if treatment.helped:
         margin = "" if treatment.margin is None or treatment.gain is None else _interval(metric, treatment)
-        return f"{label.capitalize()} {_change(metric, stored, estimated)} after re-estimating the statistics of {layers} from {batches}{margin}."
+        change = f"{label[0].upper()}{label[1:]} {_change(metric, stored, estimated)}"
+        return f"{change} after re-estimating the statistics of {layers} from {batches}{margin}."
     return (
         f"Re-estimating the statistics of {layers} from {batches} did not help beyond noise: {label} {stored} in "
         f"evaluation mode as stored, {estimated} re-estimated, {batch} with the moments of each batch."

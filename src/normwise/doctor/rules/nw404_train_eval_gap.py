@@ -1,0 +1,77 @@
+"""NW404: evaluation mode is worse than training mode on the same data."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.examination import Examination
+from normwise.doctor.finding import Severity
+from normwise.doctor.rules.evaluation import (
+    GAP_RATIO,
+    GAP_SHARE,
+    POINTS,
+    RATIO,
+    against_batch,
+    batch_norms,
+    eval_gap,
+    norm_rule,
+)
+from normwise.doctor.rules.judging import TUNED, Seen
+
+SORTED = 2.0
+"""Deviation between batches, over that of random ones, from which the moments of a batch tell what is in it."""
+
+
+def _examine(found: Examination) -> Seen | None:
+    cost = against_batch(found)
+    if cost is None:
+        return None
+    known = [norm.between for norm in found.norms if norm.between is not None]
+    between = median(known) if known else None
+    told = between is not None and between > SORTED
+    return Seen(
+        f"In evaluation mode the network is worse than in training mode: {cost.words}. "
+        + (
+            f"The batches differ {between:.1f} times as much as random ones, as where examples are sorted, so that the "
+            "moments of a batch tell what is in it; evaluation mode does not know. Shuffle the training data."
+            if told
+            else "It was trained with the moments of each batch, and its running statistics are not those."
+        ),
+        evidence={"between": between, **cost.evidence},
+        weight=0.3,
+        severity=cost.severity,
+    )
+
+
+def _see(training: Training, evidence: Evidence) -> Seen | None:
+    gap = eval_gap(training)
+    if gap is None or not any(call.facts.get("tracks") for call in batch_norms(training)):
+        return None
+    return Seen(
+        f"In evaluation mode the network is worse than in training mode: {gap.words}. Batch normalization uses running "
+        "statistics there, and these are not the moments that it was trained with.",
+        evidence=gap.evidence,
+        weight=0.3,
+        severity=Severity.WARNING,
+    )
+
+
+RULE = norm_rule(
+    _examine,
+    _see,
+    id="NW404",
+    name="train-eval-gap",
+    meaning="The same network with the same weights is worse on the same data in evaluation mode than in training "
+    "mode. Batch normalization is what differs (dropout is off in both, or makes training mode the worse one): it uses "
+    "the moments of the batch in one and running statistics in the other. It is a symptom; other findings say whence "
+    "it comes.",
+    evidence="Loss and metric with the moments of each batch and with the running statistics, on the same examples; of "
+    "a training its last losses and the loss on training data in evaluation mode.",
+    threshold=f"A trained network: worse by two standard errors over batches, and by {100 * POINTS:.0f} points of a "
+    f"metric in percent, or a loss {RATIO} times as large where the loss is the metric. A training: {GAP_RATIO} times "
+    f"the loss of the last steps, and {GAP_SHARE:.0%} of the best constant's loss above it.",
+    source=f"pytorch/pytorch#4741 and #5406; TheDeepChecker (Ben Braiek and Khomh) judges losses 0.5 apart. "
+    f"The numbers: {TUNED}.",
+    remedies=("estimate-population", "batch-size*4"),
+)
