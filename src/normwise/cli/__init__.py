@@ -11,6 +11,7 @@ from normwise import __version__
 from normwise.cli.bench import bench
 from normwise.cli.compare import compare
 from normwise.cli.console import fail
+from normwise.cli.doctor import doctor
 from normwise.cli.fold import fold
 from normwise.cli.runs import runs
 from normwise.cli.warmup import warmup
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
 app.command()(compare)
+app.command()(doctor)
 app.command()(bench)
 app.command()(fold)
 app.command()(runs)
@@ -50,7 +52,7 @@ def root(
 def main() -> None:
     """Run the command line: exit 0 when done, 2 for a wrong request, 1 for a failed job, 130 when interrupted.
 
-    Every error is one red line on stderr; ``--debug`` shows where it came from.
+    The doctor exits with 3 where something is wrong with the network. Every error is one red line on stderr; ``--debug`` shows where it came from.
     """
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]

@@ -61,6 +61,11 @@ def bar() -> Iterator[Callable[[str, float, float], None]]:
         shown.stop()
 
 
+def note(text: str) -> None:
+    """One line on stderr, above a progress bar."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def stdout_kept(keep: bool) -> Iterator[None]:
     """Send what anyone prints meanwhile, child processes included, to stderr, so that stdout holds the result alone."""

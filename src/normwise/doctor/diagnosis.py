@@ -10,6 +10,7 @@ from typing import Any
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding
 from normwise.doctor.treatment import Recommendation, Treatment
+from normwise.records.metric import LOSS, Metric
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Diagnosis(Sequence[Finding]):
         report: the HTML file; None where none was written.
         learned: whether the network learned, as it was given.
         notes: what a reader has to know besides.
+        metric: what runs are judged by.
     """
 
     findings: tuple[Finding, ...]
@@ -35,6 +37,7 @@ class Diagnosis(Sequence[Finding]):
     report: Path | None = None
     learned: bool = True
     notes: tuple[str, ...] = field(default_factory=tuple)
+    metric: Metric = LOSS
 
     @property
     def healthy(self) -> bool:

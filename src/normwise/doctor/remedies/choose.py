@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from normwise.doctor.finding import Finding
 from normwise.doctor.remedies.remedy import Given, Remedy
@@ -19,7 +19,7 @@ GENERAL = (
 """What often helps where the findings name too little, the likeliest first."""
 
 
-def chosen(findings: Sequence[Finding], given: Given, most: int = MOST) -> list[Remedy]:
+def chosen(findings: Sequence[Finding], given: Given, most: int = MOST, refused: Collection[str] = ()) -> list[Remedy]:
     """The remedies to try, the likeliest first: ``batch-normalization`` is always among them where it applies.
 
     A finding's remedies come in its order. Those of a finding that is one rank behind the root cause begin two places
@@ -29,9 +29,10 @@ def chosen(findings: Sequence[Finding], given: Given, most: int = MOST) -> list[
         findings: ranked, the root cause first; those of severity ``info`` name nothing that is tried.
         given: what the remedies start from.
         most: how many.
+        refused: names of those that this network or these data do not take.
     """
     names = dict.fromkeys([*_named(findings), ALWAYS, *GENERAL])
-    known = [BY_NAME[name] for name in names if name in BY_NAME]
+    known = [BY_NAME[name] for name in names if name in BY_NAME and name not in refused]
     found = [remedy for remedy in known if remedy.settings(given) is not None]
     kept = found[:most]
     always = next((remedy for remedy in found if remedy.name == ALWAYS), None)

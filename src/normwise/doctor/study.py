@@ -1,0 +1,257 @@
+"""The doctor's study: look, watch, judge, treat, judge again, and write down what came of it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
+
+from normwise.doctor import budget, page, rules
+from normwise.doctor.diagnosis import Diagnosis
+from normwise.doctor.evidence import Evidence
+from normwise.doctor.finding import Finding
+from normwise.doctor.first_step import raises_in
+from normwise.doctor.gains import Scale
+from normwise.doctor.outcome import Status
+from normwise.doctor.remedies import Given, Remedy, applicable, chosen
+from normwise.doctor.remedies.choose import ALWAYS
+from normwise.doctor.rounds import Extent, affordable
+from normwise.doctor.trainer import Trainer
+from normwise.doctor.trainings import given, settings_of, trainings
+from normwise.doctor.treat import Treating, drawn
+from normwise.doctor.treatment import TreatedRun, Treatment
+from normwise.doctor.verdict import Said, recommendation, verdict
+from normwise.errors import JobError, RequestError
+from normwise.lab import batches, networks, study
+from normwise.lab.data.loader_data import LoaderData
+from normwise.lab.options import Options, Source
+from normwise.lab.question import Question, question
+from normwise.lab.status import OnProgress
+from normwise.records import RunRecord
+from normwise.records.files import write_json
+from normwise.records.study import REPORT, STUDY, disk_error, opened
+
+OnNote = Callable[[str], None]
+"""Told, while a diagnosis is under way, what will be done next and how long it takes."""
+
+SLACK = 1.2
+"""How much longer than the watched runs a treated one is taken to be: normalization adds to a step."""
+
+
+class Asked(NamedTuple):
+    """What is asked of the doctor besides the options that every study has.
+
+    Attributes:
+        treat: whether remedies are tried.
+        ignore: ids or names of rules that do not judge.
+        seconds: the time that all may take; None for no limit.
+        command: what these are on a command line, as words.
+    """
+
+    treat: bool = True
+    ignore: tuple[str, ...] = ()
+    seconds: float | None = None
+    command: tuple[str, ...] = ()
+
+
+class Case:
+    """One diagnosis, from the question to the report.
+
+    Args:
+        data: what is learned from.
+        options: those of every study.
+        asked: what is asked of the doctor besides.
+        on_progress: told how far the runs have come.
+        on_note: told what will be done next.
+
+    Raises:
+        RequestError: for a wrong request; nothing was started.
+    """
+
+    def __init__(self, data: Source, options: Options, asked: Asked, on_progress: OnProgress, on_note: OnNote) -> None:
+        self._began = time.monotonic()
+        self._asked, self._on_note = asked, on_note
+        self._question = asked_once(question(data, options, "doctor"))
+        self._trainer = Trainer(self._question, on_progress)
+        self._notes = checked(self._trainer)
+
+    def diagnosed(self) -> Diagnosis:
+        """Train, judge, treat and write the report.
+
+        Raises:
+            RequestError: the directory cannot be used, or the network fails in its first step.
+            JobError: every run failed, or records cannot be written.
+        """
+        one, first = self._question, self._trainer.first
+        asked = {**first.study, "command": command(first.study["command"], self._asked.command), "notes": self._notes}
+        with opened(one.out, asked, first.question):
+            try:
+                found = replace(self._found(), report=one.out / REPORT)
+                chance = one.task.chance.value if one.task.chance else None
+                page.write(found, one.out / REPORT, command=asked["command"], metric=one.task.metric, chance=chance)
+                every = self._trainer.plan.study
+                kept = {"verdict": found.verdict, "notes": list(found.notes)}
+                write_json(one.out / STUDY, {**asked, "arms": every["arms"], "runs": every["runs"], **kept})
+            except OSError as error:
+                raise disk_error(f"{error.filename or one.out}: {error.strerror or error}") from error
+        return found
+
+    def _found(self) -> Diagnosis:
+        trainer = self._trainer
+        records = trainer.nothing()
+        _refuse_failed(records)
+        evidence = Evidence(trainings(records, self._question.task), settings_of(trainer.settings))
+        findings = rules.judged(evidence, self._asked.ignore)
+        runs = [trainer.treated(run) for run in trainer.first.runs]
+        scale = trainer.scale(records)
+        given_ = given(self._question, trainer.settings, [each.watched for each in evidence.trainings])
+        treatments, why, without = self._treated(findings, evidence, given_, runs, scale, trainer.seconds(records))
+        if treatments:
+            evidence = replace(evidence, treatments=treatments)
+            findings = rules.judged(evidence, self._asked.ignore)
+        advised = recommendation(treatments, given_, scale)
+        said = Said(
+            findings,
+            [each.outcome for each in evidence.trainings],
+            treatments,
+            next((each for each in treatments if advised and each.name == advised.name), None),
+            scale.metric,
+            fmean(values) if (values := scale.values(runs)) else None,
+            why,
+            without,
+        )
+        learned = 2 * sum(run.learned for run in runs) > len(runs)
+        return Diagnosis(
+            tuple(findings), evidence, tuple(treatments), advised, verdict(said), learned=learned,
+            metric=scale.metric, notes=(*self._notes, *_failures(records)),
+        )  # fmt: skip
+
+    def _treated(
+        self,
+        findings: Sequence[Finding],
+        evidence: Evidence,
+        given_: Given,
+        runs: list[TreatedRun],
+        scale: Scale,
+        seconds: float,
+    ) -> tuple[list[Treatment], str, str]:
+        """The treatments; why there are none, where there should be; why batch normalization is not among them."""
+        well = all(each.outcome.status is Status.LEARNED for each in evidence.trainings)
+        if well and not any(finding.severity.is_trouble for finding in findings):
+            return [], "", ""
+        if not self._asked.treat:
+            return [], "--no-treat was given", ""
+        refused = {
+            remedy.name: why
+            for remedy in applicable(given_)
+            if (why := self._trainer.refused(remedy.name, remedy.settings(given_) or {}))
+        }
+        table = [remedy for remedy in applicable(given_) if remedy.name not in refused]
+        tried = self._affordable(findings, given_, refused, seconds)
+        if not tried:
+            spent = budget.said(time.monotonic() - self._began)
+            return [], f"the watched runs took {spent}, and the budget leaves no time for a remedy", ""
+        named = "|".join((self._question.common.fingerprint, self._question.common.model, repr(given_.keys)))
+        lots = drawn(table, [run.seed for run in runs], named)
+        treating = Treating(runs, tried, lots, given_, self._trainer, scale, self._trainer.workers)
+        return treating.go(), "", _without(given_, refused)
+
+    def _affordable(
+        self, findings: Sequence[Finding], given_: Given, refused: dict[str, str], seconds: float
+    ) -> list[Remedy]:
+        """The remedies for which there is time, and a note of what they will take."""
+        likely = chosen(findings, given_, refused=refused)
+        wanted = Extent(len(likely), len(self._trainer.first.runs), self._trainer.workers)
+        limit = self._asked.seconds
+        left = None if limit is None else limit - (time.monotonic() - self._began)
+        extent = affordable(wanted, SLACK * seconds, left)
+        if extent is None:
+            return []
+        self._trainer.total += extent.runs
+        takes = budget.said(extent.seconds(SLACK * seconds))
+        fewer = f" ({extent.remedies} of {wanted.remedies} that are likely)" if extent != wanted else ""
+        count = f"{extent.remedies} remed{'y' if extent.remedies == 1 else 'ies'}"
+        self._on_note(f"Treating: {count}{fewer}, about {extent.runs} runs, about {takes}")
+        return chosen(findings, given_, extent.remedies, refused=refused)
+
+
+def asked_once(one: Question) -> Question:
+    """The question, where it is one that the doctor can answer.
+
+    Raises:
+        RequestError: a key has several values, or a loader has a single batch.
+    """
+    for key, given_ in one.shared.items():
+        if len(given_) > 1:
+            several = ", ".join(map(str, given_))
+            raise RequestError(
+                f"{key} has several values, {several}; the doctor examines one training: give one value, or use "
+                "normwise compare for a sweep"
+            )
+    if one.own_batches and isinstance(one.data, LoaderData) and one.data.batches_per_epoch() == 1:
+        raise RequestError(
+            f"the training loader of {one.data.name} has one batch; the doctor needs several, to tell their noise from "
+            "trouble: give the loader a smaller batch_size"
+        )
+    return one
+
+
+def checked(trainer: Trainer) -> list[str]:
+    """Try the network, the loss and the metric on a few examples; what a reader has to know of them.
+
+    Raises:
+        RequestError: one of them raises or does not fit; of a network, the layer in which it does.
+    """
+    try:
+        return [note.removeprefix("arm nothing: ") for note in study.notes(trainer.first)]
+    except RequestError as error:
+        text = str(error).removeprefix("arm 'nothing': ")
+        where = _where(trainer)
+        raise RequestError(f"{text}; it is raised in {where}" if where else text) from error
+
+
+def _where(trainer: Trainer) -> str:
+    """The layer in which the network raises; empty where it does not, or cannot be built."""
+    from normwise.lab.check import EXAMPLES
+
+    settings, own = trainer.settings, trainer.question.own.factories.get("model")
+    example = batches.first(trainer.question.data, settings, EXAMPLES)
+    try:
+        return raises_in(networks.build(settings, example, own).network, example)
+    except Exception:
+        return ""
+
+
+def command(written: str, own: Sequence[str]) -> str:
+    """The command line with the doctor's own options; empty where there is none."""
+    return " ".join([written, *map(shlex.quote, own)]) if written else ""
+
+
+def _refuse_failed(records: Sequence[RunRecord]) -> None:
+    """Refuse to judge where no run was watched to its end."""
+    ends = [record.done or {"status": "failed", "step": 0, "reason": "it did not end"} for record in records]
+    if any(end["status"] != "failed" for end in ends):
+        return
+    if all(end["step"] == 0 for end in ends):
+        raise RequestError(f"the network cannot be trained: its first step fails with {ends[0]['reason']}")
+    raise JobError(f"every run failed; the first at step {ends[0]['step']:,}: {ends[0]['reason']}")
+
+
+def _failures(records: Sequence[RunRecord]) -> list[str]:
+    return [
+        f"seed {record.settings['seed']} failed at step {record.done['step']:,}: {record.done['reason']}"
+        for record in records
+        if record.done and record.done["status"] == "failed"
+    ]
+
+
+def _without(given_: Given, refused: dict[str, str]) -> str:
+    """Why batch normalization could not be tried; empty where it was."""
+    if ALWAYS in refused:
+        return refused[ALWAYS]
+    if given_.normalized or given_.keys.norm == "batch":
+        return "the network has normalization already"
+    return "it needs at least 2 examples in a batch" if given_.keys.batch_size == 1 else ""
