@@ -52,7 +52,8 @@ def root(
 def main() -> None:
     """Run the command line: exit 0 when done, 2 for a wrong request, 1 for a failed job, 130 when interrupted.
 
-    The doctor exits with 3 where something is wrong with the network. Every error is one red line on stderr; ``--debug`` shows where it came from.
+    The doctor exits with 3 where something is wrong with the network. Every error is one red line on stderr;
+    ``--debug`` shows where it came from.
     """
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
