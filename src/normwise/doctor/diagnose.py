@@ -70,13 +70,14 @@ def diagnose(
     from normwise.doctor import budget as time
     from normwise.doctor.ignored import ignored
     from normwise.doctor.study import Asked, Case
-    from normwise.doctor.trained import examined_weights
 
     seconds = None if budget is None else time.seconds(budget)
     words = command_words(weights=weights, treat=treat, ignore=ignore, budget=budget)
     asked = Asked(treat, ignored(ignore), seconds, tuple(words))
     given = {**options, "model": model}
     if weights is not None:
+        from normwise.doctor.trained import examined_weights
+
         return examined_weights(data, given, Path(weights), asked)
     length = {} if options.get("steps") or options.get("epochs") else {"steps": STEPS}
     return Case(data, {**given, **length}, asked, on_progress, on_note).diagnosed()
