@@ -49,7 +49,8 @@ class Scale(NamedTuple):
         """How much better ``a`` is than ``b``, and the margin of that.
 
         The margin is half of Welch's interval at a confidence of 1 − 0.05/``compared`` (Bonferroni's correction). Where
-        no run differs from the others of its kind, it is that by which a metric is told from guessing.
+        no run differs from the others of its kind, it is that by which a metric is told from guessing; of a share, it
+        is 1 at most.
 
         Raises:
             ValueError: one of them has no value.
@@ -61,6 +62,8 @@ class Scale(NamedTuple):
         margin = found.margin
         if margin is None and min(len(ours), len(theirs)) > 1:
             margin = 0.0 if self.chance is None else self.chance.margin
+        if margin is not None and self.metric.percent:
+            margin = min(1.0, margin)
         return self.metric.score(found.difference), margin
 
 

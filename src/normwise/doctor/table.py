@@ -28,7 +28,7 @@ def _row(one: Treatment, metric: Metric) -> list[str]:
     mean = metric.write(one.mean) + ("" if one.std is None else f" ± {_size(one.std, metric)}")
     if one.name == NOTHING:
         return [one.name, mean, "", ""]
-    return [one.name, mean, _gain(one, metric), "yes" if one.helped else one.dropped or "no"]
+    return [one.name, mean, _gain(one, metric), "yes" if one.helped else "one seed" if one.dropped else "no"]
 
 
 def _gain(one: Treatment, metric: Metric) -> str:
