@@ -18,7 +18,7 @@ def test_random_fills_what_would_be_idle():
 
 def test_a_budget_drops_remedies_and_keeps_the_controls():
     wanted = Extent(6, seeds=3, workers=2)
-    assert affordable(wanted, 10.0, None) == wanted
+    assert affordable(wanted, 10.0, float("inf")) == wanted
     assert affordable(wanted, 10.0, 90.0) == wanted
     few = affordable(wanted, 10.0, 60.0)
     assert few.remedies < 6

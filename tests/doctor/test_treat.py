@@ -50,6 +50,13 @@ def test_with_one_seed_nothing_is_dropped_and_nothing_helps():
     assert len(rounds) == 2
 
 
+def test_where_time_is_short_batch_normalization_and_the_controls_are_left():
+    found, rounds = treated(*SIX, relu_he=0.9, batch_normalization=0.5, enough=lambda runs: runs <= 2)
+    assert [each.name for each in found if not each.dropped] == ["nothing", "batch-normalization", "random"]
+    assert len(found[-1].runs) == 3
+    assert not any(" + " in name for each in rounds for name, _ in each)
+
+
 def test_random_says_what_each_of_its_runs_was():
     found, _ = treated("relu-he", clip=0.5, adam=0.4)
     assert [(run.seed, run.remedy, run.value) for run in found[-1].runs] == [

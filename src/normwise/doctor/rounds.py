@@ -38,12 +38,12 @@ class Extent(NamedTuple):
     @property
     def turns(self) -> int:
         """How often all workers start a run, one after another; ``random`` fills what would be idle."""
-        left, turns = self.seeds, 0
+        left, count = self.seeds, 0
         for runs in self.rounds:
             filled = min(left, idle(runs, self.workers))
             left -= filled
-            turns += _turns(runs + filled, self.workers)
-        return turns + _turns(left, self.workers)
+            count += turns(runs + filled, self.workers)
+        return count + turns(left, self.workers)
 
     def seconds(self, each: float) -> float:
         """How long that takes where a run takes ``each`` seconds, its start included."""
@@ -55,19 +55,18 @@ def idle(runs: int, workers: int) -> int:
     return -runs % max(1, workers)
 
 
-def _turns(runs: int, workers: int) -> int:
+def turns(runs: int, workers: int) -> int:
+    """How often all workers start a run, one after another, for so many runs."""
     return -(-runs // max(1, workers))
 
 
-def affordable(wanted: Extent, each: float, seconds: float | None) -> Extent | None:
+def affordable(wanted: Extent, each: float, seconds: float) -> Extent | None:
     """As many remedies as there is time for; None where not even one can be tried.
 
     Args:
         wanted: what would be tried.
         each: seconds of a run.
-        seconds: that are left; None for no limit.
+        seconds: that are left.
     """
-    if seconds is None:
-        return wanted
     extents = (wanted._replace(remedies=number) for number in range(wanted.remedies, 0, -1))
     return next((extent for extent in extents if extent.seconds(each) <= seconds), None)

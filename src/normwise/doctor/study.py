@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from normwise.doctor.gains import Scale
 from normwise.doctor.outcome import Status
 from normwise.doctor.remedies import Given, Remedy, applicable, chosen
 from normwise.doctor.remedies.choose import ALWAYS
-from normwise.doctor.rounds import Extent, affordable
+from normwise.doctor.rounds import Extent, affordable, turns
 from normwise.doctor.trainer import Trainer
 from normwise.doctor.trainings import given, settings_of, trainings
 from normwise.doctor.treat import Treating, drawn
@@ -39,6 +40,9 @@ OnNote = Callable[[str], None]
 
 SLACK = 1.2
 """How much longer than the watched runs a treated one is taken to be: normalization adds to a step."""
+
+REPORTING = 3.0
+"""Seconds of a budget that are kept for the report."""
 
 
 class Asked(NamedTuple):
@@ -72,7 +76,7 @@ class Case:
     """
 
     def __init__(self, data: Source, options: Options, asked: Asked, on_progress: OnProgress, on_note: OnNote) -> None:
-        self._began = time.monotonic()
+        self._until = None if asked.seconds is None else time.monotonic() + asked.seconds - REPORTING
         self._asked, self._on_note = asked, on_note
         self._question = asked_once(question(data, options, "doctor"))
         self._trainer = Trainer(self._question, on_progress)
@@ -108,7 +112,7 @@ class Case:
         runs = [trainer.treated(run) for run in trainer.first.runs]
         scale = trainer.scale(records)
         given_ = given(self._question, trainer.settings, [each.watched for each in evidence.trainings])
-        treatments, why, without = self._treated(findings, evidence, given_, runs, scale, trainer.seconds(records))
+        treatments, why, without = self._treated(findings, evidence, given_, runs, scale, records)
         if treatments:
             evidence = replace(evidence, treatments=treatments)
             findings = rules.judged(evidence, self._asked.ignore)
@@ -136,7 +140,7 @@ class Case:
         given_: Given,
         runs: list[TreatedRun],
         scale: Scale,
-        seconds: float,
+        records: Sequence[RunRecord],
     ) -> tuple[list[Treatment], str, str]:
         """The treatments; why there are none, where there should be; why batch normalization is not among them."""
         well = all(each.outcome.status is Status.LEARNED for each in evidence.trainings)
@@ -150,28 +154,36 @@ class Case:
             if (why := self._trainer.refused(remedy.name, remedy.settings(given_) or {}))
         }
         table = [remedy for remedy in applicable(given_) if remedy.name not in refused]
-        tried = self._affordable(findings, given_, refused, seconds)
+        tried = self._affordable(findings, given_, refused, records)
         if not tried:
-            spent = budget.said(time.monotonic() - self._began)
-            return [], f"the watched runs took {spent}, and the budget leaves no time for a remedy", ""
+            return [], "after the watched runs the budget leaves no time for a remedy", ""
         named = "|".join((self._question.common.fingerprint, self._question.common.model, repr(given_.keys)))
         lots = drawn(table, [run.seed for run in runs], named)
-        treating = Treating(runs, tried, lots, given_, self._trainer, scale, self._trainer.workers)
+        trainer = self._trainer
+
+        def enough(count: int) -> bool:
+            return self._left >= turns(count, trainer.workers) * trainer.seconds(records)
+
+        treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough)
         return treating.go(), "", _without(given_, refused)
 
+    @property
+    def _left(self) -> float:
+        """Seconds that are left of the budget."""
+        return math.inf if self._until is None else self._until - time.monotonic()
+
     def _affordable(
-        self, findings: Sequence[Finding], given_: Given, refused: dict[str, str], seconds: float
+        self, findings: Sequence[Finding], given_: Given, refused: dict[str, str], records: Sequence[RunRecord]
     ) -> list[Remedy]:
         """The remedies for which there is time, and a note of what they will take."""
         likely = chosen(findings, given_, refused=refused)
         wanted = Extent(len(likely), len(self._trainer.first.runs), self._trainer.workers)
-        limit = self._asked.seconds
-        left = None if limit is None else limit - (time.monotonic() - self._began)
-        extent = affordable(wanted, SLACK * seconds, left)
+        seconds = SLACK * self._trainer.seconds(records)
+        extent = affordable(wanted, seconds, self._left)
         if extent is None:
             return []
         self._trainer.total += extent.runs
-        takes = budget.said(extent.seconds(SLACK * seconds))
+        takes = budget.said(extent.seconds(seconds))
         fewer = f" ({extent.remedies} of {wanted.remedies} that are likely)" if extent != wanted else ""
         count = f"{extent.remedies} remed{'y' if extent.remedies == 1 else 'ies'}"
         self._on_note(f"Treating: {count}{fewer}, about {extent.runs} runs, about {takes}")
@@ -210,7 +222,7 @@ def checked(trainer: Trainer) -> list[str]:
     except RequestError as error:
         text = str(error).removeprefix("arm 'nothing': ")
         where = _where(trainer)
-        raise RequestError(f"{text}; it is raised in {where}" if where else text) from error
+        raise RequestError(f"{text}; it is raised in layer {where}" if where else text) from error
 
 
 def _where(trainer: Trainer) -> str:

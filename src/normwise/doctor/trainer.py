@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from normwise.doctor.gains import NOTHING, Scale
+from normwise.doctor.rounds import turns
 from normwise.doctor.treat import Wanted
 from normwise.doctor.treatment import TreatedRun
 from normwise.errors import RequestError
@@ -73,11 +74,7 @@ class Trainer:
         for run in runs:
             if study.ended(run.record()) and not (run.job.directory / WATCHED).exists():
                 shutil.rmtree(run.job.directory)  # a treatment that is now what is given: the same numbers come out
-        left = sum(not study.ended(run.record()) for run in runs)
-        began = time.perf_counter()
         self._train(runs)
-        if left == len(runs):
-            self._seconds = (time.perf_counter() - began) / -(-left // self.workers)
         return [run.record() for run in runs]
 
     @property
@@ -93,16 +90,19 @@ class Trainer:
         return [self.treated(run, each.remedy) for run, each in zip(runs, wanted, strict=True)]
 
     def _train(self, runs: Sequence[PlannedRun]) -> None:
-        ended = self._before
+        ended, began = self._before, time.perf_counter()
         steps = self.settings.steps
+        left = sum(not study.ended(run.record()) for run in runs)
 
         def tell(status: Status) -> None:
             self.total = max(self.total, ended + status.runs)
             self._before = ended + status.runs
-            done, left = ended * steps + status.steps_done, self.total - ended - status.runs
-            self._on_progress(Status(ended + status.runs_done, self.total, done, done + self._left(status, left)))
+            done, rest = ended * steps + status.steps_done, self.total - ended - status.runs
+            self._on_progress(Status(ended + status.runs_done, self.total, done, done + self._left(status, rest)))
 
         study.train(runs, self.question.data, self.first.workers, tell)
+        if left:
+            self._seconds = max(self._seconds or 0.0, (time.perf_counter() - began) / turns(left, self.workers))
 
     def _left(self, status: Status, runs: int) -> int:
         """Steps that are left, with runs of rounds to come."""
@@ -127,7 +127,7 @@ class Trainer:
         return ""
 
     def seconds(self, records: Sequence[RunRecord]) -> float:
-        """What a run takes, its start included: as it was measured, or as its records say where none was trained."""
+        """What a run takes, its start included: in the slowest round, or by its records where none was trained."""
         if self._seconds is not None:
             return self._seconds
         clocks = [record.timing[-1]["seconds"] for record in records if record.timing]

@@ -58,6 +58,7 @@ class Treating:
         train: what makes the runs.
         scale: by what they are compared.
         workers: how many runs are made at once.
+        enough: whether there is time for so many runs.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Treating:
         train: Train,
         scale: Scale,
         workers: int,
+        enough: Callable[[int], bool] = lambda runs: True,
     ) -> None:
         self._nothing, self._scale, self._train, self._workers = list(nothing), scale, train, workers
+        self._enough = enough
         self._seeds = [run.seed for run in nothing]
         self._settings = {remedy.name: remedy.settings(given) or {} for remedy in remedies}
         self._runs: dict[str, list[TreatedRun]] = {name: [] for name in self._settings}
@@ -85,6 +88,8 @@ class Treating:
         finalists = self._finalists()
         self._round([Wanted(name, self._settings[name], seed) for seed in self._seeds[1:] for name in finalists])
         pair = self._pair(finalists)
+        if pair and not self._enough(len(self._seeds) + len(self._waiting)):
+            pair = []
         if pair:
             name = AND.join(pair)
             self._settings[name] = {key: value for part in pair for key, value in self._settings[part].items()}
@@ -102,9 +107,15 @@ class Treating:
             self._runs.setdefault(each.name, []).append(run)
 
     def _finalists(self) -> list[str]:
-        """The best remedies by their first run, in the order in which they were chosen; batch normalization first."""
+        """The best remedies by their first run for which there is time, in the order in which they were chosen.
+
+        Batch normalization is always among them, so that there is one at least.
+        """
         names = sorted(self._settings, key=self._score, reverse=True)
-        best = sorted(names, key=lambda name: name != ALWAYS)[:FINALISTS]
+        most, others = min(FINALISTS, len(names)), len(self._seeds) - 1
+        while most > 1 and not self._enough(most * others + len(self._waiting)):
+            most -= 1
+        best = sorted(names, key=lambda name: name != ALWAYS)[:most]
         return [name for name in self._settings if name in best]
 
     def _score(self, name: str) -> float:
