@@ -140,15 +140,17 @@ def _table(treatments: Sequence[Treatment], diagnosis: Diagnosis, metric: Metric
         [
             each.name,
             _changes(each),
+            _verdict(each) + ", recommended" * (each.name == chosen),
             _mean(each, metric),
             _gain(each, metric),
-            _verdict(each) + ", recommended" * (each.name == chosen),
         ]
         for each in treatments
     ]
     caption = f"Validation {metric.label}: mean ± standard deviation over the seeds. Gain: how much better than nothing, "
     caption += "with its 95 % interval, widened for the number of treatments. Random: a remedy drawn for each seed."
-    return Table(caption, ["treatment", "changes", f"validation {metric.label}", "gain", "verdict"], rows, 2)
+    units = (", %", ", points") if metric.percent else ("", "")
+    columns = ["treatment", "changes", "verdict", f"validation {metric.label}{units[0]}", f"gain{units[1]}"]
+    return Table(caption, columns, rows, 3)
 
 
 def _changes(treatment: Treatment) -> str:
@@ -160,19 +162,19 @@ def _changes(treatment: Treatment) -> str:
 def _mean(treatment: Treatment, metric: Metric) -> str:
     if treatment.mean is None:
         return "–"
-    if treatment.std is None:
-        return metric.write(treatment.mean)
-    if metric.percent:
-        return f"{100 * treatment.mean:.1f} ± {100 * treatment.std:.1f} %"
-    return f"{metric.write(treatment.mean)} ± {treatment.std:.2g}"
+    return _number(treatment.mean, metric) + ("" if treatment.std is None else f" ± {_number(treatment.std, metric, 2)}")
+
+
+def _number(value: float, metric: Metric, digits: int = 3) -> str:
+    """A value without its unit, which is in the column's head."""
+    return f"{100 * value:.1f}" if metric.percent else f"{value:.{digits}g}"
 
 
 def _gain(treatment: Treatment, metric: Metric) -> str:
     if treatment.gain is None or treatment.name == "nothing":
         return "–"
-    if treatment.margin is None:
-        return metric.write_difference(treatment.gain)
-    return metric.write_interval(treatment.gain, treatment.margin)
+    said = f"{100 * treatment.gain:+.1f}" if metric.percent else f"{treatment.gain:+.2g}"
+    return said + ("" if treatment.margin is None else f" ± {_number(treatment.margin, metric, 2)}")
 
 
 def _verdict(treatment: Treatment) -> str:
@@ -181,7 +183,7 @@ def _verdict(treatment: Treatment) -> str:
     if treatment.name == "nothing":
         return f"as given{ended}"
     if treatment.dropped:
-        return f"dropped after one seed: {treatment.dropped}"
+        return "dropped after one seed"
     if treatment.helped:
         return f"helped{ended}"
     if treatment.gain is None or treatment.margin is None:
@@ -247,11 +249,11 @@ def _value(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return _number(value)
+        return _short(value)
     return str(value)
 
 
-def _number(value: float) -> str:
+def _short(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
     if value and not 1e-4 <= abs(value) < 1e6:

@@ -33,6 +33,7 @@ CAPTIONS = {
     SATURATED: "Share of units for which the activation is almost flat on more than 95 % of the examples.",
     DEAD: "Share of units that were 0, with no gradient, for every example of three recorded batches in a row.",
 }
+BESIDE = 4.1  # inches, of a figure beside a table
 NORMS = 40  # the most rows of a figure of normalizations
 
 
@@ -102,10 +103,10 @@ def _losses(trainings: Sequence[Training]) -> Iterator[PageFigure]:
         return
     watched = trainings[0].watched
     known = watched.constant is not None and math.isfinite(watched.constant)
-    level = traces.Level(watched.constant or 0.0, "best constant prediction") if known else None
+    level = traces.Level(watched.constant or 0.0, "best constant") if known else None
     caption = "Loss of each batch"
     caption += ", averaged over neighbors" * (watched.steps > traces.POINTS)
-    caption += "; a network below the dotted line has learned something from its input." if level else "."
+    caption += "; below the dotted line, the loss of the best constant prediction, a network has learned something from its input." if level else "."
     info = traces.loss_info(lines, LOSSES.get(watched.loss.kind, watched.loss.kind.replace("_", "-")), level)
     yield _figure("loss", caption, traces, info)
 
@@ -170,10 +171,9 @@ def _gaps(norms: Sequence[ExaminedNorm]) -> Iterator[PageFigure]:
     ]
     info = dots.info(
         "Stored means against those of the data", "distance in standard deviations of the data", rows, zero=True,
-        small="mean over channels",
+        small="mean over channels", large="farthest channel",
     )  # fmt: skip
-    caption = "How far the stored mean of a channel is from the data's: the channel that is farthest off, and the mean "
-    caption += "over channels."
+    caption = "How far the stored mean of a channel is from that of the data."
     caption += f" The {len(shown)} of {len(norms)} normalizations that are farthest off." * (len(shown) < len(gaps))
     yield _figure("gap-by-normalization", caption, dots, info)
 
@@ -202,7 +202,8 @@ def treated(treatments: Sequence[Treatment], reading: Reading) -> list[PageFigur
     info = dots.info(title, label, rows, levels, percent=metric.percent, small="one seed")
     caption = "Mean over seeds with the 95 % interval of its difference from nothing, widened for the number of "
     caption += "treatments."
-    return [_figure("treatments", caption, dots, info)]
+    drawn = figures.svg(dots.draw(info, BESIDE), "treatments")
+    return [PageFigure("treatments", dots.title(info), dots.describe(info), drawn, caption)]
 
 
 def _kind(treatment: Treatment) -> dots.Kind:

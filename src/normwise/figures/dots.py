@@ -60,6 +60,7 @@ class Info(NamedTuple):
         log: whether the x axis is logarithmic.
         limits: of the x axis.
         small: what a small dot is; empty where there are none.
+        large: what a large dot is; empty where that is plain.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Info(NamedTuple):
     log: bool
     limits: limits.Limits
     small: str = ""
+    large: str = ""
 
     def write(self, value: float) -> str:
         """A value in a sentence."""
@@ -85,6 +87,7 @@ def info(
     percent: bool = False,
     zero: bool = False,
     small: str = "",
+    large: str = "",
 ) -> Info:
     """The rows with an axis that fits them.
 
@@ -96,6 +99,7 @@ def info(
         percent: whether values are shares that are written in percent.
         zero: whether values are amounts, on an axis from 0; it is logarithmic where they span more than two hundred.
         small: what a small dot is.
+        large: what a large dot is.
     """
     values = [value for row in rows for value in (row.value, *row.singles)] + [level.value for level in levels]
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
@@ -108,7 +112,7 @@ def info(
         reach = limits.shares(finite)
     else:
         reach = limits.middle(finite)
-    return Info(title, label, tuple(rows), tuple(levels), percent, log, reach, small)
+    return Info(title, label, tuple(rows), tuple(levels), percent, log, reach, small, large)
 
 
 def title(info: Info) -> str:
@@ -138,8 +142,13 @@ def _describe(row: Row, info: Info) -> str:
 
 
 @style.styled
-def draw(info: Info) -> Figure:
-    """Draw a row per name: the value as a large dot with its interval, single runs as small dots below it."""
+def draw(info: Info, width: float = layout.WIDTH) -> Figure:
+    """Draw a row per name: the value as a large dot with its interval, single runs as small dots below it.
+
+    Args:
+        info: what is drawn.
+        width: in inches; the narrower, the larger the text is on a page.
+    """
     from normwise.figures.notebook import NotebookFigure
 
     count = len(info.rows)
@@ -150,8 +159,8 @@ def draw(info: Info) -> Figure:
     noted = max((len(each.note) for each in info.rows), default=0)
     right = 0.25 + LETTER * noted
     key = _key(info)
-    top = layout.HEADING + (layout.KEY_ROW if key else 0) + (layout.LABEL_ROW if info.levels else 0) + 0.08
-    width, tall = layout.WIDTH, row * count + 0.1
+    top = layout.HEADING + layout.KEY_ROW * layout.key_rows(key, width) + 0.12
+    tall = row * count + 0.1
     height = top + tall + layout.BOTTOM
     figure = NotebookFigure(figsize=(width, height))
     layout.write_heading(figure, info.title)
@@ -160,10 +169,10 @@ def draw(info: Info) -> Figure:
         layout.put_key(figure, key)
     _axes(axes, info)
     for level in info.levels:
-        _put_level(axes, level, info)
+        axes.axvline(level.value, zorder=1, **_level(level))
     for place, each in enumerate(info.rows):
         _put_row(axes, each, place, info)
-    axes.set_yticks(range(count), names, parse_math=False, linespacing=0.95)
+    axes.set_yticks(range(count), names, parse_math=False, linespacing=1.0)
     return figure
 
 
@@ -191,14 +200,8 @@ def _axes(axes: Axes, info: Info) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(write))
 
 
-def _put_level(axes: Axes, level: Level, info: Info) -> None:
-    look: dict[str, Any] = {"linestyle": (0, (1, 2))} if level.dotted else {"linestyle": "-"}
-    axes.axvline(level.value, color=style.MUTED, linewidth=1.0, zorder=1, **look)
-    low, high = info.limits
-    right = (level.value - low) / (high - low) > 0.5
-    place: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "va": "bottom"}
-    place |= {"ha": "right" if right else "left", "color": style.MUTED, "annotation_clip": False}
-    axes.annotate(level.name, (level.value, 1), xycoords=("data", "axes fraction"), **place)
+def _level(level: Level) -> dict[str, Any]:
+    return {"color": style.INK, "linewidth": 1.2, "linestyle": (0, (1, 2)) if level.dotted else "-"}
 
 
 COLORS: dict[Kind, str] = {"plain": style.colour(1), "better": style.colour(2), "same": style.MUTED, "worse": style.colour(0)}
@@ -230,13 +233,15 @@ def _put_row(axes: Axes, row: Row, place: int, info: Info) -> None:
         axes.plot([row.value], [place], clip_on=False, zorder=3, **_look(row.kind))
     if row.note:
         at: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points"}
-        axes.annotate(row.note, (1, place), va="center", annotation_clip=False, parse_math=False, **at)
+        axes.annotate(row.note, (1, place), va="center_baseline", annotation_clip=False, parse_math=False, **at)
 
 
 def _key(info: Info) -> list[layout.Entry]:
     there = {row.kind for row in info.rows}
     key = [layout.Entry(name, _look(kind)) for kind, name in KEY.items() if kind in there]
+    if info.large:
+        key.append(layout.Entry(info.large, _look("plain")))
     if info.small and any(row.singles for row in info.rows):
         look = {"color": style.INK, "linestyle": "none", "marker": "o", "markersize": 3}
         key.append(layout.Entry(info.small, look))
-    return key
+    return [*key, *(layout.Entry(level.name, _level(level)) for level in info.levels)]

@@ -100,6 +100,7 @@ def _limits(values: Sequence[Sequence[Value]], quantity: Quantity) -> limits.Lim
     low, high = limits.positive(there, floor=min(there, default=1.0), spike=1e4)
     last = math.ceil(math.log10(high / 1.3) - 1e-9)
     first = max(math.floor(math.log10(max(low, 1e-300) * 1.3) + 1e-9), last - DECADES)
+    last += first == last
     return 10.0 ** min(first, last - 2), 10.0**last
 
 
@@ -114,7 +115,12 @@ def describe(info: Info) -> str:
     layers = "1 layer" if count == 1 else f"{count} layers, from the first at the top to the last"
     said = [f"{title(info)} ({info.quantity.label}) at {_counted(len(steps), 'recorded step')}: {layers}."]
     said += [_describe(info, place) for place in sorted({0, len(steps) - 1})]
-    return " ".join([*said, *_zeros(info), *_not_finite(info)])
+    return " ".join([*said, *_below(info), *_zeros(info), *_not_finite(info)])
+
+
+def _below(info: Info) -> list[str]:
+    count = sum(value is not None and 0 < value < info.limits[0] for row in info.values for value in row)
+    return [f"{_counted(count, 'value')} below {scales.power_of_ten(info.limits[0])}."] if count and info.zeros else []
 
 
 def _describe(info: Info, place: int) -> str:
@@ -168,10 +174,10 @@ def draw(info: Info) -> Figure:
     from normwise.figures.notebook import NotebookFigure
 
     rows = len(info.layers)
-    names = [layout.plain_text(_short(name), NAME) for name in info.layers]
+    names = [layout.plain_text(name, NAME + 2) for name in _short(info.layers)]
     left = layout.MARGIN + 0.08 + LETTER * max(layout.ems(name) / 0.64 for name in names)
     tall = min(max(0.5, 0.3 * rows), 2.4) if rows <= 14 else min(max(2.4, LINE * rows), TALLEST)
-    top = layout.HEADING + layout.LABEL_ROW + 0.5
+    top = layout.HEADING + layout.LABEL_ROW + 0.54
     width, height = layout.WIDTH, top + tall + layout.BOTTOM
     figure = NotebookFigure(figsize=(width, height))
     layout.write_heading(figure, title(info))
@@ -185,19 +191,26 @@ def draw(info: Info) -> Figure:
         spine.set_visible(True)
     axes.imshow(_pixels(info), extent=(0, len(info.steps), rows, 0), interpolation="none", aspect="auto", zorder=1)
     _marks(axes, info)
-    shown = spread(range(rows), max(2, int(tall / LINE)))
+    shown = _named_rows(rows, max(2, int(tall / LINE)))
     axes.set_yticks([place + 0.5 for place in shown], [names[place] for place in shown], parse_math=False)
     _step_ticks(axes, info.steps, width - left)
     return figure
 
 
-def _short(name: str) -> str:
-    """The end of a long dotted name, which is what tells layers apart."""
-    while len(name) > NAME and "." in name:
-        name = name.partition(".")[2]
-        if len(name) < NAME:
-            return f"…{name}"
-    return name
+def _short(names: Sequence[str]) -> list[str]:
+    """The names without the modules that all of them are in, where they are long."""
+    parts = [name.split(".") for name in names]
+    shared = next((at for at, same in enumerate(zip(*parts, strict=False)) if len(set(same)) > 1), 0)
+    if not shared or max(map(len, names)) <= NAME:
+        return list(names)
+    return [f"…{'.'.join(part[shared:])}" for part in parts]
+
+
+def _named_rows(rows: int, most: int) -> list[int]:
+    """At most so many of the rows, evenly spaced, the first among them, and the last where it has room."""
+    each = -(-rows // most)
+    named = list(range(0, rows, each))
+    return named if rows - 1 - named[-1] < each or named[-1] == rows - 1 else [*named, rows - 1]
 
 
 def _step_ticks(axes: Axes, steps: Sequence[int], wide: float) -> None:
@@ -274,7 +287,7 @@ def _bar(figure: Figure, info: Info) -> None:
     look: dict[str, Any] = {"va": "top", "color": style.MUTED, "parse_math": False}
     figure.text(layout.MARGIN / width, top / height, info.quantity.label, **look)
     wide, tall = BAR
-    box = ((layout.MARGIN + 0.1) / width, (top - layout.LABEL_ROW - 0.05 - tall) / height, wide / width, tall / height)
+    box = ((layout.MARGIN + 0.3) / width, (top - layout.LABEL_ROW - 0.08 - tall) / height, wide / width, tall / height)
     axes = figure.add_axes(box)
     low, high = info.limits
     ends = (low, high) if info.quantity.percent else (math.log10(low), math.log10(high))
@@ -296,9 +309,12 @@ def _bar_ticks(info: Info, ends: tuple[float, float]) -> tuple[list[float], list
     if info.quantity.percent:
         return [0, 0.5, 1], ["0", "50 %", "100 %"]
     first, last = round(ends[0]), round(ends[1])
-    each = -(-(last - first) // 5)
-    powers = list(range(last, first - 1, -each))
-    return [float(power) for power in powers], [scales.power_of_ten(10.0**power) for power in powers]
+    each = -(-(last - first) // 4)
+    powers = list(range(first, last + 1, each))
+    smaller = "≤ " if _below(info) else ""
+    return [*map(float, powers)], [
+        (smaller if power == first else "") + scales.power_of_ten(10.0**power) for power in powers
+    ]
 
 
 def _key(figure: Figure, info: Info) -> None:

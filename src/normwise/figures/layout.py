@@ -43,9 +43,9 @@ def ems(text: str) -> float:
     return sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.64 for letter in text)
 
 
-def _columns(entries: Sequence[Entry]) -> int:
+def _columns(entries: Sequence[Entry], width: float = WIDTH) -> int:
     widest = max(ems(plain_text(entry.label)) for entry in entries) * 10 + 36
-    return max(1, min(len(entries), int((WIDTH - 0.2) * 72 / widest)))
+    return max(1, min(len(entries), int((width - 0.2) * 72 / widest)))
 
 
 def _fits(heading: str, notes: Sequence[Entry]) -> bool:
@@ -113,10 +113,15 @@ def write_heading(figure: Figure, text: str) -> None:
 
 
 def put_key(figure: Figure, entries: Sequence[Entry]) -> None:
-    """The key below the heading, in one row."""
+    """The key below the heading; see ``key_rows``."""
     width, height = figure.get_size_inches()
     corner = (MARGIN / width, 1 - (HEADING + 0.02) / height)
-    _key(figure, entries, columns=len(entries), loc="upper left", bbox_to_anchor=corner)
+    _key(figure, entries, columns=_columns(entries, width), loc="upper left", bbox_to_anchor=corner)
+
+
+def key_rows(entries: Sequence[Entry], width: float) -> int:
+    """How many rows a key takes, each ``KEY_ROW`` high."""
+    return -(-len(entries) // _columns(entries, width)) if entries else 0
 
 
 def _key(figure: Figure, entries: Sequence[Entry], *, columns: int, **corner: Any) -> Legend:

@@ -13,10 +13,11 @@ from normwise.records.metric import Metric
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-POINTS = 160
+POINTS = 120
 """Most points of a line; more steps are averaged in groups of neighbors."""
 
 IN_KEY = 6
+LEVEL: dict[str, Any] = {"color": style.INK, "linestyle": (0, (1, 2)), "linewidth": 1.4}
 
 
 class Trace(NamedTuple):
@@ -105,8 +106,14 @@ def loss_info(traces: Sequence[Trace], label: str, level: Level | None) -> Info:
     else:
         reach, log = limits.positive([*values, *levels], floor=1e-6, spike=20.0), True
         log = reach[1] / reach[0] > 3
-        reach = reach if log else limits.middle([*values, *levels])
+        reach = reach if log else _around([*values, *levels])
     return Info("Loss over training", f"{label}, lower is better", False, log, tuple(traces), level, reach)
+
+
+def _around(values: Sequence[float]) -> limits.Limits:
+    low, high = min(values), max(values)
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
+    return low - room, high + room
 
 
 def metric_info(traces: Sequence[Trace], metric: Metric, level: Level | None) -> Info:
@@ -145,14 +152,11 @@ def _describe(line: Trace, info: Info) -> str:
 @style.styled
 def draw(info: Info) -> Figure:
     """Draw a thin line per run, a dotted level, and a cross where a run was no longer finite."""
-    solid = [line for line in info.traces if not line.dashed]
-    entries = [layout.Entry(line.name, {"color": style.colour(line.place)}) for line in solid[:IN_KEY]]
-    notes = _notes(info)
-    figure, axes = layout.panel(info.title, entries if len(entries) > 1 else (), notes, label=info.label)
+    figure, axes = layout.panel(info.title, _key(info), label=info.label)
     scales.steps_axis(axes, max((line.steps[-1] for line in info.traces if line.steps), default=1))
     scales.y_axis(axes, info.limits, log=info.log, percent=info.percent)
     if info.level:
-        layout.put_level(axes, info.level.value, info.level.name)
+        axes.axhline(info.level.value, **LEVEL, zorder=3)
     for line in info.traces:
         color = style.colour(line.place)
         look: dict[str, Any] = {"color": color, "linewidth": 1.2}
@@ -165,11 +169,14 @@ def draw(info: Info) -> Figure:
     return figure
 
 
-def _notes(info: Info) -> list[layout.Entry]:
-    looks: list[dict[str, Any]] = [{"color": style.INK, "linewidth": 1.2}]
-    looks.append({"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.2})
-    notes = [layout.Entry(part, look) for part, look in zip(info.parts, looks, strict=False)]
-    notes = notes if len(notes) > 1 else []
+def _key(info: Info) -> list[layout.Entry]:
+    solid = [line for line in info.traces if not line.dashed]
+    entries = [layout.Entry(line.name, {"color": style.colour(line.place)}) for line in solid[:IN_KEY]]
+    entries = entries if len(entries) > 1 else []
+    if len(info.parts) > 1:
+        looks: list[dict[str, Any]] = [{"color": style.INK, "linewidth": 1.2}]
+        looks.append({"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 1.2})
+        entries += [layout.Entry(part, look) for part, look in zip(info.parts, looks, strict=True)]
     if any(line.cross for line in info.traces):
-        notes.append(layout.Entry("not finite", layout.cross(style.INK)))
-    return notes
+        entries.append(layout.Entry("not finite", layout.cross(style.INK)))
+    return [*entries, *([layout.Entry(info.level.name, LEVEL)] if info.level else [])]
