@@ -63,11 +63,15 @@ def watched(
     )  # fmt: skip
 
 
-def training(seen: Watched, status: Status, seed: int | None = 0, metric: Callable[[int], Value] | None = None) -> Training:
+def training(
+    seen: Watched, status: Status, seed: int | None = 0, metric: Callable[[int], Value] | None = None
+) -> Training:
     """What came of it, with evaluations every 40 steps where there is a metric."""
     at = range(0, seen.steps + 1, 40) if metric else ()
     evaluations = tuple(
-        Evaluation(step, seen.losses[max(step - 1, 0)], seen.losses[max(step - 1, 0)] + 0.05, metric(step), metric(step))
+        Evaluation(
+            step, seen.losses[max(step - 1, 0)], seen.losses[max(step - 1, 0)] + 0.05, metric(step), metric(step)
+        )
         for step in at
         if metric
     )
@@ -77,7 +81,9 @@ def training(seen: Watched, status: Status, seed: int | None = 0, metric: Callab
     return Training(seen, outcome, seed)
 
 
-def treatment(name: str, values: Sequence[Value], base: float = 0.112, margin: float | None = 0.05, **rest: Any) -> Treatment:
+def treatment(
+    name: str, values: Sequence[Value], base: float = 0.112, margin: float | None = 0.05, **rest: Any
+) -> Treatment:
     """A treatment with these values, one per seed; None of a run that diverged."""
     runs = tuple(
         TreatedRun(seed, "diverged" if value is None else "finished", value, (value or 0.0) > 0.3)
@@ -203,8 +209,10 @@ def diverged() -> Diagnosis:
         deviation=lambda depth, step: math.nan if gone(step) else 10 ** (step / 60),
         not_finite=NotFinite(150, "activation", "block2.conv1"),
     )
-    found = Finding("NW105", "non-finite", Severity.CRITICAL, ("block2.conv1",), 150, {"step": 150, "what": "activation"},
-                    ("lr/10", "clip"), "The activations of block2.conv1 are not finite since step 150.")  # fmt: skip
+    found = Finding(
+        "NW105", "non-finite", Severity.CRITICAL, ("block2.conv1",), 150, {"what": "activation"}, ("lr/10", "clip"),
+        "The activations of block2.conv1 are not finite since step 150.",
+    )  # fmt: skip
     verdict = "The training diverges: at step 150 the activations of block2.conv1 are no longer finite."
     return Diagnosis((found,), Evidence([training(seen, Status.DIVERGED, None)]), verdict=verdict, learned=False)
 
@@ -227,9 +235,11 @@ def examined(count: int = 8) -> Diagnosis:
         {"batches": 12, "momentum": 0.1, "stored loss": 3.12, "estimated loss": 0.39},
         ("estimate-population",), "The running statistics are too young for their momentum.",
     )  # fmt: skip
-    verdict = "In evaluation mode the stored statistics are wrong: validation accuracy 41.2 → 89.1 % after re-estimating."
-    return Diagnosis((found,), Evidence((), {}, seen), verdict=verdict,
-                     recommendation=Recommendation("estimate-population", "nw.estimate_population(net, loader)", 0.479, 0.02))  # fmt: skip
+    verdict = (
+        "In evaluation mode the stored statistics are wrong: validation accuracy 41.2 → 89.1 % after re-estimating."
+    )
+    change = Recommendation("estimate-population", "nw.estimate_population(net, loader)", 0.479, 0.02)
+    return Diagnosis((found,), Evidence((), {}, seen), verdict=verdict, recommendation=change)
 
 
 def korean() -> Diagnosis:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from normwise.doctor.page import write as write_diagnosis
 from normwise.figures import curves, sweep
 from normwise.lab import Comparison, compare
 from normwise.lab.page import page_arms
 from normwise.report import Group, Page, PageFigure, write
 from synthetic import record, study
+from synthetic_diagnosis import deep
 from synthetic_page import VERDICT, full_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'normwise[test]'")
@@ -152,6 +154,42 @@ def test_text_stands_out_from_the_ground(visit):
         assert contrast(rgb(visit.page, selector, "color"), ground) >= TEXT_CONTRAST, selector
     for ink in set(visit.page.locator(TEXTS).evaluate_all("all => all.map(e => getComputedStyle(e).fill)")):
         assert contrast(channels(ink), ground) >= TEXT_CONTRAST
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "dark"), (390, "light")])
+def test_a_diagnosis_can_be_read_on_any_screen(browser, tmp_path, width, scheme):
+    write_diagnosis(deep(), tmp_path / "report.html", chance=0.1)
+    visit = Visit(
+        browser, (tmp_path / "report.html").as_uri(), viewport={"width": width, "height": 844}, color_scheme=scheme
+    )
+    test_the_page_does_not_scroll_sideways(visit)
+    test_the_text_of_the_figures_is_legible(visit)
+    test_the_text_of_the_figures_stays_inside_them(visit)
+    page = visit.page
+    ground = rgb(page, "body", "backgroundColor")
+    for selector in (".advice code", ".entry p", ".entry dt", ".tone", ".entry code"):
+        assert contrast(rgb(page, selector, "color"), ground) >= TEXT_CONTRAST, selector
+    assert page.locator(".entry .symbol").count() == 3
+    assert visit.console == []
+    page.close()
+
+
+def test_a_heat_map_tells_the_value_that_is_pointed_at(browser, tmp_path):
+    diagnosis = deep()
+    write_diagnosis(diagnosis, tmp_path / "report.html")
+    page = Visit(browser, (tmp_path / "report.html").as_uri(), viewport={"width": 1200, "height": 900}).page
+    shown = page.locator("#figure-update-by-layer svg").first
+    shown.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    tip = page.locator("#figure-update-by-layer .tip")
+    seen = diagnosis.evidence.trainings[0].watched.observations[1].weights[1]
+    assert "hidden2, step 2" in tip.inner_text()
+    digits = f"{seen.update / seen.weight:.1e}".partition("e")[0]
+    assert digits.removesuffix(".0") in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.close()
 
 
 def test_dark_follows_the_reader(browser, address):

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from normwise.figures import curves, svg
-from normwise.report import Group, Page, PageArm, PageFigure, Section, Table, render, write
+from normwise.report import Entry, Group, Page, PageArm, PageFigure, Section, Table, render, write
 from synthetic import record, study
 from synthetic_page import VERDICT, full_page
 
@@ -162,13 +162,16 @@ def test_everything_that_a_user_wrote_is_escaped():
         groups=[Group(NASTY, [PageFigure("a", NASTY, NASTY, drawn, NASTY)], NASTY)],
         facts=[Section(NASTY, [(NASTY, NASTY)])],
         command=NASTY,
+        entries=[Entry(NASTY, NASTY, "alarm", NASTY, NASTY, [(NASTY, NASTY)], [(NASTY, [NASTY])])],
+        advice=NASTY,
     )
     reader = Reader(render(page))
     assert "script" not in [tag for tag, _ in reader.tags]
     whole = [text for text in reader.text if text == NASTY]
     # <title>, title, progress, verdict, ranking, subtitle, note, table (3), group, its caption, figure's title and
-    # caption, section, key, value; and in the contents
-    assert len(whole) == 18
+    # caption, section, key, value; in the contents; the advice; of the entry its code, heading, label, text, a fact (2)
+    # and a list (2)
+    assert len(whole) == 27
     assert NASTY in [attrs.get("aria-label") for _, attrs in reader.tags]
     command = "".join(reader.text).partition("Make this report again")[2]
     assert NASTY in command

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from normwise.doctor import panels
+from normwise.doctor import panels, treatments_table, written
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.panels import Reading
-from normwise.doctor.treatment import Treatment
-from normwise.figures import scales
 from normwise.lab import machine
 from normwise.probes.watched import Watched
 from normwise.records.metric import LOSS, Metric
-from normwise.report import Entry, Group, Page, Section, Table
+from normwise.report import Entry, Group, Page, Section
 from normwise.report import write as write_page
 from normwise.report.html import Tone
 
@@ -90,17 +86,13 @@ def _title(diagnosis: Diagnosis) -> str:
 def _subtitle(diagnosis: Diagnosis) -> str:
     examination, trainings = diagnosis.evidence.examination, diagnosis.evidence.trainings
     if examination is not None:
-        return f"{_counted(len(examination.norms), 'batch normalization')} on {_counted(examination.batches, 'batch')}"
+        norms, batches = (len(examination.norms), "batch normalization"), (examination.batches, "batch")
+        return f"{written.counted(*norms)} on {written.counted(*batches)}"
     if not trainings:
         return ""
     steps = max(training.watched.steps for training in trainings)
-    tried = f", {_counted(len(diagnosis.treatments), 'treatment')}" if diagnosis.treatments else ""
-    return f"{_counted(len(trainings), 'training')} of {_counted(steps, 'step')}{tried}"
-
-
-def _counted(count: int, what: str) -> str:
-    plural = f"{what}es" if what.endswith("ch") else f"{what}s"
-    return f"{count:,} {what if count == 1 else plural}"
+    tried = f", {written.counted(len(diagnosis.treatments), 'treatment')}" if diagnosis.treatments else ""
+    return f"{written.counted(len(trainings), 'training')} of {written.counted(steps, 'step')}{tried}"
 
 
 def _groups(diagnosis: Diagnosis, reading: Reading) -> Iterator[Group]:
@@ -111,89 +103,23 @@ def _groups(diagnosis: Diagnosis, reading: Reading) -> Iterator[Group]:
     if evidence.examination is not None:
         yield Group("Evidence", panels.examined(evidence.examination, reading))
     if diagnosis.treatments:
-        ordered = _ordered(diagnosis.treatments, reading.metric)
-        table = _table(ordered, diagnosis, reading.metric)
+        ordered = treatments_table.ordered(diagnosis.treatments, reading.metric)
+        chosen = diagnosis.recommendation.name if diagnosis.recommendation else None
+        table = treatments_table.table(ordered, reading.metric, chosen)
         yield Group("Treatments", panels.treated(ordered, reading), table=table)
 
 
 def _evidence_caption(diagnosis: Diagnosis) -> str:
     trainings = diagnosis.evidence.trainings
     seen = trainings[0].watched
-    said = f"Layers in the order of the forward, the first at the top; {_counted(len(seen.observations), 'recorded step')}"
-    said += f" of {seen.steps:,}"
+    said = "Layers in the order of the forward, the first at the top; "
+    said += f"{written.counted(len(seen.observations), 'recorded step')} of {seen.steps:,}"
     return f"{said}, seed {trainings[0].seed}." if len(trainings) > 1 else f"{said}."
-
-
-def _ordered(treatments: Sequence[Treatment], metric: Metric) -> list[Treatment]:
-    """``nothing`` first, then the best first; those that were dropped last."""
-
-    def key(treatment: Treatment) -> tuple[bool, bool, float]:
-        score = math.inf if treatment.mean is None else -metric.score(treatment.mean)
-        return treatment.name != "nothing", bool(treatment.dropped), score
-
-    return sorted(treatments, key=key)
-
-
-def _table(treatments: Sequence[Treatment], diagnosis: Diagnosis, metric: Metric) -> Table:
-    chosen = diagnosis.recommendation.name if diagnosis.recommendation else None
-    rows = [
-        [
-            each.name,
-            _changes(each),
-            _verdict(each) + ", recommended" * (each.name == chosen),
-            _mean(each, metric),
-            _gain(each, metric),
-        ]
-        for each in treatments
-    ]
-    caption = f"Validation {metric.label}: mean ± standard deviation over the seeds. Gain: how much better than nothing, "
-    caption += "with its 95 % interval, widened for the number of treatments. Random: a remedy drawn for each seed."
-    units = (", %", ", points") if metric.percent else ("", "")
-    columns = ["treatment", "changes", "verdict", f"validation {metric.label}{units[0]}", f"gain{units[1]}"]
-    return Table(caption, columns, rows, 3)
-
-
-def _changes(treatment: Treatment) -> str:
-    if treatment.name == "random":
-        return ", ".join(dict.fromkeys(run.remedy for run in treatment.runs if run.remedy)) or "–"
-    return ", ".join(f"{key} = {_value(value)}" for key, value in treatment.settings.items()) or "–"
-
-
-def _mean(treatment: Treatment, metric: Metric) -> str:
-    if treatment.mean is None:
-        return "–"
-    return _number(treatment.mean, metric) + ("" if treatment.std is None else f" ± {_number(treatment.std, metric, 2)}")
-
-
-def _number(value: float, metric: Metric, digits: int = 3) -> str:
-    """A value without its unit, which is in the column's head."""
-    return f"{100 * value:.1f}" if metric.percent else f"{value:.{digits}g}"
-
-
-def _gain(treatment: Treatment, metric: Metric) -> str:
-    if treatment.gain is None or treatment.name == "nothing":
-        return "–"
-    said = f"{100 * treatment.gain:+.1f}" if metric.percent else f"{treatment.gain:+.2g}"
-    return said + ("" if treatment.margin is None else f" ± {_number(treatment.margin, metric, 2)}")
-
-
-def _verdict(treatment: Treatment) -> str:
-    diverged = sum(run.status == "diverged" for run in treatment.runs)
-    ended = f", {diverged} of {len(treatment.runs)} diverged" if diverged else ""
-    if treatment.name == "nothing":
-        return f"as given{ended}"
-    if treatment.dropped:
-        return "dropped after one seed"
-    if treatment.helped:
-        return f"helped{ended}"
-    if treatment.gain is None or treatment.margin is None:
-        return f"not compared{ended}"
-    return ("worse" if treatment.gain < -treatment.margin else "within noise") + ended
 
 
 def _entry(finding: Finding) -> Entry:
     facts = [("since step", f"{finding.since_step:,}")] if finding.since_step is not None else []
-    facts += [(_words(key), _value(value)) for key, value in finding.evidence.items()]
+    facts += [(written.key(key), written.value(value)) for key, value in finding.evidence.items()]
     where = list(finding.where[:LAYERS])
     rest = [f"{len(finding.where) - LAYERS} more"] if len(finding.where) > LAYERS else []
     lists = [("where", [*where, *rest]), ("remedies", finding.remedies)]
@@ -206,7 +132,8 @@ def _entry(finding: Finding) -> Entry:
 def _facts(diagnosis: Diagnosis) -> Iterator[Section]:
     settings = diagnosis.evidence.settings
     if settings:
-        yield Section("Settings", [(_words(key), _value(value)) for key, value in settings.items() if value is not None])
+        lines = [(written.key(key), written.value(value)) for key, value in settings.items() if value is not None]
+        yield Section("Settings", lines)
     if diagnosis.evidence.trainings:
         yield Section("Training", list(_training(diagnosis.evidence.trainings[0].watched)))
     yield Section("Versions", list(machine.versions("normwise", "torch", "numpy").items()))
@@ -220,44 +147,13 @@ def _training(watched: Watched) -> Iterator[tuple[str, str]]:
     if watched.optimizer is not None:
         optimizer = watched.optimizer
         yield "optimizer", optimizer.name
-        yield "learning rate", _value(optimizer.lr)
+        yield "learning rate", written.value(optimizer.lr)
         if optimizer.momentum is not None:
-            yield "momentum", _value(optimizer.momentum)
-        yield "weight decay", _value(optimizer.weight_decay)
+            yield "momentum", written.value(optimizer.momentum)
+        yield "weight decay", written.value(optimizer.weight_decay)
     inputs = watched.inputs
     yield "examples in a batch", f"{inputs.examples:,}"
     if inputs.mean is not None and inputs.std is not None:
-        yield "inputs", f"mean {_value(inputs.mean)}, deviation {_value(inputs.std)}"
+        yield "inputs", f"mean {written.value(inputs.mean)}, deviation {written.value(inputs.std)}"
     if inputs.low is not None and inputs.high is not None:
-        yield "input range", f"{_value(inputs.low)} to {_value(inputs.high)}"
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
-
-
-def _value(value: Any) -> str:
-    """A value of any kind in a few letters."""
-    if isinstance(value, Mapping):
-        named = value.get("label")
-        return str(named) if named else ", ".join(f"{_words(str(key))} {_value(each)}" for key, each in value.items())
-    if isinstance(value, list | tuple):
-        shown = ", ".join(_value(each) for each in value[:LAYERS])
-        return f"{shown} and {len(value) - LAYERS} more" if len(value) > LAYERS else shown
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return _short(value)
-    return str(value)
-
-
-def _short(value: float) -> str:
-    if not math.isfinite(value):
-        return "not finite"
-    if value and not 1e-4 <= abs(value) < 1e6:
-        digits, exponent = f"{value:.1e}".split("e")
-        raised = scales.power_of_ten(10.0 ** int(exponent)) if abs(int(exponent)) < 300 else f"10^{int(exponent)}"
-        return f"{digits.replace('-', '−').removesuffix('.0')}·{raised}"
-    return scales.plain(value)
+        yield "input range", f"{written.value(inputs.low)} to {written.value(inputs.high)}"

@@ -12,7 +12,7 @@ from normwise.doctor.examination import Examination, ExaminedNorm, Measured
 from normwise.doctor.treatment import Treatment
 from normwise.figures import dots, heatmap, traces
 from normwise.figures.quantities import LOSSES
-from normwise.probes.watched import Observation, Units, Watched, Weights
+from normwise.probes.watched import Watched, Weights
 from normwise.records.metric import LOSS, Metric
 from normwise.report import PageFigure
 
@@ -25,8 +25,8 @@ DEAD = heatmap.Quantity("Dead units by layer", "share of units", percent=True)
 UPDATE = heatmap.Quantity("Update over weight by layer", "‖ΔW‖ / ‖W‖", usual=(1e-5, 1e-1))
 
 CAPTIONS = {
-    GRADIENT: "Norm of the gradient with respect to each layer's weight, over the square root of its size. Layers whose "
-    "colors are far apart learn at very different speeds.",
+    GRADIENT: "Norm of the gradient with respect to each layer's weight, over the square root of its size. Layers "
+    "whose colors are far apart learn at very different speeds.",
     UPDATE: "How far one step moves the weights, as a share of their own norm. The line above the color bar marks the "
     "usual range, 10⁻⁵ to 10⁻¹.",
     DEVIATION: "Deviation of what each activation receives, over units, examples and positions.",
@@ -104,9 +104,9 @@ def _losses(trainings: Sequence[Training]) -> Iterator[PageFigure]:
     watched = trainings[0].watched
     known = watched.constant is not None and math.isfinite(watched.constant)
     level = traces.Level(watched.constant or 0.0, "best constant") if known else None
-    caption = "Loss of each batch"
-    caption += ", averaged over neighbors" * (watched.steps > traces.POINTS)
-    caption += "; below the dotted line, the loss of the best constant prediction, a network has learned something from its input." if level else "."
+    caption = f"Loss of each batch{', averaged over neighbors' * (watched.steps > traces.POINTS)}."
+    if level:
+        caption += " Below the dotted line, the loss of the best constant prediction, a network has learned something."
     info = traces.loss_info(lines, LOSSES.get(watched.loss.kind, watched.loss.kind.replace("_", "-")), level)
     yield _figure("loss", caption, traces, info)
 
@@ -148,7 +148,9 @@ def _ways(
     if all(value is None for value in values.values()):
         return None
     rows = [
-        dots.Row(name, math.nan if value is None else value, note="not finite" if value is None else metric.write(value))
+        dots.Row(
+            name, math.nan if value is None else value, note="not finite" if value is None else metric.write(value)
+        )
         for name, value in values.items()
     ]
     levels = [] if reading.chance is None else [dots.Level(reading.chance, "chance", dotted=True)]
@@ -194,7 +196,9 @@ def treated(treatments: Sequence[Treatment], reading: Reading) -> list[PageFigur
     if not rows:
         return []
     metric = reading.metric
-    levels = [dots.Level(each.mean, "nothing") for each in treatments if each.name == "nothing" and each.mean is not None]
+    levels = [
+        dots.Level(each.mean, "nothing") for each in treatments if each.name == "nothing" and each.mean is not None
+    ]
     if reading.chance is not None:
         levels.append(dots.Level(reading.chance, "chance", dotted=True))
     title = f"Validation {metric.label} by treatment"
@@ -217,4 +221,5 @@ def _kind(treatment: Treatment) -> dots.Kind:
 
 def _figure(name: str, caption: str, drawing: Any, info: Any) -> PageFigure:
     drawn = figures.svg(drawing.draw(info), name)
-    return PageFigure(name, drawing.title(info), drawing.describe(info), drawn, caption)
+    grid = heatmap.grid(info) if drawing is heatmap else None
+    return PageFigure(name, drawing.title(info), drawing.describe(info), drawn, caption, grid=grid)

@@ -123,7 +123,8 @@ def title(info: Info) -> str:
 def describe(info: Info) -> str:
     """The figure in words."""
     said = [f"{info.title} ({info.label})."]
-    said += [f"{level.name}: {info.write(level.value)}." for level in info.levels]
+    named = {row.name for row in info.rows}
+    said += [f"{level.name}: {info.write(level.value)}." for level in info.levels if level.name not in named]
     shown = info.rows if len(info.rows) <= 12 else sorted(info.rows, key=_size)[:5]
     said += [f"The {len(shown)} largest of {len(info.rows)}:"] if len(shown) < len(info.rows) else []
     return " ".join([*said, *(_describe(row, info) for row in shown)])
@@ -204,7 +205,12 @@ def _level(level: Level) -> dict[str, Any]:
     return {"color": style.INK, "linewidth": 1.2, "linestyle": (0, (1, 2)) if level.dotted else "-"}
 
 
-COLORS: dict[Kind, str] = {"plain": style.colour(1), "better": style.colour(2), "same": style.MUTED, "worse": style.colour(0)}
+COLORS: dict[Kind, str] = {
+    "plain": style.colour(1),
+    "better": style.colour(2),
+    "same": style.MUTED,
+    "worse": style.colour(0),
+}
 MARKERS: dict[Kind, dict[str, Any]] = {
     "plain": {"marker": "o"},
     "better": {"marker": "o"},

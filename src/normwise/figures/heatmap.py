@@ -75,6 +75,20 @@ class Info(NamedTuple):
         return {layer: value for layer, value in found if value is not None and math.isfinite(value)}
 
 
+class Grid(NamedTuple):
+    """The values for a page that tells them: by row and step; None, nan and infinite as in ``Info``."""
+
+    names: tuple[str, ...]
+    steps: tuple[int, ...]
+    values: tuple[tuple[Value, ...], ...]
+    percent: bool
+
+
+def grid(info: Info) -> Grid:
+    """The figure's values for a page that tells them."""
+    return Grid(info.layers, info.steps, info.values, info.quantity.percent)
+
+
 def info(rows: Mapping[str, Mapping[int, Value]], quantity: Quantity) -> Info | None:
     """The values of every layer; None where nothing was measured.
 
@@ -127,14 +141,18 @@ def _describe(info: Info, place: int) -> str:
     found, said = info.column(place), f"At step {info.steps[place]:,}"
     if not found:
         return f"{said}: no finite value."
-    write = _percent if info.quantity.percent else scales.plain
+    write = _percent if info.quantity.percent else _plain
     least, most = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
     if found[least] == found[most]:
         return f"{said}: {write(found[least])} in all that have a value."
     said += f": least in {least}, {write(found[least])}; most in {most}, {write(found[most])}"
     first, last = next(iter(found.values())), next(reversed(found.values()))
-    ratio = "" if info.quantity.percent or not last else f"; the first layer has {scales.plain(first / last)} of the last"
+    ratio = "" if info.quantity.percent or not last else f"; the first layer has {_plain(first / last)} of the last"
     return f"{said}{ratio}."
+
+
+def _plain(value: float) -> str:
+    return scales.plain(float(f"{value:.2g}"))
 
 
 def _percent(value: float) -> str:
@@ -260,7 +278,7 @@ def _kind(value: Value, info: Info) -> str:
     return "exactly 0" if value == 0 and info.zeros else ""
 
 
-def _blocks(info: Info) -> Iterator[tuple[str, int, int, int, int]]:
+def blocks(info: Info) -> Iterator[tuple[str, int, int, int, int]]:
     """Rectangles of cells without a color: what they are, row, column, rows and columns."""
     runs: list[list[tuple[str, int, int]]] = []
     for row in info.values:
@@ -276,7 +294,7 @@ def _blocks(info: Info) -> Iterator[tuple[str, int, int, int, int]]:
 def _marks(axes: Axes, info: Info) -> None:
     from matplotlib.patches import Rectangle
 
-    for kind, row, column, rows, columns in _blocks(info):
+    for kind, row, column, rows, columns in blocks(info):
         axes.add_patch(Rectangle((column, row), columns, rows, **LOOKS[kind], zorder=2))
 
 

@@ -105,7 +105,7 @@ def loss_info(traces: Sequence[Trace], label: str, level: Level | None) -> Info:
         reach, log = limits.good_side([*values, *levels], higher_is_better=False), False
     else:
         reach, log = limits.positive([*values, *levels], floor=1e-6, spike=20.0), True
-        log = reach[1] / reach[0] > 3
+        log = reach[1] / reach[0] > 5
         reach = reach if log else _around([*values, *levels])
     return Info("Loss over training", f"{label}, lower is better", False, log, tuple(traces), level, reach)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from normwise.figures import Chart
 from normwise.figures.chart import Line
+from normwise.figures.heatmap import Grid
 
 DIGITS = 6
 
@@ -31,18 +32,22 @@ class PageArm(NamedTuple):
     clock: Mapping[int, float] = {}
 
 
-def embedded(arms: Sequence[PageArm], examples: int | None, charts: Mapping[str, Chart]) -> str:
+def embedded(
+    arms: Sequence[PageArm], examples: int | None, charts: Mapping[str, Chart], grids: Mapping[str, Grid]
+) -> str:
     """JSON that can stand inside a ``<script>`` element: no ``<``, and null for what is not finite.
 
     Args:
         arms: in the order of the study.
         examples: training examples; None where that is not known.
         charts: by the name of their figure.
+        grids: likewise.
     """
     found = {
         "arms": [_arm(arm) for arm in arms],
         "examples": examples,
         "charts": {name: _chart(chart) for name, chart in charts.items()},
+        "grids": {name: _grid(grid) for name, grid in grids.items()},
     }
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -67,6 +72,18 @@ def _chart(chart: Chart) -> dict[str, Any]:
         "first": chart.first,
         "spread": chart.spread,
     }
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    """Null stands for what was not measured, a word for what is not finite."""
+    values = [[_cell(value) for value in row] for row in grid.values]
+    return {"names": grid.names, "steps": grid.steps, "values": values, "percent": grid.percent}
+
+
+def _cell(value: float | None) -> float | str | None:
+    if value is None:
+        return None
+    return float(f"{value:.3g}") if math.isfinite(value) else "not finite"
 
 
 def _line(line: Line) -> dict[str, Any]:

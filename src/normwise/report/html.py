@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from normwise.figures import Chart, style
+from normwise.figures.heatmap import Grid
 from normwise.records.files import replace
 from normwise.report.data import PageArm, embedded
 
-SCRIPTS = ("numbers", "chart", "report")
+SCRIPTS = ("numbers", "chart", "grid", "report")
 REFRESH = 10  # seconds after which a report of a study that still runs is read anew
 
 Tone = Literal["quiet", "warning", "alarm"]
@@ -48,6 +49,7 @@ class PageFigure(NamedTuple):
         caption: the sentence below it; none where it is empty.
         arm: the place of the arm that it is about; None for a figure of all arms.
         chart: the same figure for the page's script, which draws it instead; None where the SVG is all there is.
+        grid: the values of a heat map, which the script tells of the cell that is pointed at.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PageFigure(NamedTuple):
     caption: str = ""
     arm: int | None = None
     chart: Chart | None = None
+    grid: Grid | None = None
 
 
 class Group(NamedTuple):
@@ -154,6 +157,12 @@ class Page(NamedTuple):
         return {figure.name: figure.chart for figure in found if figure.chart is not None}
 
     @property
+    def grids(self) -> dict[str, Grid]:
+        """The values of the heat maps, by the name of the figure."""
+        found = (figure for group in self.groups for figure in group.figures)
+        return {figure.name: figure.grid for figure in found if figure.grid is not None}
+
+    @property
     def headings(self) -> list[str]:
         """The headings of the sections, in order."""
         found = ["Summary"] * bool(self.tables) + [group.heading for group in self.groups]
@@ -179,8 +188,8 @@ def render(page: Page) -> str:
         finalize=_unbroken,
     )
     template = environment.get_template("report.html.jinja")
-    charts = page.charts
-    script = _script() if charts else ""
+    charts, grids = page.charts, page.grids
+    script = _script() if charts or grids else ""
     return template.render(
         page=page,
         colours={"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
@@ -189,7 +198,7 @@ def render(page: Page) -> str:
         dark=style.dark_variables(),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=embedded(page.arms, page.examples, charts) if charts else "",
+        data=embedded(page.arms, page.examples, charts, grids) if script else "",
         refresh=REFRESH,
     )
 

@@ -75,12 +75,16 @@ function update() {
   keep();
 }
 
-const bar = document.getElementById("controls");
-if (data.arms.length > 1) armControls(bar);
-const options = add(bar, "div", { class: "options" });
-axisControl(options);
-if (charts.some(({ chart }) => chart.lines.some((line) => line.seeds.length > 1))) {
-  add(checkbox(options, state.seeds, (on) => (state.seeds = on)), "span", {}, "each seed");
+for (const plot of document.querySelectorAll(".plot[data-grid]")) new Grid(plot, data.grids[plot.dataset.grid]);
+
+function controls(bar) {
+  if (data.arms.length > 1) armControls(bar);
+  const options = add(bar, "div", { class: "options" });
+  axisControl(options);
+  if (charts.some(({ chart }) => chart.lines.some((line) => line.seeds.length > 1))) {
+    add(checkbox(options, state.seeds, (on) => (state.seeds = on)), "span", {}, "each seed");
+  }
+  bar.hidden = false;
+  update();
 }
-bar.hidden = false;
-update();
+if (charts.length) controls(document.getElementById("controls"));
