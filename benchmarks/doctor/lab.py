@@ -1,0 +1,83 @@
+"""Training a setup in the lab, once per seed, and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.doctor import losses
+from benchmarks.doctor.case import Setup
+
+LAST = 3
+"""Evaluations at the end that a value ``judged_at="end"`` is the mean of."""
+
+
+class Trained(NamedTuple):
+    """What came of one run.
+
+    Attributes:
+        seed: of the run.
+        value: the training metric; None where the run diverged.
+        status: ``finished`` or ``diverged``.
+        record: what it left.
+    """
+
+    seed: int
+    value: float | None
+    status: str
+    record: Any
+
+
+def options(setup: Setup) -> dict[str, Any]:
+    """The setup's options, with its loss as a function where it is one of ``losses``, and its model."""
+    asked = dict(setup.options)
+    loss = asked.get("loss")
+    if isinstance(loss, str) and hasattr(losses, loss):
+        asked["loss"] = getattr(losses, loss)
+    return {"model": setup.model, **asked}
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A directory that is removed in the end."""
+    path = Path(tempfile.mkdtemp(prefix="doctor-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def planned(setup: Setup, out: Path, seeds: int, **more: Any) -> Any:
+    """The lab's plan of one arm: the setup as it is."""
+    from normwise.lab.plan import plan
+
+    asked = {**options(setup), "seeds": seeds, "out": str(out), "workers": 0, **more}
+    return plan(("given: norm=none",), setup.data, asked)
+
+
+def value(record: Any, judged_at: str) -> float | None:
+    """The training metric of a run; None where it diverged."""
+    if (record.done or {}).get("status") != "finished":
+        return None
+    if judged_at == "best":
+        return record.best["train"][record.metric.name] if record.best else None
+    last = [line["train"][record.metric.name] for line in record.metrics[-LAST:]]
+    return None if None in last else sum(last) / len(last)
+
+
+def trained(setup: Setup, seeds: int, judged_at: str = "best", **more: Any) -> list[Trained]:
+    """Train once per seed."""
+    from normwise.lab.train import train
+
+    found = []
+    with folder() as out:
+        plan = planned(setup, out, seeds, **more)
+        for run in plan.runs:
+            train(run.job, plan.data)
+            record = run.record()
+            found.append(Trained(run.job.settings.seed, value(record, judged_at), record.done["status"], record))
+    return found

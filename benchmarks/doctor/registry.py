@@ -1,0 +1,35 @@
+"""All cases, in two halves: rules are tuned on one and judged on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+
+from benchmarks.doctor.case import HALVES, KINDS, Case
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every case with its half: within a kind they alternate."""
+    from benchmarks.doctor import failing, healthy, misuse
+
+    found = (*failing.CASES, *healthy.CASES, *misuse.CASES)
+    return tuple(halved(found))
+
+
+def halved(found: Iterable[Case]) -> Iterator[Case]:
+    """The cases, by turns for tuning and for judging within each kind."""
+    seen = dict.fromkeys(KINDS, 0)
+    for case in found:
+        yield replace(case, half=HALVES[seen[case.kind] % len(HALVES)])
+        seen[case.kind] += 1
+
+
+def chosen(half: str = "all", kind: str = "", name: str = "") -> list[Case]:
+    """The cases of a half and a kind, or with a name."""
+    return [
+        case
+        for case in cases()
+        if (half == "all" or case.half == half) and kind in ("", case.kind) and name in ("", case.name)
+    ]
