@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from normwise.ops.tracing import is_transformed
 from normwise.probes.calls import Calls, tensors
-from normwise.probes.functions import ACTIVATIONS, TRANSPARENT, alive, kind_of
+from normwise.probes.functions import ACTIVATIONS, TRANSPARENT, kind_of, overwrites
 from normwise.probes.layers import Measures
 from normwise.probes.watched import Call
 
@@ -64,11 +65,12 @@ class Forward(TorchFunctionMode):
         """Those that were told."""
         return () if self._calls is None else tuple(self._calls.found)
 
-    def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Attach everything, just before the network's own forward."""
+    def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], end: RemovableHandle) -> None:
+        """Attach everything, just before the network's own forward; ``end`` is the hook that calls ``end``."""
         self._stack = [(model, self._parts[model], "")]
         for tensor in tensors((args, kwargs)):
             self._check("", tensor)
+        self._attached.callback(end.remove)
         self._attached.callback(register_module_forward_pre_hook(self._before).remove)
         self._attached.callback(register_module_forward_hook(self._after, with_kwargs=True).remove)
         self._attached.enter_context(self)
@@ -80,6 +82,7 @@ class Forward(TorchFunctionMode):
         self._stack.clear()
         if self._calls is not None:
             self._calls.forget()
+        self.measures.flush()
         found = next((tensor for tensor in tensors(outputs) if tensor.is_floating_point() and tensor.numel()), None)
         if found is not None and _is_plain(found):
             self.measures.output(found)
@@ -120,6 +123,8 @@ class Forward(TorchFunctionMode):
         what = ACTIVATIONS.get(func)
         if what is not None:
             return self._activated(func, what, args, kwargs)
+        if overwrites(func, args, kwargs):
+            self.measures.overwritten(kwargs.get("out", args[0] if args else None))
         output = func(*args, **kwargs)
         if self._calls is not None and self._stack:
             part = self._stack[-1][1]
@@ -143,9 +148,9 @@ class Forward(TorchFunctionMode):
         call = None
         if self._calls is not None:
             call = self._calls.before(layer, "activation", type(module).__name__ if own else what, (u,))
-        before = self.measures.before(what, u, args, kwargs, self._axis)
+        given = self.measures.before(what, args, kwargs, self._axis, copied=overwrites(func, args, kwargs))
         output = func(*args, **kwargs)
-        self.measures.after((layer, what, source), output, before, alive(what, args, kwargs))
+        self.measures.after(layer, source, given, output)
         if self._calls is not None and call is not None:
             self._calls.add(call, output)
         return output

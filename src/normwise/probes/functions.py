@@ -72,6 +72,40 @@ RESHAPES = frozenset(
 """Functions and methods whose output holds the elements of the input and no others."""
 
 
+def overwrites(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call may change its first argument, or what it is told to."""
+    known = _OVERWRITES.get(func)
+    if known is None:
+        name = getattr(func, "__name__", "")
+        known = _OVERWRITES[func] = name in _OPERATORS or (name.endswith("_") and not name.endswith("__"))
+    if known or (kwargs and (kwargs.get("inplace") or "out" in kwargs)):
+        return True
+    if func in ACTIVATIONS:
+        return any(each is True for each in args[1:])
+    return func in OTHERS and len(args) > 3 and args[3] is True
+
+
+_OVERWRITES: dict[Any, bool] = {}
+_OPERATORS = {
+    f"__i{name}__"
+    for name in (
+        "add",
+        "and",
+        "div",
+        "floordiv",
+        "lshift",
+        "mod",
+        "mul",
+        "or",
+        "pow",
+        "rshift",
+        "sub",
+        "truediv",
+        "xor",
+    )
+} | {"__setitem__"}
+
+
 class Interval(NamedTuple):
     """The numbers x with |x − center| ≤ radius."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from math import isfinite
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
@@ -12,20 +12,20 @@ from weakref import WeakSet
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from normwise.errors import InvalidArgumentError
 from normwise.nn.kinds import linear_maps
 from normwise.probes import facts
 from normwise.probes.calls import Calls
 from normwise.probes.forward import Forward, parts
-from normwise.probes.functions import FLAT
 from normwise.probes.inputs import InputMoments
 from normwise.probes.layers import Mask, Seen
 from normwise.probes.leftover import Leftover
 from normwise.probes.step import Maps, Step
 from normwise.probes.tail import Tail, tail
 from normwise.probes.targets import TargetCounts
-from normwise.probes.tensors import promoted
+from normwise.probes.tensors import Taken, promoted
 from normwise.probes.watched import Call, Loss, NotFinite, Observation, Optimizer, Units, Watched
 
 FIRST = frozenset({1, 2, 4, 8})
@@ -75,25 +75,27 @@ class Recorder:
         self._network, self._optimizer, self._every = facts.network_of(model), facts.optimizer_of(optimizer), every
         self._maps = Maps(self._network)
         self._parts = parts(self._network)
-        self._handles: list[Any] = []
+        self._watching = ExitStack()
+        self._forward_hook: RemovableHandle | None = None
+        self._update_hooks: list[RemovableHandle] = []
         self._open: Step | None = None
         self._running: Forward | None = None
         self._leftover: Leftover | None = None
         self._paused = 0
         self._steps = 0
-        self._forced: set[int] = set()
+        self._forced = 0
         self._losses: list[float] = []
         self._waiting: list[Tensor] = []
-        self._tail: Tail | None = None
-        self._targets: TargetCounts | None = None
+        self._tail = Tail(Loss())
+        self._targets = TargetCounts(self._tail)
         self._inputs = InputMoments()
-        self._given: Any = None
         self._calls: tuple[Call, ...] | None = None
         self._order: tuple[str, ...] = ()
         self._described: Optimizer | None = None
         self._observations: list[Observation] = []
-        self._dead: list[Mask] = []
+        self._dead: list[tuple[Mask | None, ...]] = []
         self._not_finite: NotFinite | None = None
+        self._finite = 0
         self._evaluating: dict[str, None] = {}
         self._first: tuple[nn.Parameter, Tensor] | None = None
 
@@ -102,20 +104,15 @@ class Recorder:
         if network in _WATCHED:
             raise InvalidArgumentError(f"this {type(network).__name__} is being watched already; one watch is enough")
         _WATCHED.add(network)
-        self._handles = [
-            network.register_forward_pre_hook(self._before_forward, prepend=True, with_kwargs=True),
-            network.register_forward_hook(self._after_forward, always_call=True),
-        ]
+        self._watching.callback(_WATCHED.discard, network)
         if optimizer is not None:
             self._described = facts.described(optimizer, network)
-            self._handles += [
-                optimizer.register_step_pre_hook(self._before_update),
-                optimizer.register_step_post_hook(self._after_update),
-            ]
         parameter = _small(network, optimizer)
         if parameter is not None:
             self._first = (parameter, parameter.detach().clone())
             self._leftover = Leftover(parameter, updates=optimizer is not None)
+            self._watching.callback(self._leftover.close)
+        self._attend()
         return self
 
     def __exit__(
@@ -124,12 +121,8 @@ class Recorder:
         if self._running is not None:  # interrupted within the forward
             self._running.end(None)
             self._running = None
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        if self._leftover is not None:
-            self._leftover.close()
-        _WATCHED.discard(self._network)
+        self._attend(over=True)
+        self._watching.close()
 
     # What the loop says.
 
@@ -145,22 +138,52 @@ class Recorder:
         """
         _check(loss)
         self._steps += 1
-        if self._tail is None:
+        if self._steps == 1:
             self._tail = tail(loss)
             self._targets = TargetCounts(self._tail)
-        self._waiting.append(loss.detach())
+        if loss.is_cpu:  # elsewhere that would wait for the device
+            self._losses.append(loss.item())
+            if not isfinite(self._losses[-1]):
+                self._forced = self._steps + 1
+        else:
+            self._waiting.append(loss.detach())
         step = self._open
         recorded = step is not None and not step.ended
-        if self._targets is not None and target is not None and (recorded or self._steps <= TARGETS):
+        if target is not None and (recorded or self._steps <= TARGETS):
             self._targets.add(target)
-        if loss.device.type == "cpu" and not math.isfinite(loss.item()):  # elsewhere that would wait for the device
-            self._forced.add(self._steps + 1)
         if recorded and step is not None:
             step.ended = True
             if self._optimizer is None:
                 step.gradients()
+        if self._open is not None or self._forward_hook is not None or self._is_recorded(self._steps + 1):
+            self._attend()
+
+    def _is_recorded(self, number: int) -> bool:
+        return number % self._every == 0 or number in FIRST or number == self._forced
+
+    def _attend(self, *, over: bool = False) -> None:
+        """Have those hooks, and no others, that the next calls need."""
         if self._leftover is not None and self._leftover.is_over:
             self._leftover.close()
+        forward = not over and (self._open is not None or self._is_recorded(self._steps + 1))
+        if forward and self._forward_hook is None:
+            self._forward_hook = self._network.register_forward_pre_hook(
+                self._before_forward, prepend=True, with_kwargs=True
+            )
+        elif not forward and self._forward_hook is not None:
+            self._forward_hook.remove()
+            self._forward_hook = None
+        looking = self._leftover is not None and not self._leftover.is_over
+        update = not over and (self._open is not None or looking)
+        if update and not self._update_hooks and self._optimizer is not None:
+            self._update_hooks = [
+                self._optimizer.register_step_pre_hook(self._before_update),
+                self._optimizer.register_step_post_hook(self._after_update),
+            ]
+        elif not update:
+            for hook in self._update_hooks:
+                hook.remove()
+            self._update_hooks = []
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -181,7 +204,8 @@ class Recorder:
             raise InvalidArgumentError(
                 "watch.step was never called: call watch.step(loss, target) after each update, within the with block"
             )
-        self._close()
+        if self._open is not None and self._open.ended:
+            self._close()
         self._take_losses()
         learned = [each for each in self._network.parameters() if each.requires_grad]
         total = sum(each.numel() for each in self._network.parameters())
@@ -191,13 +215,13 @@ class Recorder:
             every=self._every,
             calls=self._calls or (),
             inputs=self._inputs.value(),
-            targets=None if self._targets is None else self._targets.value(),
-            loss=Loss() if self._tail is None else self._tail.loss,
+            targets=self._targets.value(),
+            loss=self._tail.loss,
             optimizer=self._described,
             losses=tuple(self._losses),
-            constant=None if self._targets is None else self._targets.constant(),
+            constant=self._targets.constant(),
             observations=tuple(self._observations),
-            not_finite=self._not_finite,
+            not_finite=self._first_not_finite(),
             kept_gradients=self._leftover is not None and self._leftover.value(),
             parameters=count,
             frozen=total - count,
@@ -205,56 +229,61 @@ class Recorder:
             checked=self._moved(),
         )
 
+    def _first_not_finite(self) -> NotFinite | None:
+        """What is first not finite: of a recorded step all is known, of others the loss."""
+        step = self._first_broken_loss(before=self._steps + 1)
+        found = self._not_finite
+        if step is None or (found is not None and found.step <= step):
+            return found
+        return NotFinite(step, "loss", "")
+
     def _moved(self) -> bool:
         if any(each.update for observation in self._observations for each in observation.weights):
             return True
         return self._first is not None and not torch.equal(self._first[0].detach(), self._first[1])
 
-    # Hooks of the network.
+    # Hooks.
 
     def _before_forward(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._paused or self._running is not None or not torch.is_grad_enabled():
             return
-        step = self._at_hand()
-        if step is None or (step.forward is not None and (step.trains or not _trains(network))):
-            return
-        step.trains = _trains(network)
-        calls = Calls() if self._calls is None else None
-        step.forward = self._running = Forward(self._parts, calls)
-        step.evaluating = tuple(part.name for module, part in self._parts.items() if not module.training)
-        step.given = (args, kwargs) if step.number <= max(FIRST) else None
-        if self._optimizer is None:
+        if self._open is not None and self._open.ended:
+            self._close()
+        step, trains = self._open, _trains(network)
+        if step is None:
+            if not self._is_recorded(self._steps + 1):
+                self._attend()
+                return
+            step = self._open = Step(self._steps + 1, self._maps)
             step.before_update()
-        self._running.begin(network, args, kwargs)
+            self._attend()
+        elif step.trains or not trains:
+            return
+        step.trains = trains
+        step.forward = self._running = Forward(self._parts, Calls() if self._calls is None else None)
+        step.evaluating = tuple(part.name for module, part in self._parts.items() if not module.training)
+        step.given = (args, kwargs) if step.number in FIRST else None
+        hook = network.register_forward_hook(self._after_forward, always_call=True)
+        self._running.begin(network, args, kwargs, hook)
 
     def _after_forward(self, network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if self._running is not None:
             running, self._running = self._running, None
             running.end(output)
 
-    # Hooks of the optimizer.
-
     def _before_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Mapping[str, Any]) -> None:
-        if self._paused:
-            return
-        closure = bool(args) or kwargs.get("closure") is not None
         step = self._open
-        if step is None or (step.ended and (step.is_updated or closure)):
-            step = self._at_hand()
-        if step is None or step.has_weights:
-            return
-        step.rate = facts.rate(optimizer)
-        step.before_update()
-        step.awaits_gradients = closure  # which the closure computes
-        if not closure:
+        closure = bool(args) or kwargs.get("closure") is not None  # which computes the gradients
+        if step is not None and not closure and not self._paused and not step.is_updated:
             step.gradients()
 
     def _after_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Mapping[str, Any]) -> None:
         if self._paused:
             return
         step = self._open
-        if step is not None and step.has_weights and not step.is_updated:
-            if step.awaits_gradients:
+        if step is not None and not step.is_updated:
+            step.rate = facts.rate(optimizer)
+            if not step.has_gradients:
                 step.gradients()
             step.after_update()
         if self._leftover is not None:
@@ -262,34 +291,22 @@ class Recorder:
 
     # Recorded steps.
 
-    def _at_hand(self) -> Step | None:
-        """The step that is being recorded; None where this one is not."""
-        if self._open is not None:
-            if not self._open.ended:
-                return self._open
-            self._close()
-        number = self._steps + 1
-        if number in FIRST or number % self._every == 0 or number in self._forced:
-            self._open = Step(number, self._maps)
-        return self._open
-
     def _close(self) -> None:
-        """Read the recorded step, where it has ended."""
-        step = self._open
-        if step is None or not step.ended:
+        """Read the recorded step, which has ended."""
+        step, self._open = self._open, None
+        if step is None or step.forward is None:
             return
-        self._open = None
         if self._optimizer is None:
             step.after_update()
         self._take_losses()
-        if step.forward is None:
-            return
         if step.given is not None:
             self._inputs.add(step.given)
         self._evaluating |= dict.fromkeys(name for name in step.evaluating if name)
         if self._calls is None:
             self._calls, self._order = step.forward.calls, tuple(step.forward.order)
-        seen, weights = step.forward.measures.seen(), step.read(self._order)
+        measures = step.forward.measures
+        taken = Taken([*measures.numbers(), *step.numbers()])
+        seen, weights = measures.read(taken), step.read(taken, self._order)
         loss = self._losses[step.number - 1]
         units = self._with_dead(seen)
         observation = Observation(step.number, loss, step.rate, weights, units, seen.norms, seen.outputs)
@@ -297,46 +314,52 @@ class Recorder:
         self._find_not_finite(observation, seen)
 
     def _with_dead(self, seen: Seen) -> tuple[Units, ...]:
-        if self._dead and len(self._dead[-1]) != len(seen.dead):
+        if self._dead and list(map(_size, self._dead[-1])) != list(map(_size, seen.dead)):
             self._dead.clear()
         self._dead = [*self._dead, seen.dead][-IN_A_ROW:]
         if len(self._dead) < IN_A_ROW:
             return seen.units
-        dead, place, found = np.logical_and.reduce(self._dead), 0, []
-        for unit in seen.units:
-            own = dead[place : place + unit.units]
-            place += unit.units
-            found.append(unit._replace(dead=float(own.mean())) if unit.what in FLAT else unit)
-        return tuple(found)
+        masks = zip(*self._dead, strict=True)
+        return tuple(
+            unit if mask[0] is None else unit._replace(dead=float(np.logical_and.reduce(mask).mean()))
+            for unit, mask in zip(seen.units, masks, strict=True)
+        )
 
     def _take_losses(self) -> None:
-        if not self._waiting:
-            return
         first = len(self._losses)
-        new = torch.stack([promoted(loss).reshape(()) for loss in self._waiting])
-        self._waiting.clear()
-        self._losses += new.tolist()
-        for place, loss in enumerate(self._losses[first:], start=first + 1):
-            if self._not_finite is None and not math.isfinite(loss):
-                self._not_finite = NotFinite(place, "loss", "")
+        if self._waiting:
+            self._losses += torch.stack([promoted(loss).reshape(()) for loss in self._waiting]).tolist()
+            self._waiting.clear()
+            if not all(map(isfinite, self._losses[first:])):
+                self._forced = self._steps + 1
 
     def _find_not_finite(self, observation: Observation, seen: Seen) -> None:
-        """Note what of a step is first not finite, where no earlier step had anything."""
-        if self._not_finite is None or self._not_finite.step >= observation.step:
+        """Note what is first not finite in a recorded step, where no step had anything before."""
+        if self._not_finite is None and self._first_broken_loss(before=observation.step) is None:
             self._not_finite = next(_broken(observation, seen), None)
+
+    def _first_broken_loss(self, *, before: int) -> int | None:
+        """The first step, before a step, whose loss is not finite."""
+        while self._finite < min(len(self._losses), before - 1) and isfinite(self._losses[self._finite]):
+            self._finite += 1
+        return self._finite + 1 if self._finite < min(len(self._losses), before - 1) else None
 
 
 def _broken(observation: Observation, seen: Seen) -> Iterator[NotFinite]:
     """What is not finite in a step, in the order in which it is computed; the weights are those before its forward."""
     step, weights = observation.step, observation.weights
-    yield from (NotFinite(step, "weight", each.layer) for each in weights if not math.isfinite(each.weight))
+    yield from (NotFinite(step, "weight", each.layer) for each in weights if not isfinite(each.weight))
     if seen.broken is not None:
         yield NotFinite(step, "activation" if seen.broken else "input", seen.broken)
-    if not math.isfinite(observation.loss):
+    if not isfinite(observation.loss):
         yield NotFinite(step, "loss", "")
     for each in reversed(weights):
-        if each.gradient is not None and not math.isfinite(each.gradient):
+        if each.gradient is not None and not isfinite(each.gradient):
             yield NotFinite(step, "gradient", each.layer)
+
+
+def _size(mask: Mask | None) -> int:
+    return 0 if mask is None else len(mask)
 
 
 def _trains(network: nn.Module) -> bool:

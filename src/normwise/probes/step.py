@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from normwise.nn.kinds import linear_maps
 from normwise.probes.forward import Forward
-from normwise.probes.tensors import Numbers, add_, joined, negated, norms, numbers
+from normwise.probes.tensors import Numbers, Taken, add_, negated, norms, promoted
 from normwise.probes.watched import Weights
 
 
@@ -23,13 +22,14 @@ class Maps:
         found = [(name, module) for name, module in linear_maps(network) if type(module.weight) is nn.Parameter]
         self.names = [name for name, _ in found]
         self.weights = [module.weight for _, module in found]
+        self.sizes = [weight.numel() for weight in self.weights]
         self._is_transposed = [isinstance(module, nn.modules.conv._ConvTransposeNd) for _, module in found]
 
     def rows(self, place: int, gradient: Tensor) -> Tensor:
-        """For each output of a map whether the gradient of its row is other than 0."""
+        """For each output of a map Σ|∂loss/∂w| over its row, which is 0 where each element is."""
         if self._is_transposed[place]:  # (inputs, outputs/groups, …)
             gradient = gradient.transpose(0, 1)
-        return torch.any(gradient.flatten(1), dim=1)
+        return promoted(gradient).flatten(1).abs().sum(1)
 
 
 class Step:
@@ -43,7 +43,6 @@ class Step:
         rate: the learning rate; None without an optimizer.
         evaluating: modules that were in evaluation mode.
         given: what the network was called with, where that is looked at.
-        awaits_gradients: whether they are computed within the optimizer's step, by a closure.
     """
 
     def __init__(self, number: int, maps: Maps) -> None:
@@ -53,7 +52,6 @@ class Step:
         self.rate: float | None = None
         self.evaluating: tuple[str, ...] = ()
         self.given: Any = None
-        self.awaits_gradients = False
         self._before: list[Tensor] = []
         self._weights: list[Tensor] = []
         self._updates: list[Tensor] = []
@@ -62,14 +60,14 @@ class Step:
         self._rows: list[Tensor] = []
 
     @property
-    def has_weights(self) -> bool:
-        """Whether the weights before the update were measured."""
-        return bool(self._weights)
+    def has_gradients(self) -> bool:
+        """Whether the gradients were measured."""
+        return self._with_gradient is not None
 
     @property
     def is_updated(self) -> bool:
         """Whether the update was measured."""
-        return bool(self._updates)
+        return not self._before
 
     @torch.no_grad()
     def before_update(self) -> None:
@@ -92,33 +90,30 @@ class Step:
             add_(self._before, self._maps.weights)
             self._updates, self._before = norms(self._before), []
 
-    def read(self, order: Sequence[str]) -> tuple[Weights, ...]:
+    def numbers(self) -> list[Tensor]:
+        """What was measured, to be read by ``read``."""
+        scalars = [*self._weights, *self._updates, *self._gradients]
+        return [*([torch.stack(scalars)] if scalars else []), *self._rows]
+
+    def read(self, taken: Taken, order: Sequence[str]) -> tuple[Weights, ...]:
         """What was measured of the linear maps: those of ``order`` first, then those that were not called."""
-        places = self._with_gradient or []
-        values = iter(numbers(self._weights + self._updates + self._gradients).tolist())
-        sizes = self._maps.weights
-        weights = [next(values) for _ in self._weights] or norms_now(sizes)
-        updates: list[float | None] = [next(values) for _ in self._updates] or [None] * len(sizes)
-        gradients = dict(zip(places, values, strict=True))
-        zero = dict(zip(places, _shares(self._rows), strict=True))
+        maps, places = self._maps, self._with_gradient or []
+        weights = taken.next(len(maps.names)).tolist()
+        updates: list[float | None] = taken.next(len(self._updates)).tolist() or [None] * len(maps.names)
+        gradients = dict(zip(places, taken.next(len(places)).tolist(), strict=True))
+        rows = [len(row) for row in self._rows]
+        zero = dict(zip(places, _zeros(taken.next(sum(rows)), rows), strict=True))
         found = {
-            name: Weights(
-                name, weights[place], gradients.get(place), updates[place], sizes[place].numel(), zero.get(place)
-            )
-            for place, name in enumerate(self._maps.names)
+            name: Weights(name, weights[place], gradients.get(place), updates[place], size, zero.get(place))
+            for place, (name, size) in enumerate(zip(maps.names, maps.sizes, strict=True))
         }
         return tuple(found[name] for name in dict.fromkeys([*order, *found]) if name in found)
 
 
-@torch.no_grad()
-def norms_now(weights: Sequence[Tensor]) -> list[float]:
-    """The norms of weights as they are."""
-    found: list[float] = numbers(norms(weights)).tolist()
-    return found
-
-
-def _shares(rows: list[Tensor]) -> list[float]:
-    """The share of False in each row."""
-    whole: Numbers = joined(rows)
-    ends = np.cumsum([0, *(row.numel() for row in rows)])
-    return [1 - float(whole[start:end].mean()) for start, end in pairwise(ends)]
+def _zeros(values: Numbers, lengths: Sequence[int]) -> list[float]:
+    """The share of zeros in each of several arrays that lie one behind the other."""
+    if not lengths:
+        return []
+    starts = np.cumsum([0, *lengths[:-1]])
+    counts: list[float] = (np.add.reduceat(values == 0, starts, dtype=float) / lengths).tolist()
+    return counts

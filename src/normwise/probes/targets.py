@@ -45,11 +45,12 @@ class TargetCounts:
             self._keep(target)
 
     def _count(self, target: Tensor) -> None:
-        numbers = target.detach().reshape(-1)
-        numbers = numbers[(numbers >= 0) & (numbers < CLASSES)].cpu()
+        numbers = target.detach().cpu().numpy().reshape(-1)
+        if numbers.min() < 0 or numbers.max() >= CLASSES:
+            numbers = numbers[(numbers >= 0) & (numbers < CLASSES)]
         if not len(numbers):
             return
-        counts = torch.bincount(numbers).double().numpy()
+        counts = np.bincount(numbers).astype(float)
         self._add_counts(counts)
         self._batches.append(int(counts.sum()))
 

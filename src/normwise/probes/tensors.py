@@ -37,22 +37,25 @@ def promoted(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in HALF else tensor
 
 
-def numbers(scalars: list[Tensor]) -> Numbers:
-    """Scalars as an array on the host, in one transfer where they are on one device."""
-    return _on_host(scalars, torch.stack)
+class Taken:
+    """The numbers of many vectors, on the host, taken in order."""
+
+    def __init__(self, vectors: list[Tensor]) -> None:
+        self._numbers, self._place = joined(vectors), 0
+
+    def next(self, count: int) -> Numbers:
+        """The next so many."""
+        self._place += count
+        return self._numbers[self._place - count : self._place]
 
 
 def joined(vectors: list[Tensor]) -> Numbers:
-    """Vectors, one behind the other, as an array on the host."""
-    return _on_host(vectors, torch.cat)
-
-
-def _on_host(tensors: list[Tensor], together: object) -> Numbers:
-    if not tensors:
+    """Vectors, one behind the other, as one array on the host: in one transfer where they are on one device."""
+    if not vectors:
         return np.empty(0)
     try:
-        found = together(tensors)  # type: ignore[operator]
+        found = torch.cat(vectors)
     except RuntimeError:  # on several devices
-        found = together([tensor.cpu() for tensor in tensors])  # type: ignore[operator]
+        found = torch.cat([vector.cpu() for vector in vectors])
     array: Numbers = found.cpu().numpy().astype(np.float64)
     return array

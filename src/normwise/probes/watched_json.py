@@ -35,8 +35,8 @@ def _plain(value: Any, kind: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return NOT_FINITE if optional else None
     if hasattr(value, "_fields"):
-        hints = _hints(type(value))
-        return {name: _plain(getattr(value, name), hints[name]) for name in value._fields}
+        hints = _hints(kind)
+        return {name: _plain(getattr(value, name), hints[name]) for name in kind._fields}
     if isinstance(value, tuple):
         return [_plain(each, _item(kind)) for each in value]
     return value
