@@ -103,7 +103,7 @@ def test_orthogonal_weights_are():
 
 
 def test_selu_is_a_layer_of_its_own():
-    from normwise.lab.nonlinearity import nonlinearity
+    from normwise.nn.nonlinearity import nonlinearity
 
     assert isinstance(nonlinearity("selu"), nn.SELU)
     assert nonlinearity("leaky_relu:0.3").negative_slope == 0.3

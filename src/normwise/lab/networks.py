@@ -14,10 +14,10 @@ from torch.utils import _pytree as pytree
 from normwise.errors import RequestError
 from normwise.lab.batch import Batch
 from normwise.lab.factory import Factory, call
-from normwise.lab.nonlinearity import nonlinearity
 from normwise.lab.settings import Settings
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from normwise.nn.nonlinearity import nonlinearity
 from normwise.surgery import Surgery, batch_normalize
 from normwise.surgery.change import original_names
 

@@ -96,17 +96,10 @@ def _factor(text: str) -> float:
 
 def activation(text: str) -> str:
     """The name of an activation with its optional parameter, ``leaky_relu:0.1``."""
-    from normwise.lab.nonlinearity import ALONE
-    from normwise.ops.activations import NAMES
-    from normwise.ops.activations import activation as known
+    from normwise.nn.nonlinearity import canonical
 
-    name = text.partition(":")[0]
-    if name not in (*NAMES, *ALONE):
-        raise RequestError(choice(name, (*NAMES, *ALONE), "activation"))
-    if name in ALONE:
-        return one_of("activation", name)(text)
     try:
-        return str(known(text))
+        return canonical(text)
     except ValueError as error:
         raise RequestError(str(error)) from None
 

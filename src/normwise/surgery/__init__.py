@@ -1,5 +1,6 @@
 """Functions that take a network and return a changed one."""
 
+from normwise.surgery.activate import activate, linear_output
 from normwise.surgery.change import Change, Surgery
 from normwise.surgery.convert import convert
 from normwise.surgery.estimating.estimates import Population
@@ -16,12 +17,14 @@ __all__ = [
     "Population",
     "Summary",
     "Surgery",
+    "activate",
     "batch_normalize",
     "convert",
     "estimate_population",
     "export",
     "fold",
     "freeze",
+    "linear_output",
     "summary",
     "unfreeze",
 ]

@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer
 from normwise.errors import first_line
 from normwise.nn.frozen import FrozenBatchNorm
 from normwise.nn.kinds import is_linear_map, is_nonlinearity
+from normwise.surgery.mode import Mode
 from normwise.surgery.plain import replaced_forward
 from normwise.surgery.values import Computed, Unasked, Value
 
@@ -44,9 +45,12 @@ class Flow(NamedTuple):
 
     def is_like(self, other: Flow) -> bool:
         """Whether another trace makes the same calls with the same values, those of tensors that forward makes too."""
-        theirs = other.constants
-        same = str(self.graph) == str(other.graph) and self.constants.keys() == theirs.keys()
-        return same and all(_equal(value, theirs[name]) for name, value in self.constants.items())
+        return str(self.graph) == str(other.graph) and self.has_constants_of(other)
+
+    def has_constants_of(self, other: Flow) -> bool:
+        """Whether the tensors that forward makes are those of another trace."""
+        mine, theirs = self.constants, other.constants
+        return mine.keys() == theirs.keys() and all(_equal(value, theirs[name]) for name, value in mine.items())
 
     def calls(self, module_name: str) -> list[fx.Node]:
         """The nodes that call a module."""
@@ -87,7 +91,7 @@ class _Tracer(fx.Tracer):
 
 def is_leaf(module: nn.Module, whole: Callable[[nn.Module], bool] | None = None) -> bool:
     """Whether a graph has a call of the module, not of what is in it."""
-    known = isinstance(module, (_NormBase, FrozenBatchNorm)) or is_linear_map(module) or is_nonlinearity(module)
+    known = isinstance(module, (_NormBase, FrozenBatchNorm, Mode)) or is_linear_map(module) or is_nonlinearity(module)
     known = known or (whole is not None and whole(module))
     return known or fx.Tracer().is_leaf_module(module, "")
 

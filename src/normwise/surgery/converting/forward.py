@@ -15,22 +15,19 @@ from normwise.surgery.rewrite import Rewritten
 
 
 class Spent:
-    """The forward of a part of a network whose normalizations do by themselves what this forward would do again.
+    """The forward of a part of a network that would do something else than the whole network does with the part.
 
     Args:
         name: the dotted name of the part.
+        why: what it would do, and what to do instead.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse, because the activations would be done twice."""
-        raise SurgeryError(
-            f"{self.name} cannot be called by itself any more: convert(fuse=True) lets its batch normalizations do "
-            "activations that its own forward does too; call the whole network, or convert this part by itself, or "
-            f"without fuse (skip=[{self.name!r}])"
-        )
+        """Refuse."""
+        raise SurgeryError(f"{self.name} cannot be called by itself any more: {self.why}")
 
 
 def replaced(network: nn.Module, paths: Paths, matches: Sequence[Match]) -> nn.Module:
@@ -44,14 +41,33 @@ def replaced(network: nn.Module, paths: Paths, matches: Sequence[Match]) -> nn.M
     for name, part in network.named_modules():
         runs = type(part).forward is not nn.Module.forward
         if part is not network and part not in layers and runs and layers & {*part.modules()}:
-            vars(part)["forward"] = Spent(name)
+            vars(part)["forward"] = Spent(name, f"{_TWICE} (skip=[{name!r}])")
     return Rewritten(network, flow.graph, flow.constants)
+
+
+_TWICE = (
+    "convert(fuse=True) lets its batch normalizations do activations that its own forward does too; call the whole "
+    "network, or convert this part by itself, or without fuse"
+)
 
 
 def obstacle(paths: Paths, inplace: bool) -> str:
     """Why the network's forward cannot be replaced by its trace; empty where it can."""
     if depends_on := paths.depends_on:
-        return f"its forward depends on {depends_on}, so a traced graph cannot replace it"
+        return depending(depends_on)
+    return losses(paths) or (IN_PLACE if inplace else "")
+
+
+def depending(depends_on: str) -> str:
+    """Why a forward that does not always make the same calls cannot be replaced."""
+    return f"its forward depends on {depends_on}, so a traced graph cannot replace it"
+
+
+IN_PLACE = "that takes another forward, which a network cannot get in place; use inplace=False"
+
+
+def losses(paths: Paths) -> str:
+    """What would be lost with a network's forward, in a sentence; empty where nothing would be."""
     if impure := next((flow.impure for flow in paths.flows if flow.impure), ""):
         return impure
     if any(flow.has_contexts for flow in paths.flows):
@@ -62,7 +78,7 @@ def obstacle(paths: Paths, inplace: bool) -> str:
     hooked = [name for name, module in paths.network.named_modules() if module not in called and has_hooks(module)]
     if hooked:
         return f"a traced graph would not run the hooks of {', '.join(hooked)}"
-    return "that takes another forward, which a network cannot get in place; use inplace=False" if inplace else ""
+    return ""
 
 
 def _lost(cls: type[nn.Module]) -> list[str]:

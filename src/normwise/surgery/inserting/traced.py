@@ -29,30 +29,50 @@ class Traced:
         problem: why the network cannot be traced, or the trace is not that of the example; empty where it can.
         observed: whether the calls are those of the example, in evaluation mode.
         nodes: the calls in order.
+
+    Args:
+        network: the network.
+        is_linear: which modules are linear maps.
+        example: an input as it is called, or None.
+        flow: the calls, where they were followed before.
     """
 
-    def __init__(self, network: nn.Module, is_linear: Callable[[nn.Module], bool], example: Any = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        is_linear: Callable[[nn.Module], bool],
+        example: Any = None,
+        flow: graph.Flow | None = None,
+    ) -> None:
         self.network = network
         self._is_linear = is_linear
+        self.observed = False
+        flow = self._followed(example) if flow is None else flow
+        self.problem = flow.problem
+        self._constants = flow.constants
+        self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
+        self._index = {node: index for index, node in enumerate(self.nodes)}
+        self._modules = dict(self.network.named_modules(remove_duplicate=False))
+
+    def _followed(self, example: Any) -> graph.Flow:
+        """The calls in training, or on the example where these are not the same."""
+        network, is_linear = self.network, self._is_linear
         fixed = _fixed(network, example)
 
         def whole(module: nn.Module) -> bool:
             return is_whole(module) or is_linear(module)
 
         flow = graph.trace(network, fixed, whole=whole, training=True)
-        self.problem = flow.problem
-        if _MADE in self.problem:
-            self.problem = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
-        self.observed = False
+        if _MADE in flow.problem:
+            made = f"torch.fx cannot trace it: it makes a new tensor of {_symbolic(network, fixed)}"
+            flow = flow._replace(problem=made)
         if example is not None:
             seen = observe(network, example, whole)
-            evaluated = flow if self.problem else graph.trace(network, fixed, whole=whole, training=False)
+            evaluated = flow if flow.problem else graph.trace(network, fixed, whole=whole, training=False)
             if _modules_called(evaluated) != _modules_called(seen):
-                self.problem, self.observed, flow = self.problem or _OTHERS, True, seen
-        self._constants = flow.constants
-        self.nodes: list[fx.Node] = [] if flow.graph is None else list(flow.graph.nodes)
-        self._index = {node: index for index, node in enumerate(self.nodes)}
-        self._modules = dict(self.network.named_modules(remove_duplicate=False))
+                self.observed = True
+                return seen._replace(problem=flow.problem or _OTHERS)
+        return flow
 
     def after(self, node: fx.Node) -> list[fx.Node]:
         """The calls that come after one."""
@@ -83,7 +103,11 @@ class Traced:
 
     def calls(self, node: fx.Node) -> list[fx.Node]:
         """Every call of the module that a node calls."""
-        return self._calls_of[self._modules[str(node.target)]]
+        return self.calls_of(self._modules[str(node.target)])
+
+    def calls_of(self, module: nn.Module) -> list[fx.Node]:
+        """Every call of a module."""
+        return self._calls_of.get(module, [])
 
     @property
     def called(self) -> set[nn.Module]:

@@ -52,7 +52,7 @@ class _Tree:
         self._names = {module: name for name, module in find(network, lambda _: True)}
         self._homes = Counter(module for _, module in network.named_modules(remove_duplicate=False))
         self._whole = certain(network)
-        self._last = {_slot(link) for link in map(_end, chains(network)) if link is not None}
+        self._last = {_slot(link) for link in _ends(network)}
 
     def is_normalized(self, site: Site) -> bool:
         """Whether a nonlinearity is next to a normalization, by the order of the modules."""
@@ -94,6 +94,15 @@ class _Tree:
 
 def _makes_output(link: Link) -> str:
     return f"it is the last layer: {type(link.module).__name__} makes the network's output"
+
+
+def last_modules(network: nn.Module) -> set[nn.Module]:
+    """The nonlinearities that bound what a chain of modules makes, so that they may make the network's output."""
+    return {link.module for link in _ends(network)}
+
+
+def _ends(network: nn.Module) -> list[Link]:
+    return [link for link in map(_end, chains(network)) if link is not None]
 
 
 def _end(chain: list[Link]) -> Link | None:

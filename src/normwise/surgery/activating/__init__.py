@@ -1,0 +1,1 @@
+"""The parts of putting other activations into a network."""
