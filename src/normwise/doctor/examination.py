@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from normwise.records.metric import LOSS, Metric
+
 
 @dataclass(frozen=True)
 class ExaminedNorm:
@@ -104,3 +106,24 @@ class Examination:
     metric_margin: float | None = None
     batch_margin: float | None = None
     batch_metric_margin: float | None = None
+
+    @property
+    def judged_by(self) -> Metric:
+        """The metric, with the way it is written."""
+        return Metric(self.metric, self.label, self.higher_is_better, self.percent)
+
+    def value(self, measured: Measured | None) -> float | None:
+        """The metric of one way to normalize, which may be the loss."""
+        if measured is None:
+            return None
+        return measured.loss if self.judged_by == LOSS else measured.metric
+
+    @property
+    def is_guessing(self) -> bool:
+        """Whether no way to normalize is better than guessing, by more than the noise between two of them."""
+        known = [found for each in (self.batch, self.stored, self.estimated) if (found := self.value(each)) is not None]
+        if self.chance is None or not known:
+            return False
+        metric = self.judged_by
+        noise = (self.batch_margin if metric == LOSS else self.batch_metric_margin) or 0.0
+        return metric.score(metric.best(known)) <= metric.score(self.chance) + noise

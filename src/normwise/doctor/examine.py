@@ -43,9 +43,9 @@ def examine(
         print(diagnosis.verdict)      # Accuracy 41.2 → 88.7 % after re-estimating the statistics of 5 batch …
 
     **What is measured.** Loss and metric, without dropout, in three ways: with the moments of each batch, as in
-    training; with the running statistics, in evaluation; and after ``estimate_population``, with statistics from every
-    second batch (those of ``estimate_from``, where that is given). All three are measured on the same examples, none of
-    which the new statistics come from. Of each normalization, how far its statistics are from the moments of the data.
+    training; with the running statistics, in evaluation; and after ``estimate_population``, each half of the batches
+    with statistics from the other half (all with those from ``estimate_from``, where that is given), so that none are
+    measured on examples that they come from. Of each normalization, how far its statistics are from the moments of the data.
 
     **What changes.** Nothing: parameters, buffers, modes, gradients and random generators are as before, bit for bit,
     also where something raises. Batches are moved to the network's device.
@@ -53,8 +53,8 @@ def examine(
     Args:
         model: the network.
         loader: batches of (inputs…, target), of about the size that it was trained with; dicts whose target is under
-            ``target``, ``y`` or ``labels``; or what has ``args``, ``kwargs`` and ``target``. It is passed over twice,
-            with the random generators in the same state. Batches of the data that the network will be used on.
+            ``target``, ``y`` or ``labels``; or what has ``args``, ``kwargs`` and ``target``. It is passed over three
+            times, with the random generators in the same state. Batches of the data that the network will be used on.
         criterion: ``criterion(outputs, target)`` returns the loss, the mean over the examples, as a scalar.
         metric: a name, as for ``normwise compare --metric``, or ``metric(outputs, targets)``, better the larger unless
             its attribute ``higher_is_better`` is False. By default the accuracy, where targets are class numbers; else
@@ -81,10 +81,9 @@ def examine(
     batches = Loaded(loader, network, "loader", steps)
     other = None if estimate_from is None else Loaded(estimate_from, network, "estimate_from", steps, targets=False)
     source = Source(
-        estimated=_several(batches) if other is None else other,
+        estimated=(_half(batches, 0), _half(batches, 1)) if other is None else (other,),
         measured=batches,
-        is_counted=(lambda index: index % 2 == 1) if other is None else (lambda index: True),
-        pieces=(lambda count: pieces(count)) if other is None else (lambda count: pieces(_length(loader))),
+        pieces=pieces if other is None else (lambda count: pieces(_length(loader))),
     )
     given: list[Given] = []
 
@@ -119,7 +118,7 @@ def examined(
         missing: buffers of normalizations that its weights did not have; see ``normwise.doctor.weights``.
     """
     network, norms = _norms(network)
-    source = Source(training, validation, lambda index: True, lambda count: 1)
+    source = Source((training,), validation, lambda count: 1)
     seen = measured(network, norms, source, lambda outputs, target: objective)
     examination = _examination(network, norms, seen, objective, task.chance, missing)
     return _diagnosis(examination, task.chance, "nw.estimate_population(net, loader)")
@@ -146,10 +145,11 @@ def _norms(model: nn.Module) -> tuple[nn.Module, Norms]:
     return network, norms
 
 
-def _several(batches: Loaded) -> Iterable[Batch]:
+def _half(batches: Loaded, first: int) -> Iterable[Batch]:
     """Every second batch of a loader that has at least two."""
+    index = -1
     for index, batch in enumerate(batches):
-        if index % 2 == 0:
+        if index % 2 == first:
             yield batch
     if index == 0:
         raise RequestError(
@@ -210,8 +210,8 @@ def _examination(
 def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Diagnosis:
     found = treated.treatments(examination)
     evidence = Evidence(examination=examination, treatments=found, chance=examination.chance)
-    value = treated.value(examination.stored, examination)
-    metric = treated.metric_of(examination)
+    value = examination.value(examination.stored)
+    metric = examination.judged_by
     guessed = chance is not None and value is not None
     learned = value is not None
     if guessed and chance is not None and value is not None:

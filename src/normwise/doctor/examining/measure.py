@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
         inputs: what the layers were given with the moments of each batch, by name.
         targets: of the batches that were measured.
         batches: how many were measured.
-        estimated_from: how many batches the estimated statistics come from.
+        estimated_from: how many batches the estimated statistics come from; the fewer of two halves.
     """
 
     ways: Ways
@@ -57,15 +57,14 @@ class Source(NamedTuple):
     """Where statistics are estimated from, and what is measured.
 
     Attributes:
-        estimated: the batches that statistics are estimated from, passed over once.
-        measured: those that are measured, passed over once after that.
-        is_counted: from a batch's number among the latter to whether loss and metric count it.
-        pieces: see ``Scores``, from how many batches there are to estimate from.
+        estimated: batches that statistics are estimated from, each passed over once; of two, the batches of even
+            numbers are measured with the statistics of the second.
+        measured: the batches that are measured, passed over once after that.
+        pieces: see ``Scores``, from how many batches statistics were estimated from.
     """
 
-    estimated: Iterable[Batch]
+    estimated: tuple[Iterable[Batch], ...]
     measured: Iterable[Batch]
-    is_counted: Callable[[int], bool]
     pieces: Callable[[int], int]
 
 
@@ -86,9 +85,10 @@ def measured(network: nn.Module, norms: Norms, source: Source, scorer: Callable[
     with undisturbed(network, layers):
         network.eval()
         stored = Statistics.of(norms)
-        count, estimated = _estimated(network, norms, layers, source.estimated)
+        found = [_estimated(network, norms, layers, batches) for batches in source.estimated]
+        counts, estimated = [count for count, _ in found], [each for _, each in found if each is not None]
         stored.put()
-        return _Measuring(network, norms, layers, stored, estimated, count).run(source, scorer)
+        return _Measuring(network, norms, layers, stored, estimated).run(source, scorer, counts)
 
 
 def _estimated(
@@ -111,39 +111,37 @@ class _Measuring:
         norms: Norms,
         layers: list[Any],
         stored: Statistics,
-        estimated: Statistics | None,
-        count: int,
+        estimated: list[Statistics],
     ) -> None:
         self._network, self._norms, self._layers = network, norms, layers
-        self._stored, self._estimated, self._count = stored, estimated, count
+        self._stored, self._estimated = stored, estimated
 
-    def run(self, source: Source, make: Callable[[Any, Any], Scorer]) -> Seen:
+    def run(self, source: Source, make: Callable[[Any, Any], Scorer], counts: list[int]) -> Seen:
         recorder = Recorder(self._norms)
         watch = Watch({layer: self._norms[layer] for layer in self._layers if layer.running_mean is not None})
         ways: Ways | None = None
         targets: list[Any] = []
         for index, batch in enumerate(source.measured):
             if ways is None:
-                ways = self._ways(make(self._as_stored(batch), batch.target), source.pieces(self._count))
+                ways = self._ways(make(self._as_stored(batch), batch.target), source.pieces(sum(counts)))
             outputs = self._as_in_training(batch, recorder, watch)
-            if source.is_counted(index):
-                self._add(ways, batch, outputs)
-                targets.append(batch.target)
+            self._add(ways, batch, outputs, index)
+            targets.append(batch.target)
         if ways is None or not targets:
             raise SurgeryError(
                 "there was no batch to measure; give at least one, and two where none are for estimating"
             )
-        return Seen(ways, recorder.found, targets, len(targets), self._count)
+        return Seen(ways, recorder.found, targets, len(targets), min(counts))
 
     def _ways(self, scorer: Scorer, pieces: int) -> Ways:
-        estimated = None if self._estimated is None else Scores(scorer, pieces)
+        estimated = Scores(scorer, pieces) if self._estimated else None
         return Ways(Scores(scorer, pieces), Scores(scorer, pieces), estimated)
 
-    def _add(self, ways: Ways, batch: Batch, outputs: Any) -> None:
+    def _add(self, ways: Ways, batch: Batch, outputs: Any, index: int) -> None:
         ways.batch.add(outputs, batch.target, batch.size)
         ways.stored.add(self._as_stored(batch), batch.target, batch.size)
-        if ways.estimated is not None and self._estimated is not None:
-            self._estimated.put()
+        if ways.estimated is not None:
+            self._estimated[(index + 1) % len(self._estimated)].put()
             ways.estimated.add(self._through(batch), batch.target, batch.size)
 
     def _as_stored(self, batch: Batch) -> Any:
@@ -168,11 +166,6 @@ class _Measuring:
         devices = sorted({each.device.index for each in self._network.parameters() if each.is_cuda})
         with torch.random.fork_rng(devices):
             return batch.through(self._network)
-
-
-def halves(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The first, third, fifth … batch: what statistics are estimated from where there is nothing else."""
-    yield from (batch for index, batch in enumerate(batches) if index % 2 == 0)
 
 
 def pieces(batches: int) -> int:

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import math
 
-from normwise.doctor.examination import Examination, Measured
+from normwise.doctor.examination import Examination
 from normwise.doctor.treatment import Recommendation, Treatment
 from normwise.records.metric import Metric
 
 NAME = "estimate-population"
 
 
-def metric_of(examination: Examination) -> Metric:
-    """The metric as it is written."""
-    return Metric(examination.metric, examination.label, examination.higher_is_better, examination.percent)
-
-
-def value(measured: Measured | None, examination: Examination) -> float | None:
-    """The metric, which may be the loss."""
-    if measured is None:
-        return None
-    return measured.loss if examination.metric == "loss" else measured.metric
-
-
 def treatments(examination: Examination) -> tuple[Treatment, ...]:
     """``nothing``, and ``estimate-population`` where statistics could be estimated."""
-    stored = value(examination.stored, examination)
+    stored = examination.value(examination.stored)
     nothing = Treatment("nothing", {}, (), stored, None, None, None, helped=False)
     if examination.estimated is None:
         return (nothing,)
-    mean = value(examination.estimated, examination)
+    mean = examination.value(examination.estimated)
     gain = _gain(stored, mean, examination)
     margin = examination.loss_margin if examination.metric == "loss" else examination.metric_margin
     broken = stored is None and mean is not None
@@ -56,10 +44,9 @@ def recommendation(found: tuple[Treatment, ...], change: str) -> Recommendation 
 
 def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
     """What came of it, in one or two sentences."""
-    metric = metric_of(examination)
+    metric = examination.judged_by
     stored, batch, estimated = (
-        metric.write(value(each, examination))
-        for each in (examination.stored, examination.batch, examination.estimated)
+        metric.write(examination.value(each)) for each in (examination.stored, examination.batch, examination.estimated)
     )
     label, layers = metric.label, _counted(len(examination.norms), "batch normalization")
     treatment = next((each for each in found if each.name == NAME), None)
@@ -69,10 +56,17 @@ def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
             "moments of each batch."
         )
     batches = _counted(examination.estimated_from, "batch", "es")
+    if treatment.helped and examination.value(examination.stored) is None:
+        return f"With statistics of {layers} estimated anew {label} is {estimated}; as stored the loss is not finite."
     if treatment.helped:
         margin = "" if treatment.margin is None or treatment.gain is None else _interval(metric, treatment)
         change = f"{label[0].upper()}{label[1:]} {_change(metric, stored, estimated)}"
         return f"{change} after re-estimating the statistics of {layers} from {batches}{margin}."
+    if examination.is_guessing:
+        return (
+            f"The network is no better than guessing with any statistics: {label} {stored} as stored, {estimated} "
+            f"re-estimated, {batch} with the moments of each batch. What is wrong lies in the weights or the data."
+        )
     return (
         f"Re-estimating the statistics of {layers} from {batches} did not help beyond noise: {label} {stored} in "
         f"evaluation mode as stored, {estimated} re-estimated, {batch} with the moments of each batch."

@@ -15,8 +15,12 @@ from normwise.doctor.rules.layers import listed, number
 from normwise.probes.watched import Call
 from normwise.records.metric import Metric
 
-POINTS, SHARE, RATIO = 0.02, 0.05, 1.25
+POINTS, SHARE, RATIO = 0.02, 0.05, 2.0
 """The least that matters: of a metric in percent, of another as a share of its value, and of the loss as a ratio."""
+MANY = 2.5
+"""So many times that, of a metric, where the moments of small batches are the worse ones, as they are in all networks."""
+SURE = 1.25
+"""Margins, of two standard errors each, beyond which a difference is no noise."""
 HALF = 0.5
 """Of what a network scores beyond chance: who loses more has a critical trouble."""
 GAP_RATIO, GAP_SHARE = 1.5, 0.1
@@ -54,9 +58,10 @@ def against_estimated(found: Examination) -> Harm | None:
 
 
 def against_stored(found: Examination) -> Harm | None:
-    """The moments of each batch beside evaluation mode; None where they are not worse beyond noise."""
-    margins = found.batch_margin, found.batch_metric_margin
-    return _harm(found, found.batch, found.stored, margins, "with the moments of each batch", "in evaluation mode")
+    """The moments of each batch beside evaluation mode; None where they are not much worse beyond noise."""
+    margins = None if found.metric != "loss" else found.batch_margin, found.batch_metric_margin
+    ways = "with the moments of each batch", "in evaluation mode"
+    return _harm(found, found.batch, found.stored, margins, *ways, least=MANY)
 
 
 def harm(found: Examination) -> Harm | None:
@@ -71,14 +76,18 @@ def _harm(
     margins: tuple[float | None, float | None],
     of_worse: str,
     of_better: str,
+    *,
+    least: float = 1.0,
 ) -> Harm | None:
-    metric = Metric(found.metric, found.label, found.higher_is_better, found.percent)
-    is_loss = found.metric == "loss"
-    low, high = (each.loss if is_loss else each.metric for each in (worse, better))
+    metric, is_loss = found.judged_by, found.metric == "loss"
+    low, high = found.value(worse), found.value(better)
     if better.loss is None or high is None:
         return None
-    if low is not None and not _matters(metric, low, high, margins[0] if is_loss else margins[1]):
-        return None
+    if worse.loss is not None and low is not None:
+        by_metric = not is_loss and _metric_matters(metric, low, high, margins[1], least)
+        apart = is_loss or metric.score(high) - metric.score(low) > _least(metric, high) / 2
+        if not by_metric and not (apart and _loss_matters(worse.loss, better.loss, margins[0])):
+            return None
     words = f"{metric.label} is {metric.write(low)} {of_worse} and {metric.write(high)} {of_better}"
     if low is None:
         words = f"the loss is not finite {of_worse}; {of_better} {metric.label} is {metric.write(high)}"
@@ -90,13 +99,19 @@ def _key(way: str) -> str:
     return way.removeprefix("with ").replace(" ", "_")
 
 
-def _matters(metric: Metric, low: float, high: float, margin: float | None) -> bool:
-    difference = metric.score(high) - metric.score(low)
-    if margin is None or difference <= margin:
+def _loss_matters(low: float, high: float, margin: float | None) -> bool:
+    if margin is None or low - high <= SURE * margin:
         return False
-    if metric.name == "loss":
-        return low > RATIO * high if high > 0 else difference > SHARE * abs(high)
-    return difference > (POINTS if metric.percent else SHARE * abs(high))
+    return low > RATIO * high if high > 0 else low - high > SHARE * abs(high)
+
+
+def _metric_matters(metric: Metric, low: float, high: float, margin: float | None, least: float) -> bool:
+    difference = metric.score(high) - metric.score(low)
+    return margin is not None and difference > max(SURE * margin, least * _least(metric, high))
+
+
+def _least(metric: Metric, value: float) -> float:
+    return POINTS if metric.percent else SHARE * abs(value)
 
 
 def _severity(metric: Metric, low: float | None, high: float, chance: float | None) -> Severity:

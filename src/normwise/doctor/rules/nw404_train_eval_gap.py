@@ -12,6 +12,8 @@ from normwise.doctor.rules.evaluation import (
     GAP_SHARE,
     POINTS,
     RATIO,
+    SHARE,
+    SURE,
     against_batch,
     batch_norms,
     eval_gap,
@@ -68,9 +70,10 @@ RULE = norm_rule(
     "it comes.",
     evidence="Loss and metric with the moments of each batch and with the running statistics, on the same examples; of "
     "a training its last losses and the loss on training data in evaluation mode.",
-    threshold=f"A trained network: worse by two standard errors over batches, and by {100 * POINTS:.0f} points of a "
-    f"metric in percent, or a loss {RATIO} times as large where the loss is the metric. A training: {GAP_RATIO} times "
-    f"the loss of the last steps, and {GAP_SHARE:.0%} of the best constant's loss above it.",
+    threshold=f"A trained network: worse by {2 * SURE} standard errors over batches, and by {100 * POINTS:.0f} points "
+    f"of a metric in percent ({SHARE:.0%} of the value of another one), or by half of that and a loss {RATIO:.0f} times "
+    f"as large. A training: {GAP_RATIO} times the loss of the last steps, and {GAP_SHARE:.0%} of the best constant's loss "
+    "above it.",
     source=f"pytorch/pytorch#4741 and #5406; TheDeepChecker (Ben Braiek and Khomh) judges losses 0.5 apart. "
     f"The numbers: {TUNED}.",
     remedies=("estimate-population", "batch-size*4"),

@@ -33,8 +33,8 @@ def _in_evaluation(training: Training) -> Seen | None:
     bad = training.outcome.status is not Status.LEARNED or training.outcome.learned is False
     fresh = all(call.facts.get("batches") == 0 for call in layers)
     return Seen(
-        f"L{named(call.layer for call in layers)[1:]} {'is' if len(layers) == 1 else 'are'} in evaluation mode while the "
-        "network trains: the values are normalized with running statistics that no longer follow the weights"
+        f"While the network trains, {named(call.layer for call in layers)} {_is(len(layers))} in evaluation mode: "
+        "values are normalized with running statistics that no longer follow the weights"
         + (", and that were never updated" if fresh else "")
         + ". Call net.train() after each evaluation.",
         where=tuple(call.layer for call in layers),
@@ -54,15 +54,20 @@ def _in_training(training: Training) -> Seen | None:
     gap, few = eval_gap(training), 0 < examples <= FEW_EXAMPLES
     bad = gap is not None or failed(training) or (few and training.outcome.status is not Status.LEARNED)
     return Seen(
-        f"L{named(layers)[1:]} {'is' if len(layers) == 1 else 'are'} in training mode behind frozen weights: they "
-        f"normalize with the moments of batches of {examples} and overwrite the statistics that the weights were "
-        "trained with" + ("" if gap is None else f"; {gap.words}") + ". Call eval() of the frozen part, or nw.freeze.",
+        f"Behind frozen weights, {named(layers)} {_is(len(layers))} in training mode: what these weights were trained "
+        f"with is replaced by the moments of batches of {examples}"
+        + ("" if gap is None else f"; {gap.words}")
+        + ". Call eval() of the frozen part, or nw.freeze.",
         where=tuple(layers),
         since_step=1,
         evidence={"examples": examples, **({} if gap is None else gap.evidence)},
         weight=0.85,
         severity=Severity.WARNING if bad else Severity.INFO,
     )
+
+
+def _is(layers: int) -> str:
+    return "is" if layers == 1 else "are"
 
 
 def _is_behind_frozen(call: Call, watched: Watched) -> bool:

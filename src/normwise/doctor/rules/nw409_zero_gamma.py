@@ -7,14 +7,13 @@ from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.evaluation import batch_norms, failed, named, names, norm_rule
 from normwise.doctor.rules.judging import Seen
-from normwise.records.metric import Metric
 
 
 def _examine(found: Examination) -> Seen | None:
     zero = [norm for norm in found.norms if norm.zero_gamma == 1]
     if not zero:
         return None
-    bad = _is_guessing(found)
+    bad = found.is_guessing
     return Seen(
         f"γ of {named(names(zero))} is 0 in every channel, so that what comes out is the same for every input"
         + (
@@ -29,19 +28,9 @@ def _examine(found: Examination) -> Seen | None:
     )
 
 
-def _is_guessing(found: Examination) -> bool:
-    """Whether no way to normalize is better than guessing, by more than the noise between two of them."""
-    metric = Metric(found.metric, found.label, found.higher_is_better, found.percent)
-    ways = [each for each in (found.batch, found.stored, found.estimated) if each is not None]
-    values = [value for each in ways if (value := each.loss if metric.name == "loss" else each.metric) is not None]
-    if found.chance is None or not values:
-        return False
-    return metric.score(metric.best(values)) <= metric.score(found.chance) + (found.batch_metric_margin or 0.0)
-
-
 def _written(found: Examination) -> str:
-    metric = Metric(found.metric, found.label, found.higher_is_better, found.percent)
-    return f"{metric.label} {metric.write(found.batch.loss if metric.name == 'loss' else found.batch.metric)}"
+    metric = found.judged_by
+    return f"{metric.label} {metric.write(found.value(found.batch))}"
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
@@ -17,8 +19,7 @@ def _examine(found: Examination) -> Seen | None:
         return None
     cost = against_estimated(found)
     return Seen(
-        f"{_capital(named(names(untracked)))} {_keeps(len(untracked))}"
-        + (f": {cost.words}. {ADVICE}" if cost else "."),
+        _words(names(untracked)) + (f": {cost.words}. {ADVICE}" if cost else "."),
         where=names(untracked),
         evidence={"values": min(norm.values for norm in untracked), **({} if cost is None else cost.evidence)},
         weight=0.85,
@@ -30,22 +31,13 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     untracked = [call.layer for call in batch_norms(training) if call.facts.get("tracks") is False]
     if not untracked:
         return None
-    return Seen(
-        f"{_capital(named(untracked))} {_keeps(len(untracked))}.",
-        where=tuple(untracked),
-        weight=0.1,
-        severity=Severity.INFO,
-    )
+    return Seen(_words(untracked) + ".", where=tuple(untracked), weight=0.1, severity=Severity.INFO)
 
 
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _keeps(layers: int) -> str:
+def _words(layers: Sequence[str]) -> str:
     return (
-        f"keep{'s' if layers == 1 else ''} no running statistics, so that in evaluation mode too what the network says "
-        "of an example depends on the others in its batch"
+        f"In evaluation mode too, {named(layers)} normalize{'s' if len(layers) == 1 else ''} with the moments of the "
+        "batch, for want of running statistics: what the network says of an example depends on the others in its batch"
     )
 
 
