@@ -30,7 +30,7 @@ EVERY = 16
 """Each so many steps are recorded, or fewer."""
 
 START = 1.0
-"""Seconds that the start of a run takes where none was measured."""
+"""Seconds that a run takes besides what its record has: its process and its network begin, its test data are scored."""
 
 
 class Trainer:
@@ -101,7 +101,7 @@ class Trainer:
             self._on_progress(Status(ended + status.runs_done, self.total, done, done + self._left(status, rest)))
 
         study.train(runs, self.question.data, self.first.workers, tell)
-        if left:
+        if left and ended:  # the first round also starts the process that runs are forked from
             self._seconds = max(self._seconds or 0.0, (time.perf_counter() - began) / turns(left, self.workers))
 
     def _left(self, status: Status, runs: int) -> int:
@@ -127,7 +127,7 @@ class Trainer:
         return ""
 
     def seconds(self, records: Sequence[RunRecord]) -> float:
-        """What a run takes, its start included: in the slowest round, or by its records where none was trained."""
+        """What a run takes, its start included: in the slowest round of treatments, or by the records before those."""
         if self._seconds is not None:
             return self._seconds
         clocks = [record.timing[-1]["seconds"] for record in records if record.timing]

@@ -15,6 +15,9 @@ from normwise.doctor.remedies.choose import ALWAYS
 from normwise.doctor.treatment import Recommendation, Treatment
 from normwise.records.metric import Metric
 
+LIKELIEST = 3
+"""Remedies that are named where none is tried."""
+
 HELPED_NOT = "no better beyond seed noise"
 
 
@@ -50,7 +53,7 @@ def verdict(said: Said) -> str:
         return f"{diagnosed} {_treated(said)}"
     if not said.untried:
         return diagnosed
-    names = [BY_NAME[name].words for name in (cause.remedies if cause else ()) if name in BY_NAME]
+    names = [BY_NAME[name].words for name in (cause.remedies if cause else ()) if name in BY_NAME][:LIKELIEST]
     may = f" What may help: {', '.join(names)}." if names else ""
     return f"{diagnosed} Nothing was tried: {said.untried}.{may}"
 
