@@ -13,7 +13,7 @@ def test_a_time_is_read(text, expected):
 
 @pytest.mark.parametrize("text", ["", "10x", "-5m", "0s", "ten minutes", "1h30m", "inf", "nan"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(RequestError, match="allowed: a time such as 90s, 10m or 1.5h"):
+    with pytest.raises(RequestError, match="allowed: a time such as 90s"):
         seconds(text)
 
 
