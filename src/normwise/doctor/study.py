@@ -26,7 +26,7 @@ from normwise.doctor.treat import Treating, drawn
 from normwise.doctor.treatment import TreatedRun, Treatment
 from normwise.doctor.verdict import Said, recommendation, verdict
 from normwise.errors import JobError, RequestError
-from normwise.lab import batches, networks, study
+from normwise.lab import batches, events, networks, study
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.options import Options, Source
 from normwise.lab.question import Question, question
@@ -78,7 +78,9 @@ class Case:
     def __init__(self, data: Source, options: Options, asked: Asked, on_progress: OnProgress, on_note: OnNote) -> None:
         self._until = None if asked.seconds is None else time.monotonic() + asked.seconds - REPORTING
         self._asked, self._on_note = asked, on_note
-        self._question = asked_once(question(data, options, "doctor"))
+        if options.get("tensorboard"):
+            events.require()
+        self._question = answerable(question(data, options, "doctor"))
         self._trainer = Trainer(self._question, on_progress)
         self._notes = checked(self._trainer)
 
@@ -190,7 +192,7 @@ class Case:
         return chosen(findings, given_, extent.remedies, refused=refused)
 
 
-def asked_once(one: Question) -> Question:
+def answerable(one: Question) -> Question:
     """The question, where it is one that the doctor can answer.
 
     Raises:

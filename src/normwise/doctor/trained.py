@@ -12,7 +12,7 @@ from torch import nn
 from normwise.doctor import page, rules
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.examine import examined
-from normwise.doctor.study import Asked, asked_once, command
+from normwise.doctor.study import Asked, answerable, command
 from normwise.doctor.weights import load_weights
 from normwise.lab import batches, networks
 from normwise.lab.batch import Batch
@@ -37,7 +37,7 @@ def examined_weights(data: Source, options: Options, path: Path, asked: Asked) -
         SurgeryError: the network has no batch normalization.
         JobError: the report cannot be written.
     """
-    one = asked_once(question(data, options, "doctor"))
+    one = answerable(question(data, options, "doctor"))
     first = planned(one, [("given", {})], seeds=[0])
     settings = first.runs[0].job.settings
     network = _network(one, settings)

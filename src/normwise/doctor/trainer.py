@@ -50,7 +50,7 @@ class Trainer:
         self.total = len(self.first.runs)
         self._plans = [self.first]
         self._on_progress = on_progress
-        self._before = 0
+        self._ended = 0
         self._seconds: float | None = None
 
     @property
@@ -90,23 +90,21 @@ class Trainer:
         return [self.treated(run, each.remedy) for run, each in zip(runs, wanted, strict=True)]
 
     def _train(self, runs: Sequence[PlannedRun]) -> None:
-        ended, began = self._before, time.perf_counter()
-        steps = self.settings.steps
+        """Train some runs, and tell how far all have come, those of rounds to come included."""
         left = sum(not study.ended(run.record()) for run in runs)
+        count, steps, began = len({run.job.directory for run in runs}), self.settings.steps, time.perf_counter()
+        self.total = max(self.total, self._ended + count)
+        rest = self.total - self._ended - count
 
         def tell(status: Status) -> None:
-            self.total = max(self.total, ended + status.runs)
-            self._before = ended + status.runs
-            done, rest = ended * steps + status.steps_done, self.total - ended - status.runs
-            self._on_progress(Status(ended + status.runs_done, self.total, done, done + self._left(status, rest)))
+            made = self._ended * steps + status.steps_done
+            every = (self._ended + rest) * steps + status.steps
+            self._on_progress(Status(self._ended + status.runs_done, self.total, made, every))
 
         study.train(runs, self.question.data, self.first.workers, tell)
-        if left and ended:  # the first round also starts the process that runs are forked from
+        if left and self._ended:  # the first round also starts the process that runs are forked from
             self._seconds = max(self._seconds or 0.0, (time.perf_counter() - began) / turns(left, self.workers))
-
-    def _left(self, status: Status, runs: int) -> int:
-        """Steps that are left, with runs of rounds to come."""
-        return status.steps - status.steps_done + runs * self.settings.steps
+        self._ended += count
 
     def treated(self, run: PlannedRun, remedy: str = "") -> TreatedRun:
         """What came of a run."""
