@@ -13,7 +13,10 @@ from normwise.lab.question import Question
 from normwise.lab.settings import Keys, Settings
 from normwise.lab.task import Task
 from normwise.probes.watched import Watched
+from normwise.probes.watched_json import from_dict
 from normwise.records import RunRecord
+from normwise.records.files import damaged, read_json
+from normwise.records.run import WATCHED
 
 NORMALIZATIONS = ("batch_norm", "normalization")
 
@@ -31,8 +34,16 @@ def _training(record: RunRecord, task: Task) -> Training:
 
 
 def watched(record: RunRecord) -> Watched:
-    """What the recorder saw of a run."""
-    raise NotImplementedError
+    """What the recorder saw of a run.
+
+    Raises:
+        JobError: there is no recording, or it does not hold what was written to it.
+    """
+    path = record.directory / WATCHED
+    plain = read_json(path)
+    if plain is None:
+        raise damaged(path, "there is no recording")
+    return from_dict(plain)
 
 
 def evaluations(record: RunRecord) -> list[Evaluation]:
