@@ -50,6 +50,11 @@ def test_zero_not_finite_and_not_measured_are_told_apart():
     assert [text.get_text() for text in heatmap.draw(info).texts][2:] == ["exactly 0", "not finite", "not measured"]
 
 
+def test_a_training_that_was_lost_is_shown_until_shortly_after():
+    rows = {"a": {step: 0.1 * step if step < 7 else math.nan for step in range(1, 300)}}
+    assert heatmap.info(rows, GRADIENT).steps == (1, 2, 3, 4, 5, 6, 7, 8)
+
+
 def test_a_share_of_zero_is_a_color_like_any_other():
     info = heatmap.info({"relu": {1: None, 2: 0.0, 3: 1.0}}, SHARE)
     assert info.limits == (0, 1)

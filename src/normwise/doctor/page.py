@@ -101,7 +101,7 @@ def _groups(diagnosis: Diagnosis, reading: Reading) -> Iterator[Group]:
     if shown:
         yield Group("Evidence", shown, _evidence_caption(diagnosis))
     if evidence.examination is not None:
-        yield Group("Evidence", panels.examined(evidence.examination, reading))
+        yield Group("Evidence", panels.examined(evidence.examination, reading), panels.EXAMINED)
     if diagnosis.treatments:
         ordered = treatments_table.ordered(diagnosis.treatments, reading.metric)
         chosen = diagnosis.recommendation.name if diagnosis.recommendation else None
@@ -114,7 +114,8 @@ def _evidence_caption(diagnosis: Diagnosis) -> str:
     seen = trainings[0].watched
     said = "Layers in the order of the forward, the first at the top; "
     said += f"{written.counted(len(seen.observations), 'recorded step')} of {seen.steps:,}"
-    return f"{said}, seed {trainings[0].seed}." if len(trainings) > 1 else f"{said}."
+    said += f", seed {trainings[0].seed}." if len(trainings) > 1 else "."
+    return said + " What is drawn ends shortly after the last finite value." * (seen.not_finite is not None)
 
 
 def _entry(finding: Finding) -> Entry:

@@ -28,12 +28,16 @@ CAPTIONS = {
     GRADIENT: "Norm of the gradient with respect to each layer's weight, over the square root of its size. Layers "
     "whose colors are far apart learn at very different speeds.",
     UPDATE: "How far one step moves the weights, as a share of their own norm. The line above the color bar marks the "
-    "usual range, 10⁻⁵ to 10⁻¹.",
+    "usual range, 10⁻⁵ to 10⁻¹. A step of exactly 0 was too small for the precision of the weights, or there was none.",
     DEVIATION: "Deviation of what each activation receives, over units, examples and positions.",
     SATURATED: "Share of units for which the activation is almost flat on more than 95 % of the examples.",
     DEAD: "Share of units that were 0, with no gradient, for every example of three recorded batches in a row.",
 }
 BESIDE = 4.1  # inches, of a figure beside a table
+EXAMINED = (
+    "Each normalization with the moments of the batch as in training, with the stored ones as in evaluation, and with "
+    "moments estimated anew from other batches."
+)
 NORMS = 40  # the most rows of a figure of normalizations
 
 
@@ -66,8 +70,8 @@ def _by_layer(watched: Watched) -> Iterator[PageFigure]:
         *(
             (name, quantity, rows)
             for name, quantity, rows in (
-                ("saturated", SATURATED, _rows(units, lambda at: at.saturated)),
-                ("dead", DEAD, _rows(units, lambda at: at.dead)),
+                ("saturated", SATURATED, _rows(units, lambda at: at.saturated if math.isfinite(at.std) else None)),
+                ("dead", DEAD, _rows(units, lambda at: at.dead if math.isfinite(at.std) else None)),
             )
             if any(value for row in rows.values() for value in row.values())
         ),
@@ -104,7 +108,7 @@ def _losses(trainings: Sequence[Training]) -> Iterator[PageFigure]:
     watched = trainings[0].watched
     known = watched.constant is not None and math.isfinite(watched.constant)
     level = traces.Level(watched.constant or 0.0, "best constant") if known else None
-    caption = f"Loss of each batch{', averaged over neighbors' * (watched.steps > traces.POINTS)}."
+    caption = f"Loss of each batch{', averaged over neighbors' * (lines[0].steps[0] > 1)}."
     if level:
         caption += " Below the dotted line, the loss of the best constant prediction, a network has learned something."
     info = traces.loss_info(lines, LOSSES.get(watched.loss.kind, watched.loss.kind.replace("_", "-")), level)
@@ -156,9 +160,7 @@ def _ways(
     levels = [] if reading.chance is None else [dots.Level(reading.chance, "chance", dotted=True)]
     title = f"{metric.label[:1].upper()}{metric.label[1:]} by the moments that normalize"
     info = dots.info(title, metric.label, rows, levels, percent=metric.percent, zero=not metric.higher_is_better)
-    caption = "With the moments of each batch as in training, with the stored ones as in evaluation, and with moments "
-    caption += "estimated anew from other batches."
-    return _figure(f"{'loss' if metric == LOSS else 'metric'}-by-moments", caption, dots, info)
+    return _figure(f"{'loss' if metric == LOSS else 'metric'}-by-moments", "", dots, info)
 
 
 def _gaps(norms: Sequence[ExaminedNorm]) -> Iterator[PageFigure]:

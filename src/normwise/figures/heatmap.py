@@ -53,7 +53,8 @@ class Info(NamedTuple):
     Attributes:
         quantity: what the values are.
         layers: in the order of the forward, the first layer first.
-        steps: the recorded steps, thinned evenly; the first and the last are among them.
+        steps: the recorded steps, thinned evenly; the first and the last are among them. Where a training was lost,
+            the last is one shortly after the last finite value.
         values: by layer, at each of the steps; None where it was not measured, nan or infinite where not finite.
         limits: of the colors.
     """
@@ -99,11 +100,23 @@ def info(rows: Mapping[str, Mapping[int, Value]], quantity: Quantity) -> Info | 
     rows = {layer: row for layer, row in rows.items() if any(value is not None for value in row.values())}
     if not rows:
         return None
-    every = sorted({step for row in rows.values() for step in row})
+    every = _until_lost(rows)
     steps = spread(every, max(FEWEST, min(MOST, CELLS // len(rows))))
     values = tuple(tuple(row.get(step) for step in steps) for row in rows.values())
     names = tuple(map(layer_name, rows))
     return Info(quantity, names, tuple(steps), values, _limits(values, quantity))
+
+
+def _until_lost(rows: Mapping[str, Mapping[int, Value]]) -> list[int]:
+    """Every step; where from one on no layer has a finite value, a fifth more up to there, and at least two."""
+    every = sorted({step for row in rows.values() for step in row})
+    there = [place for place, step in enumerate(every) if any(_finite(row.get(step)) for row in rows.values())]
+    kept = there[-1] + 1 if there else 0
+    return every[: kept + max(2, kept // 5)]
+
+
+def _finite(value: Value) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _limits(values: Sequence[Sequence[Value]], quantity: Quantity) -> limits.Limits:

@@ -88,9 +88,14 @@ class Info(NamedTuple):
 
 
 def trace(name: str, place: int, points: Mapping[int, float | None], *, dashed: bool = False) -> Trace:
-    """The line of one run, from step to value; None counts as not finite."""
-    size = -(-len(points) // POINTS) or 1
-    steps, found = list(points), [math.nan if value is None else value for value in points.values()]
+    """The line of one run, from step to value; None counts as not finite.
+
+    It ends with the first value that is not finite where no finite one comes after it.
+    """
+    found = [math.nan if value is None else value for value in points.values()]
+    last = max((place for place, value in enumerate(found) if math.isfinite(value)), default=0)
+    steps, found = list(points)[: last + 2], found[: last + 2]
+    size = -(-len(steps) // POINTS) or 1
     groups = [found[at : at + size] for at in range(0, len(found), size)]
     ends = [steps[min(at + size, len(steps)) - 1] for at in range(0, len(steps), size)]
     means = tuple(math.fsum(group) / len(group) if all(map(math.isfinite, group)) else math.nan for group in groups)
