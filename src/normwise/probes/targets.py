@@ -56,8 +56,9 @@ class TargetCounts:
 
     def _add_counts(self, counts: Values) -> None:
         self._shares.append(float(counts.max() / counts.sum()))
-        size = max(len(self._counts), len(counts))
-        self._counts = np.pad(self._counts, (0, size - len(self._counts))) + np.pad(counts, (0, size - len(counts)))
+        if len(counts) > len(self._counts):
+            self._counts = np.pad(self._counts, (0, len(counts) - len(self._counts)))
+        self._counts[: len(counts)] += counts
 
     def _keep(self, target: Tensor) -> None:
         rows = target.detach().to(torch.float32 if target.device.type == "mps" else torch.float64).cpu()
