@@ -20,6 +20,7 @@ class Job:
         own: the user's functions, by name or as they are, by what they are for: ``model``, ``loss``, ``metric``.
         seconds_between_checkpoints: how much work may be lost when the process is killed.
         tensorboard: whether what is measured is also written as events of TensorBoard.
+        watch: the distance between steps whose layers, gradients and updates are recorded; None records none.
     """
 
     directory: Path
@@ -27,6 +28,7 @@ class Job:
     own: Mapping[str, str | Callable[..., Any]] = field(default_factory=dict)
     seconds_between_checkpoints: float = 2.0
     tensorboard: bool = False
+    watch: int | None = None
 
 
 class Message(NamedTuple):

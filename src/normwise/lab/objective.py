@@ -73,6 +73,11 @@ class Objective:
             return none
         return self._loss(outputs, target)
 
+    def compared(self, target: Any) -> Any:
+        """What the loss compares outputs with: a target in the loss's own unit."""
+        named = "loss" not in self._own and self.kind == "classification"
+        return target if named else self._scaled(target)
+
     def weight(self, target: Any, size: int = 0) -> int:
         """What the loss of a batch is a mean over: the labels that count, or ``size`` examples."""
         named = "loss" not in self._own and self.kind == "classification"

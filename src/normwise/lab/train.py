@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,8 +23,9 @@ from normwise.lab.factory import Factory, resolve
 from normwise.lab.job import Job
 from normwise.lab.objective import Objective
 from normwise.lab.samples import FINAL, PROBED
+from normwise.lab.watching import Watching, renamed
 from normwise.records.files import replace, write_json
-from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, RunWriter, write_done
+from normwise.records.run import DONE, METRICS, PREDICTIONS, SETTINGS, TIMING, WATCHED, RunWriter, write_done
 
 NOT_FINITE = "loss or weights are not finite"
 
@@ -38,17 +39,21 @@ def train(job: Job, data: Data | LoaderData, on_progress: OnProgress = lambda st
     whose loss, or whose weights, are not finite. Then the whole validation and test parts are evaluated with the
     weights of the best step.
 
+    A run that is watched begins anew: what is recorded of layers, gradients and updates is in no checkpoint.
+
     Args:
         job: what to train and where to record it.
         data: the unscaled data.
         on_progress: called with the number of steps made, after each measurement.
     """
     job.directory.mkdir(parents=True, exist_ok=True)
-    (job.directory / DONE).unlink(missing_ok=True)
+    for name in (DONE, WATCHED, *([checkpoint.NAME] if job.watch else [])):
+        (job.directory / name).unlink(missing_ok=True)
     write_json(job.directory / SETTINGS, job.settings.as_dict())
     run = _Run(job, data)
     try:
         status, step, reason = run.go(on_progress)
+        run.write_watched()
         best = run.finish()
     finally:
         run.close()
@@ -74,6 +79,7 @@ class _Run:
         self.samples = {part: self.batches.sample(part, size) for part, size in settings.samples.items()}
         self.optimizer = optimizers.optimizer(settings, self.network.parameters())
         self.rate = optimizers.rate(settings)
+        self.watching = Watching(self.network, self.optimizer, job.watch)
         self.schedule = probes.Schedule(settings.steps, settings.eval_every)
         self.best = Best(settings.metric)
         self.state = checkpoint.State(self.network, self.optimizer, self.batches, self.best)
@@ -87,6 +93,7 @@ class _Run:
     def go(self, on_progress: OnProgress) -> tuple[str, int, str | None]:
         """Train, measure and record until the end; the status, the step at which it ended, and why."""
         if not self.resumed and not self._record(None, []):
+            self.watching.once(self._update)
             return "diverged", 0, "the loss is not finite before the first step"
         for stop in self.schedule.at:
             if stop <= self.step:
@@ -132,21 +139,15 @@ class _Run:
             group["lr"] = lr
         self.optimizer.step()
         self.step += 1
+        self.watching.step(loss, self.objective, batch.target)
         return loss.detach()
 
     def _record(self, batch_loss: float | None, updates: list[dict[str, Any]]) -> bool:
         """Measure the network as it is now and add a line to the record; whether the training loss is finite."""
         line: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "batch_loss": batch_loss}
-        line |= evaluate(self.network, self.objective, self.samples)
-        value, counts = line["validation"][self.settings.metric.name], self.step in self.schedule.regular
-        self.best.note(self.step, value, self.network, counts=counts)
-        self.clock.lap("evaluate")
-        measured = probes.measure(
-            self.network, self.probed.args or self.probed.kwargs, self.probed.target, self.objective.loss
-        )
-        line |= {quantity: self._renamed(rows) for quantity, rows in measured.items()}
-        self.clock.lap("probe")
-        self.writer.append(METRICS, line | {"updates": updates})
+        with self.watching.paused():
+            line |= self._measured(updates)
+        self.writer.append(METRICS, line)
         if self.events is not None:
             self.events.add(line, self.settings.metric)
         self.clock.lap("record")
@@ -156,9 +157,21 @@ class _Run:
             self._save()
         return finite
 
+    def _measured(self, updates: list[dict[str, Any]]) -> dict[str, Any]:
+        line: dict[str, Any] = evaluate(self.network, self.objective, self.samples)
+        value, counts = line["validation"][self.settings.metric.name], self.step in self.schedule.regular
+        self.best.note(self.step, value, self.network, counts=counts)
+        self.clock.lap("evaluate")
+        measured = probes.measure(
+            self.network, self.probed.args or self.probed.kwargs, self.probed.target, self.objective.loss
+        )
+        line |= {quantity: self._renamed(rows) for quantity, rows in measured.items()}
+        self.clock.lap("probe")
+        return line | {"updates": updates}
+
     def _renamed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows under the names that layers have in the user's own network, the same in every arm."""
-        return [row | {"layer": _renamed(row["layer"], self.names)} for row in rows]
+        return [row | {"layer": renamed(row["layer"], self.names)} for row in rows]
 
     def _time(self) -> None:
         laps = self.clock.take()
@@ -193,8 +206,14 @@ class _Run:
         self._time()
         return {"step": self.best.step, "train": train_, "validation": validation.values, "test": test.values}
 
+    def write_watched(self) -> None:
+        """Write what was recorded of the training, where that was asked for."""
+        self.watching.close()
+        self.watching.write(self.job.directory, self.names)
+
     def close(self) -> None:
         """Close the record."""
+        self.watching.close()
         self.writer.close()
         if self.events is not None:
             self.events.close()
@@ -225,12 +244,6 @@ def _own(job: Job, what: str) -> Factory:
     if own.source_hash != job.settings.own[what]["source"]:
         raise RequestError(f"the source of {own.name} changed while the study ran; run the same command again")
     return own
-
-
-def _renamed(layer: str, names: Mapping[str, str]) -> str:
-    """``relu_2#3`` under the name that its module had."""
-    name, mark, call = layer.partition("#")
-    return f"{names.get(name, name)}{mark}{call}"
 
 
 def _first_broken(losses: Tensor, network: nn.Module) -> int | None:

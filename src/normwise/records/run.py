@@ -8,6 +8,7 @@ runs/<study>/<arm slug>-<seed>-<hash>/
     best.safetensors        the weights of the best step by the validation metric, once the run has ended
     predictions.safetensors what the network puts out for the test part with these weights, and its targets
     tensorboard/            what is measured as events, where that was asked for
+    watched.json            what a recorder saw of the training, where that was asked for; see ``normwise.probes.recorder``
     done.json               only when the run has ended: finished, diverged or failed, with the reason and the best step
 """
 
@@ -25,6 +26,7 @@ from normwise.records.metric import Metric
 
 METRICS, TIMING, DONE, SETTINGS = "metrics.jsonl", "timing.jsonl", "done.json", "settings.json"
 BEST, PREDICTIONS = "best.safetensors", "predictions.safetensors"
+WATCHED = "watched.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class RunRecord:
     def best(self) -> dict[str, Any] | None:
         """The best step by validation, and what the whole parts gave there; None where no evaluation was finite."""
         return (self.done or {}).get("best")
+
+    @property
+    def watched(self) -> dict[str, Any] | None:
+        """What a recorder saw of the training, as ``normwise.probes.watched_json`` writes it; None without one."""
+        return read_json(self.directory / WATCHED)
 
     @classmethod
     def read(cls, directory: Path, *, arm: str) -> RunRecord:
