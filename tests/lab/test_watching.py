@@ -79,7 +79,9 @@ def test_targets_are_those_that_the_loss_is_given(tmp_path):
 def test_a_network_that_starts_without_a_finite_loss_is_recorded_once(tmp_path):
     data = tuple((np.full((20, 3), np.float32(3e38)), np.arange(20) % 2) for _ in range(3))
     planned = plan(
-        ("plain",), lambda: data, {"steps": 30, "seeds": 1, "batch_size": 10, "inputs": "raw", "out": tmp_path}
+        ("plain, activation=relu",),
+        lambda: data,
+        {"steps": 30, "seeds": 1, "batch_size": 10, "inputs": "raw", "out": tmp_path},
     )
     job = replace(planned.runs[0].job, watch=8)
     train(job, planned.data)
