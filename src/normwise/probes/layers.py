@@ -124,7 +124,7 @@ class Measures:
     def check(self, layer: str, tensor: Tensor) -> None:
         """See whether all elements of a layer's output, or of the input, are finite."""
         self._calls += 1
-        kept = tensor.detach() if tensor.numel() <= SMALL else promoted(tensor.detach()).sum()
+        kept = tensor.detach() if tensor.numel() <= SMALL else tensor.detach().mul(0).sum()
         self._keep(kept)
         key = (kept.shape, kept.dtype, kept.device)
         self._checks.setdefault(key, []).append((self._calls, layer, kept))
@@ -161,8 +161,8 @@ class Measures:
         for kind, rows in self._kept.items():
             self._activations(kind, rows)
         for checks in self._checks.values():
-            together = promoted(torch.stack([tensor for _, _, tensor in checks]))
-            self._numbers.append(together.flatten(1).sum(1) if together.ndim > 1 else together)
+            zeros = torch.stack([tensor for _, _, tensor in checks]).mul_(0)  # 0·∞ and 0·NaN are NaN
+            self._numbers.append(zeros.flatten(1).sum(1) if zeros.ndim > 1 else zeros)
             self._order.append([(place, layer) for place, layer, _ in checks])
         self._kept, self._checks, self._memory, self._elements = {}, {}, set(), 0
 
@@ -269,7 +269,7 @@ class _Reader:
             mean, std = float(means[row]), stds[row]
             value = Units(unit.layer, unit.what, mean, std, saturated[row], None, zero[row], units, spreads[row])
             self._units[unit.place] = (value, None if dead is None else dead[row])
-            if not math.isfinite(std):
+            if not math.isfinite(mean):
                 self._broken[unit.place] = unit.source
 
     def _saturated(self, count: int, units: int, values: int) -> list[float | None]:
