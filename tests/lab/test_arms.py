@@ -120,11 +120,18 @@ def test_a_wrong_arm_is_refused_with_what_to_do(texts, said):
     assert said in str(refused.value)
 
 
-def test_a_network_of_the_user_s_own_keeps_its_activation():
-    (arm,) = resolve(["bn"], {}, own_model=True)
-    assert arm.keys.activation is None
+def test_a_network_of_the_user_s_own_keeps_its_activation_and_output_unless_others_are_given():
+    own, other = resolve(["bn", "activation=relu, output=linear"], {}, own_model=True)
+    assert (own.keys.activation, own.keys.output, own.keys.dropout) == (None, "given", None)
+    assert (other.keys.activation, other.keys.output) == ("relu", "linear")
     with pytest.raises(RequestError, match="your own network decides"):
-        resolve(["bn, activation=relu"], {}, own_model=True)
+        resolve(["bn, dropout=0.1"], {}, own_model=True)
+
+
+def test_the_output_of_built_in_networks_is_linear():
+    assert resolve(["bn"], {})[0].keys.output is None
+    with pytest.raises(RequestError, match=r"arm 'x' sets 'output', which is for networks of your own"):
+        resolve(["x: output=linear"], {})
 
 
 def test_data_read_batch_by_batch_keep_their_batches_and_inputs():

@@ -135,6 +135,7 @@ def test_outputs_that_are_probabilities_are_remarked_on(y, model, said):
     notes = [note for note in checked(y, model=model) if "probabilities" in note]
     assert len(notes) == (said is not None)
     assert said is None or said in notes[0]
+    assert said is None or notes[0].endswith(" or give output=linear")
 
 
 def test_a_network_whose_outputs_are_not_finite_is_no_wrong_request():

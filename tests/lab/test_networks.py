@@ -183,6 +183,36 @@ class TwoInputs(nn.Module):
         return self.out(torch.tanh(self.a(x)) + torch.tanh(self.b(z)))
 
 
+class Given(nn.Module):
+    """A network with functions for activations, and probabilities for outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Dropout(0.5))
+        self.second, self.out = nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return torch.softmax(self.out(torch.relu(self.second(self.body(x)))), 1)
+
+
+def test_a_user_s_network_gets_activation_output_and_normalization_and_layers_keep_their_names():
+    own, example = resolve_factory(Given, what="model"), examples((3,), 4)
+    (arm, plain) = resolve(["bn, activation=selu, output=linear, init=he", "plain, init=he"], {}, own_model=True)
+    torch.manual_seed(3)
+    built = build(settings(arm, own.name, 3), example, own)
+    kinds = [type(module).__name__ for module in built.network.modules()]
+    assert (kinds.count("BatchNorm1d"), kinds.count("SELU"), kinds.count("Tanh")) == (2, 1, 0)
+    maps = {name: module for name, module in built.network.named_modules() if isinstance(module, nn.Linear)}
+    assert [built.names.get(name, name) for name in maps] == ["body.0", "second", "out"]
+    assert {"mode", "body.1", "body.2"} & {*built.names.values()} == {"body.1", "body.2"}
+    torch.manual_seed(3)
+    first = build(settings(plain, own.name, 3), example, own).network
+    weights = [module.weight for module in first.modules() if isinstance(module, nn.Linear)]
+    assert all(torch.equal(one.weight, other) for one, other in zip(maps.values(), weights, strict=True))
+    y = built.network(torch.randn(4, 3))
+    assert not torch.allclose(y.sum(1), torch.ones(4))
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 def test_layers_of_a_network_of_several_inputs_keep_their_names_in_every_arm(by_name):
     x, z = torch.zeros(2, 3), torch.zeros(2, 4)

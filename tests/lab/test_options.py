@@ -48,7 +48,7 @@ def test_options_and_keys_are_frozen():
         "out", "eval_every", "workers", "device", "tensorboard",
     ]  # fmt: skip
     assert list(KEYS) == [
-        "norm", "place", "activation", "init", "lr", "schedule", "warmup", "optimizer", "momentum", "clip",
+        "norm", "place", "activation", "init", "output", "lr", "schedule", "warmup", "optimizer", "momentum", "clip",
         "batch_size", "dropout", "weight_decay", "inputs", "targets",
     ]  # fmt: skip
     own = ["arm", "data", *GENERAL, *KEYS, "json", "open_report"]

@@ -1,8 +1,10 @@
 import pytest
+import torch
 
 from lab.studies import of_parts, parts, small
 from normwise.errors import RequestError
-from normwise.lab import study
+from normwise.lab import study, values
+from normwise.lab.functions import Functions
 from normwise.lab.plan import planned, together
 from normwise.lab.question import question
 
@@ -83,6 +85,35 @@ def test_a_wrong_arm_given_as_a_value_is_refused(tmp_path, arm, said):
         planned(asked(tmp_path), [arm])
 
 
+def test_a_deep_network_has_one_name_however_it_is_written():
+    names = {
+        "mlp:100x20": "mlp:100x20", f"mlp:{','.join(['5'] * 6)}": "mlp:5x6", "mlp:100x3": "mlp:100,100,100",
+        "cnn:8x2": "cnn:8,8", "mlp:9,9,9,9,8": "mlp:9,9,9,9,8",
+    }  # fmt: skip
+    assert {given: Functions.of({"model": given}).model for given in names} == names
+    assert values.model("mlp:100x20") == ("mlp", (100,) * 20)
+
+
 def test_a_study_is_named_after_its_question():
     assert str(question("digits", {"model": "mlp:5"}, "doctor").out) == "runs/doctor-digits-mlp-5"
     assert small("x", "plain").study["study"] == "compare"
+
+
+def test_what_is_left_alone_in_a_user_s_network_is_noted_with_what_it_is():
+    def make_model():
+        maps = torch.nn.Linear(64, 9), torch.nn.Linear(9, 10)
+        return torch.nn.Sequential(torch.nn.Flatten(), maps[0], torch.nn.ReLU(), maps[1], torch.nn.Softmax(1))
+
+    plan = small("x", "relu: activation=tanh", "o: output=linear", model=make_model)
+    assert [note.partition("make_model ")[2] or note for note in study.check(plan)] == [
+        "arm relu: 4 left alone: it makes the network's output",
+        "returns probabilities, and cross_entropy takes logits: leave its last softmax out or give output=linear",
+    ]
+    with pytest.raises(RequestError, match=r"arm 'bad': no activation to replace in Sequential"):
+        study.check(
+            small(
+                "x",
+                "bad: activation=relu",
+                model=lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)),
+            )
+        )

@@ -21,11 +21,11 @@ it means; None takes the default of a key that was given for all arms."""
 
 SHORTHANDS = {"plain": "none", "bn": "batch"}
 
-OWN_MODEL = {
-    "activation": "your own network decides; leave it out or use --model mlp or cnn",
-    "dropout": "your own network decides; leave it out or use --model mlp or cnn",
-}
+OWN_MODEL = {"dropout": "your own network decides; leave it out or use --model mlp or cnn"}
 """What a user's own network decides for itself."""
+
+BUILT_IN = {"output": "is for networks of your own, and mlp and cnn have a linear one; leave it out"}
+"""What the built-in networks decide for themselves."""
 
 STREAMS = {"inputs": "your make_data decides; leave it out and scale the inputs there"}
 """What data that are read batch by batch decide for themselves."""
@@ -159,7 +159,7 @@ def resolve(
         asked: the arms, as they are written or as values.
         shared: the values that were given for all arms and hold where an arm does not set the key itself, one or
             several by key; see ``normwise.lab.options.shared``.
-        own_model: whether the network is the user's own, which has its own activation and dropout.
+        own_model: whether the network is the user's own, which has its own dropout, and by default its own activation.
         streams: whether the data are read batch by batch, and scaled, if at all, by the user's own code.
         own_batches: whether they come from a loader, which has its own batch size.
         rates: the learning rate of each optimizer where none was given.
@@ -171,8 +171,9 @@ def resolve(
     """
     if not asked:
         raise RequestError("no arm was given; allowed: one or more of [name:] key=value, …, for example plain and bn")
-    decided = {**(OWN_MODEL if own_model else {}), **(LOADERS if own_batches else STREAMS if streams else {})}
+    decided = {**(OWN_MODEL if own_model else BUILT_IN), **(LOADERS if own_batches else STREAMS if streams else {})}
     base = {**DEFAULTS, **(defaults or {}), **dict.fromkeys(decided)}
+    base |= {"activation": None} if own_model else {}
     texts = [arm for arm in asked if isinstance(arm, str)]
     if len(texts) == len(asked):
         _refuse_unused(texts, shared)

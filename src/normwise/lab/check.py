@@ -19,6 +19,7 @@ from normwise.lab.objective import Objective, check_loss, check_metric, describe
 from normwise.lab.settings import Settings
 from normwise.lab.task import Task, fits
 from normwise.records.metric import LOSS
+from normwise.surgery.change import Change
 from normwise.surgery.sites import is_normalization
 
 EXAMPLES = 8
@@ -53,12 +54,19 @@ def check(
 
 
 def _remarks(own: Factory, settings: Settings, example: Batch) -> list[str]:
-    if settings.norm == "none":
-        named = networks.make(own, settings.seed).named_modules()
-        found = [name for name, module in named if is_normalization(module)]
-        return [f"{own.name} has normalization of its own: {', '.join(found)}"] if found else []
-    left = networks.normalized(own, settings, example).left_alone
-    return [f"{change.name or own.name} {change.why}" for change in left] + _padding(settings, example)
+    left = [change for surgery in networks.changed(own, settings, example)[1] for change in surgery.left_alone]
+    notes = list(dict.fromkeys(f"{_place(change, own)} {change.why}" for change in left))
+    if settings.norm != "none":
+        return notes + _padding(settings, example)
+    named = networks.make(own, settings.seed).named_modules()
+    found = [name for name, module in named if is_normalization(module)]
+    return notes + ([f"{own.name} has normalization of its own: {', '.join(found)}"] if found else [])
+
+
+def _place(change: Change, own: Factory) -> str:
+    """What was left alone: a module by its name, a function by the module whose forward calls it."""
+    name = change.name or own.name
+    return f"{change.before} in {name}" if change.before.endswith("()") and change.before[0].islower() else name
 
 
 def _padding(settings: Settings, example: Batch) -> list[str]:
@@ -175,4 +183,5 @@ def _probabilities(outputs: Any, settings: Settings, name: str) -> list[str]:
     layer = None if node is None else _SQUASHES.get(node.name())
     if layer is None:
         return []
-    return [f"{name} returns probabilities, and {settings.loss} takes logits: leave its last {layer} out"]
+    how = " or give output=linear" if "model" in settings.own else ""
+    return [f"{name} returns probabilities, and {settings.loss} takes logits: leave its last {layer} out{how}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +63,7 @@ def _is_own(source: Source | None) -> bool:
 def _model(source: Source) -> tuple[Source | None, str]:
     """The user's factory (None for a built-in network), and the name of a built-in one."""
     if isinstance(source, str) and source.partition(":")[0] in values.WIDTHS:
-        return None, _long(*values.model(source))
+        return None, values.model_name(*values.model(source))
     if isinstance(source, str) and ":" not in source:
         values.model(source)
     if hasattr(source, "named_parameters") and not isinstance(source, type):
@@ -72,11 +71,7 @@ def _model(source: Source) -> tuple[Source | None, str]:
     return source, ""
 
 
-def _long(kind: str, widths: Sequence[int]) -> str:
-    return f"{kind}:{','.join(map(str, widths))}"
-
-
 def short(name: str) -> str:
     """A name without the widths that a network has by default, or without the folders of a file."""
-    builtin = (kind for kind, widths in values.WIDTHS.items() if name == _long(kind, widths))
+    builtin = (kind for kind, widths in values.WIDTHS.items() if name == values.model_name(kind, widths))
     return next(builtin, Path(name).name)

@@ -18,7 +18,7 @@ from normwise.lab.settings import Settings
 from normwise.lab.values import model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.nonlinearity import nonlinearity
-from normwise.surgery import Surgery, batch_normalize
+from normwise.surgery import Surgery, activate, batch_normalize, linear_output
 from normwise.surgery.change import original_names
 
 Named = Iterator[tuple[str, nn.Module]]
@@ -47,12 +47,13 @@ def build(settings: Settings, example: Batch, own: Factory | None = None) -> Bui
     Raises:
         RequestError: for examples that a built-in network does not take, widths that do not fit the images or the
             groups, or a factory that raises or returns no module.
-        SurgeryError: for a user's network that normalization cannot be inserted into.
+        SurgeryError: for a user's network that has no activation to exchange, no output to make linear, or no place
+            for a normalization.
     """
     if own is not None:
-        changed = normalized(own, settings, example)
-        initialise(changed.model, settings.init)
-        return Built(changed.model, original_names(changed))
+        network, surgeries = changed(own, settings, example)
+        initialise(network, settings.init)
+        return Built(network, _original_names(surgeries))
     kind, widths = model(settings.model)
     layers = {"mlp": _mlp, "cnn": _cnn}[kind]
     network = nn.Sequential(OrderedDict(layers(settings, _shape(kind, example), widths)))
@@ -150,14 +151,35 @@ def make(own: Factory, seed: int) -> nn.Module:
     return network.train()
 
 
-def normalized(own: Factory, settings: Settings, example: Batch) -> Surgery:
-    """The user's network with the arm's normalization inserted, and what that changed: nothing for ``norm=none``."""
+def changed(own: Factory, settings: Settings, example: Batch) -> tuple[nn.Module, list[Surgery]]:
+    """The user's network as the arm has it, but for its initial weights, and what was changed, one after another.
+
+    Normalization comes last: it goes before activations of hidden layers, and what makes the output decides which those
+    are.
+    """
     network = make(own, settings.seed)
-    if settings.norm == "none":
-        return Surgery(network, [])
-    layer = None if settings.norm == "batch" else normalization(settings.norm)
     given = _on_cpu(example.args or example.kwargs)
-    return batch_normalize(network, place=settings.place or "before", example=given, layer=layer)
+    surgeries = []
+    if settings.activation is not None:
+        surgeries.append(activate(network, settings.activation, example=given))
+        network = surgeries[-1].model
+    if settings.output == "linear":
+        surgeries.append(linear_output(network, example=given))
+        network = surgeries[-1].model
+    if settings.norm != "none":
+        layer = None if settings.norm == "batch" else normalization(settings.norm)
+        surgeries.append(batch_normalize(network, place=settings.place or "before", example=given, layer=layer))
+        network = surgeries[-1].model
+    return network, surgeries
+
+
+def _original_names(surgeries: Sequence[Surgery]) -> dict[str, str]:
+    """New to old name of each module of the user's network after several surgeries; empty after none."""
+    found: dict[str, str] | None = None
+    for surgery in surgeries:
+        names = original_names(surgery)
+        found = names if found is None else {new: found[old] for new, old in names.items() if old in found}
+    return found or {}
 
 
 def _on_cpu(given: Any) -> Any:

@@ -43,7 +43,8 @@ GENERAL: dict[str, Option] = {
     "target": Option("COLUMN", "The column of a table that is predicted; several with commas between them."),
     "model": Option(
         "MODEL",
-        f"mlp[:WIDTH,…], cnn[:WIDTH,…], or your make_model as FILE.py:NAME or MODULE:NAME: {RETURNS['model']}.",
+        "mlp[:WIDTH,…] or mlp:WIDTHxDEPTH, cnn likewise, or your make_model as FILE.py:NAME or MODULE:NAME: "
+        f"{RETURNS['model']}.",
     ),
     "task": Option(
         "TASK", "classification, binary, multilabel or regression. By default what loss, outputs and targets say."

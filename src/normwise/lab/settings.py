@@ -52,14 +52,28 @@ def _key(default: Any, parse: Callable[[str], Any], metavar: str, help: str) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """What an arm can set; None is what does not apply, such as the activation of a user's own network."""
+    """What an arm can set; None is what does not apply, such as the dropout of a user's own network.
+
+    The activation of a user's own network is None where the network keeps what it has.
+    """
 
     norm: str = _key("none", values.norm, "NORM", "none, batch, layer or group:GROUPS.")
     place: str | None = _key(
         "before", values.one_of("place", "before", "after"), "PLACE", "Normalize before or after the activation."
     )
-    activation: str | None = _key("sigmoid", values.activation, "NAME", "sigmoid, relu, tanh, selu, leaky_relu:0.1, …")
+    activation: str | None = _key(
+        "sigmoid",
+        values.activation,
+        "NAME",
+        "sigmoid, relu, tanh, selu, leaky_relu:0.1, …; put into your own network, which keeps its own by default.",
+    )
     init: str = _key("default", values.init, "INIT", "default (torch's), xavier, he, lecun, orthogonal or normal:STD.")
+    output: str | None = _key(
+        "given",
+        values.one_of("output", "given", "linear"),
+        "OUTPUT",
+        "Of your own network: given, or linear, without the softmax, sigmoid or the like that makes it.",
+    )
     lr: float | None = _key(None, values.positive("lr"), "RATE", "Learning rate (0.2 for sgd, 0.02 in a regression).")
     schedule: str = _key(
         "constant", values.schedule, "SCHEDULE", "constant, step:EVERY[:FACTOR] or exponential:FACTOR."

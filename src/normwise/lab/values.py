@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from normwise.errors import RequestError, choice
@@ -107,9 +107,12 @@ def activation(text: str) -> str:
 WIDTHS = {"mlp": (100, 100, 100), "cnn": (16, 32)}
 """The built-in networks and the widths that they have by default."""
 
+DEEPEST = 1000
+"""Layers that a built-in network has at most."""
+
 
 def model(text: str) -> tuple[str, tuple[int, ...]]:
-    """``mlp``, ``mlp:256,256``, ``cnn`` or ``cnn:16,32`` as a kind and its widths."""
+    """``mlp``, ``mlp:256,128``, ``mlp:100x20`` (20 layers of 100), ``cnn`` or ``cnn:16,32``: kind and widths."""
     kind, colon, widths = text.partition(":")
     if kind not in WIDTHS:
         raise RequestError(
@@ -118,8 +121,26 @@ def model(text: str) -> tuple[str, tuple[int, ...]]:
         )
     if not colon:
         return kind, WIDTHS[kind]
-    if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", widths):
+    if re.fullmatch(r"[1-9]\d{0,5}x[1-9]\d{0,5}", widths):
+        width, _, depth = widths.partition("x")
+        found = (int(width),) * min(int(depth), DEEPEST + 1)
+    elif re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", widths):
+        found = tuple(int(width) for width in widths.split(","))
+    else:
         raise RequestError(
-            f"model is {text!r}; allowed: {kind}:WIDTH,WIDTH,… in whole numbers, for example {kind}:100,100,100"
+            f"model is {text!r}; allowed: {kind}:WIDTH,WIDTH,… or {kind}:WIDTHxDEPTH in whole numbers, for example "
+            f"{kind}:100,50 or {kind}:100x20"
         )
-    return kind, tuple(int(width) for width in widths.split(","))
+    if len(found) > DEEPEST:
+        raise RequestError(f"model is {text!r}; allowed: at most {DEEPEST:,} layers")
+    return kind, found
+
+
+def model_name(kind: str, widths: Sequence[int]) -> str:
+    """The name of a built-in network, one for each: ``mlp:100,100,100``, ``mlp:100x20``."""
+    repeated = len(widths) > MOST_WRITTEN and len(set(widths)) == 1
+    return f"{kind}:{widths[0]}x{len(widths)}" if repeated else f"{kind}:{','.join(map(str, widths))}"
+
+
+MOST_WRITTEN = 4
+"""Equal widths that are written out in a name."""
