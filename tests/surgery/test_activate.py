@@ -111,6 +111,7 @@ def test_a_rewritten_network_can_be_changed_again():
     twice = nw.batch_normalize(activate(logits.model, "selu", example=x).model, example=x)
     assert sum(isinstance(module, nn.BatchNorm1d) for module in twice.model.modules()) == 3  # the gate has one, too
     assert "head" in original_names(twice)
+    assert twice.changes[0].why == "followed with torch.fx"
     assert twice.model(x).shape == (5, 6)
 
 

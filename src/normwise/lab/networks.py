@@ -154,17 +154,17 @@ def make(own: Factory, seed: int) -> nn.Module:
 def changed(own: Factory, settings: Settings, example: Batch) -> tuple[nn.Module, list[Surgery]]:
     """The user's network as the arm has it, but for its initial weights, and what was changed, one after another.
 
-    Normalization comes last: it goes before activations of hidden layers, and what makes the output decides which those
-    are.
+    The output comes first: an activation that makes it is that of no hidden layer, which alone get another activation
+    and normalization.
     """
     network = make(own, settings.seed)
     given = _on_cpu(example.args or example.kwargs)
     surgeries = []
-    if settings.activation is not None:
-        surgeries.append(activate(network, settings.activation, example=given))
-        network = surgeries[-1].model
     if settings.output == "linear":
         surgeries.append(linear_output(network, example=given))
+        network = surgeries[-1].model
+    if settings.activation is not None:
+        surgeries.append(activate(network, settings.activation, example=given))
         network = surgeries[-1].model
     if settings.norm != "none":
         layer = None if settings.norm == "batch" else normalization(settings.norm)

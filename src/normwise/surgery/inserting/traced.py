@@ -14,6 +14,7 @@ from normwise.surgery import example as example_
 from normwise.surgery import graph, walk
 from normwise.surgery.inserting.observed import observe
 from normwise.surgery.inserting.roles import Role, function_name, function_role, is_whole, module_role
+from normwise.surgery.mode import Mode
 from normwise.surgery.plain import replaced_forward
 from normwise.surgery.sites import certain, is_sequential
 
@@ -69,7 +70,7 @@ class Traced:
         if example is not None:
             seen = observe(network, example, whole)
             evaluated = flow if flow.problem else graph.trace(network, fixed, whole=whole, training=False)
-            if _modules_called(evaluated) != _modules_called(seen):
+            if _modules_called(network, evaluated) != _modules_called(network, seen):
                 self.observed = True
                 return seen._replace(problem=flow.problem or _OTHERS)
         return flow
@@ -214,9 +215,12 @@ def _fixed(network: nn.Module, example: Any) -> dict[str, Any]:
     return {each.name: each.default for each in given if each.default is not each.empty}
 
 
-def _modules_called(flow: graph.Flow) -> list[str] | None:
-    """The names of the modules that are called, in order; None where there is a problem."""
-    return None if flow.graph is None else [str(node.target) for node in flow.graph.nodes if node.op == "call_module"]
+def _modules_called(network: nn.Module, flow: graph.Flow) -> list[str] | None:
+    """The names of the modules that are called and compute something, in order; None where there is a problem."""
+    if flow.graph is None:
+        return None
+    names = [str(node.target) for node in flow.graph.nodes if node.op == "call_module"]
+    return [name for name in names if not isinstance(network.get_submodule(name), Mode)]
 
 
 _OTHERS = "torch.fx, whose values have no class, follows other calls than the example makes"
