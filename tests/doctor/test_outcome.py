@@ -36,6 +36,7 @@ LATE = tuple(2.303 if step < 200 else max(0.4, 2.303 - 0.03 * (step - 200)) for 
         (Status.DIVERGED, {"losses": (*LEARNS, math.nan)}),
         (Status.DIVERGED, {"losses": LEARNS, "not_finite": NotFinite(320, "weight", "0")}),
         (Status.DIVERGED, {"losses": tuple(2.3 + 0.1 * step for step in range(320))}),
+        (Status.SLOW, {"losses": tuple(2.3 - 1.2 * math.sin(0.01 * step) for step in range(320))}),  # comes back
         # without targets
         (Status.STUCK, {"losses": STUCK, "constant": None}),
         (Status.LEARNED, {"losses": tuple(550 * 0.99**step for step in range(320)), "constant": None, "loss": OTHER}),

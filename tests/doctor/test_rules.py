@@ -121,7 +121,7 @@ def test_strong_evidence_is_a_warning_where_a_training_is_slow(name, changes):
         {},
         {"observations": recorded(nonlinearities=activations(dead=0.5, zero=0.8))},
         {"observations": recorded(rows=rows((5e-3, 5e-3, 0.05, 1.0)))},
-        {"observations": recorded(rows=rows(update=5e-4))},
+        {"observations": recorded(rows=rows(update=5e-3))},
         {"inputs": Inputs(32, 4, 0.1, 7.9, 3.5, 2.0, 0, 2.4, 7.0, 0.0)},  # iris
         {
             "optimizer": Optimizer("SGD", 0.1, None, 0.0, (), ()),

@@ -74,6 +74,8 @@ def _explains(cause: Finding, finding: Finding) -> bool:
         return False
     if cause.name == "learning-rate-too-high":
         return _came_later(finding)
+    if cause.name == "exploding-gradient" and finding.name == "learning-rate-too-high":
+        return not _came_later(cause)
     if cause.name == "bad-initialization":
         return "factor" not in cause.evidence or finding.name != "dead-units"
     if finding.name == "vanishing-gradient" and cause.name == "dead-units":

@@ -77,6 +77,8 @@ class Outcome:
 
 STUCK, LEARNED = 0.02, 0.5
 """The skill up to which a training that does not improve is stuck, and from which it learned."""
+ONCE = 0.1
+"""The skill, over a fifth of the steps, by which a training learned something even if it lost it again."""
 FAR = 3.0
 """So many times the constant's loss, or the start's where that is higher: beyond it a training diverged."""
 ALONE = 10.0
@@ -130,11 +132,16 @@ def _status(outcome: Outcome, count: int) -> Status:
     if outcome.skill >= LEARNED:
         return Status.LEARNED
     beyond_noise = max(STUCK, 2 * outcome.noise / max(1, count // 5) ** 0.5)
-    if outcome.learned and outcome.skill > 1 - FAR:
+    if (outcome.learned or _once_learned(outcome)) and outcome.skill > 1 - FAR:
         return Status.SLOW
     if outcome.skill > beyond_noise or (outcome.improving and outcome.skill > 1 - FAR):
         return Status.STUCK if outcome.learned is False and outcome.skill <= beyond_noise else Status.SLOW
     return Status.STUCK
+
+
+def _once_learned(outcome: Outcome) -> bool:
+    """Whether the loss was well below the constant's: that of a discriminator comes back as its adversary learns."""
+    return outcome.constant is not None and outcome.best is not None and outcome.best < (1 - ONCE) * outcome.constant
 
 
 def _limit(outcome: Outcome) -> float:

@@ -12,6 +12,8 @@ SHRINKS, SHRINKS_FAR = 1e3, 1e4
 NOTHING = 1e-6
 SATURATED = 0.5
 LEAST_LAYERS = 3
+FLAT_SLOPES = {"sigmoid": 0.25}
+"""Activations whose slope is far below 1 everywhere, with the steepest."""
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -72,14 +74,12 @@ def _because(watched: Watched) -> str:
     rows = watched.observations[0].units
     saturated = layers.over_steps(layers.ending(watched), "saturated")
     full = [layer for layer, share in saturated.items() if share > SATURATED]
-    bounded = list(dict.fromkeys(row.what for row in rows if row.saturated is not None))
+    names = listed(dict.fromkeys(row.what for row in rows if row.saturated is not None))
     if full:
-        return f" because {listed(bounded)} units saturate in {listed(full)}: there their slope is almost 0"
-    if bounded:
-        return f" because every {listed(bounded)} multiplies it by a slope that is small (a sigmoid's is 0.25 at most)"
-    if rows:
-        return " because its weights make the signal smaller in every layer"
-    return ""
+        return f" because {names} units saturate in {listed(full)}: there their slope is almost 0"
+    if rows and rows[0].what in FLAT_SLOPES:
+        return f" because every {names} multiplies it by a slope of {FLAT_SLOPES[rows[0].what]} at most"
+    return " because the weights are so small that the signal fades in every layer" if rows else ""
 
 
 RULE = rule(

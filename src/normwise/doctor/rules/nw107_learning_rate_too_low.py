@@ -9,8 +9,7 @@ from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import number
 
 NOWHERE, HARDLY = 0.02, 0.1
-SHORT = 1e-5
-LEAST_STEPS = 50
+LEAST_STEPS = 100
 STRAIGHT = 0.5
 
 
@@ -33,7 +32,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         since_step=1,
         evidence={"update_over_weight": most, "way": way, "straight": straight, "lr": rate},
         weight=0.7 if way < NOWHERE else 0.45,
-        strong=way < NOWHERE and (straight or most < SHORT),
+        strong=straight or way < NOWHERE,
     )
 
 
@@ -59,9 +58,10 @@ RULE = rule(
     "falls in a straight line, and very slowly.",
     evidence="‖ΔW‖/‖W‖ of each linear map, its median over the recorded steps times the number of steps: how far the "
     "weights can have come; and the shape of the loss.",
-    threshold="At most 2 % of their size over the whole training in every layer, with a loss that falls in a straight "
-    "line or updates below 10⁻⁵; below 10 % where the training is stuck. Trainings of less than 50 steps are too "
-    "young.",
-    source=f"DeepDiagnosis (Wardat et al., ICSE 2022): updates below 10⁻⁵ of the weights. 2 % and 10 %: {TUNED}.",
+    threshold="At most 10 % of their size over the whole training in every layer; where the training is only slow, "
+    "with a loss that falls in a straight line, or 2 %. Trainings of less than 100 steps are too young.",
+    source="DeepDiagnosis (Wardat et al., ICSE 2022) and TheDeepChecker (Ben Braiek and Khomh): updates below 10⁻⁵ or "
+    f"10⁻⁴ of the weights; here over the whole training, so that its length counts. 2 % and 10 %: {TUNED}; what "
+    f"learned there came at least half of its size.",
     remedies=("lr*10", "lr*100", "lr*1000", "adam", "momentum", "batch-normalization"),
 )

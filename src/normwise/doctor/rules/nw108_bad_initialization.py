@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from normwise.doctor.evidence import Evidence, Training
-from normwise.doctor.rules.judging import TUNED, Seen, rule
+from normwise.doctor.rules.judging import BAD, TUNED, Seen, rule
 from normwise.doctor.rules.layers import listed, number
 from normwise.probes.watched import Observation
 
@@ -19,10 +19,10 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     seen = training.watched.observations[:1]
     if not seen or seen[0].step != 1:
         return None
-    return _alike(seen[0]) or _sure(training) or _scale(seen[0])
+    return _alike(seen[0], stuck=training.outcome.status in BAD) or _sure(training) or _scale(seen[0])
 
 
-def _alike(seen: Observation) -> Seen | None:
+def _alike(seen: Observation, *, stuck: bool) -> Seen | None:
     """All units of a layer start with the same weights."""
     rows = [row.layer for row in seen.weights if row.alike or row.weight == 0]
     hidden = [layer for layer in rows if layer != seen.weights[-1].layer]
@@ -35,7 +35,7 @@ def _alike(seen: Observation) -> Seen | None:
         since_step=1,
         evidence={"alike": len(hidden)},
         weight=0.95,
-        strong=any(row.weight > 0 for row in seen.weights if row.layer in hidden),
+        strong=stuck or any(row.weight > 0 for row in seen.weights if row.layer in hidden),
     )
 
 
