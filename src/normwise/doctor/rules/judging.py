@@ -92,9 +92,13 @@ def _merged(of: Rule, see: See, evidence: Evidence) -> Finding | None:
         first.since_step,
         first.evidence | ({"runs": len(found), "of": len(evidence.trainings)} if several else {}),
         of.remedies,
-        first.words + (f" Seen in {len(found)} of {len(evidence.trainings)} runs." if several else ""),
+        first.words + (f" Seen in {_of(len(found), len(evidence.trainings))} runs." if several else ""),
         first.weight * len(found) / len(evidence.trainings),
     )
+
+
+def _of(part: int, whole: int) -> str:
+    return f"all {whole}" if part == whole else f"{part} of {whole}"
 
 
 def severity(status: Status, strong: bool) -> Severity:

@@ -10,7 +10,7 @@ from normwise.probes.watched import Watched
 
 SHRINKS, SHRINKS_FAR = 1e3, 1e4
 NOTHING = 1e-6
-SATURATED = 0.5
+SATURATED, DEAD = 0.5, 0.7
 LEAST_LAYERS = 3
 FLAT_SLOPES = {"sigmoid": 0.25}
 """Activations whose slope is far below 1 everywhere, with the steepest."""
@@ -72,6 +72,9 @@ def _is_bounded(watched: Watched) -> bool:
 def _because(watched: Watched) -> str:
     """What makes it vanish, as the end of a sentence."""
     rows = watched.observations[0].units
+    dead = [layer for layer, share in layers.over_steps(layers.ending(watched), "dead").items() if share >= DEAD]
+    if dead:
+        return f" because most units of {listed(dead)} are dead and let none through"
     saturated = layers.over_steps(layers.ending(watched), "saturated")
     full = [layer for layer, share in saturated.items() if share > SATURATED]
     names = listed(dict.fromkeys(row.what for row in rows if row.saturated is not None))

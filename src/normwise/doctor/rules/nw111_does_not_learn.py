@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
-from normwise.doctor.outcome import Status
+from normwise.doctor.outcome import Outcome, Status
 from normwise.doctor.rules.judging import BAD, Seen, rule
 from normwise.doctor.rules.layers import number
 
@@ -14,7 +14,7 @@ LEAST_STEPS = 20
 def _see(training: Training, evidence: Evidence) -> Seen | None:
     outcome = training.outcome
     if outcome.status not in BAD:
-        return None
+        return _only_by_heart(outcome) if outcome.status is Status.LEARNED and outcome.learned is False else None
     known = outcome.constant is not None or training.watched.loss.kind != "other"
     young = outcome.status is Status.STUCK and outcome.steps < LEAST_STEPS
     return Seen(
@@ -22,6 +22,16 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         evidence={"start": outcome.start, "end": outcome.end, "constant": outcome.constant, "steps": outcome.steps},
         weight=0.05,
         severity=Severity.INFO if young or not known else Severity.CRITICAL,
+    )
+
+
+def _only_by_heart(outcome: Outcome) -> Seen:
+    return Seen(
+        "The network learns its training data, and on data that it has not seen it is no better than guessing: it "
+        "learned them by heart, or it computes something else in evaluation mode.",
+        evidence={"end": outcome.end, "constant": outcome.constant, "learned": False},
+        weight=0.05,
+        severity=Severity.WARNING,
     )
 
 
@@ -44,7 +54,7 @@ RULE = rule(
     evidence="The loss of the last fifth of the steps against that of the best constant prediction, or what guessing "
     "scores; without either, against its own start.",
     threshold="Less than 2 % better, or within the loss's noise, and not falling; information only in the first 20 "
-    "steps, and for a loss that has no yardstick.",
+    "steps, and for a loss that has no yardstick. Or the loss falls and the validation metric stays at chance.",
     source="The constant as yardstick: the skill score of forecasting. 2 %: above what a network that puts out a "
     "constant gains by noise.",
     remedies=("batch-normalization", "adam", "lr*10", "lr/10", "relu-he", "he", "standard-inputs", "batch-size*4"),
