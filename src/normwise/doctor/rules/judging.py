@@ -18,6 +18,9 @@ SHARE = 1 / 3
 HALF = 0.5
 """Of what a remedy scores beyond chance: where ``nothing`` leaves so much, what the remedy cures is a trouble."""
 
+NEARLY_ALL = 0.9
+"""The skill from which even a fault that is beyond doubt did no harm that could be seen."""
+
 BAD = (Status.STUCK, Status.DIVERGED)
 
 
@@ -95,6 +98,12 @@ def _merged(of: Rule, see: See, evidence: Evidence) -> Finding | None:
         first.words + (f" Seen in {_of(len(found), len(evidence.trainings))} runs." if several else ""),
         first.weight * len(found) / len(evidence.trainings),
     )
+
+
+def certain(training: Training) -> Severity | None:
+    """The severity of a fault that is no matter of thresholds: a warning too where much, and not all, was learned."""
+    learned = training.outcome.status is Status.LEARNED
+    return Severity.WARNING if learned and (training.outcome.skill or 0.0) < NEARLY_ALL else None
 
 
 def _of(part: int, whole: int) -> str:

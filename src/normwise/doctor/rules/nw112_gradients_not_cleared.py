@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normwise.doctor.evidence import Evidence, Training
-from normwise.doctor.rules.judging import Seen, rule
+from normwise.doctor.rules.judging import Seen, certain, rule
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -15,6 +15,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         since_step=2,
         weight=1.0,
         strong=True,
+        severity=certain(training),
     )
 
 
@@ -26,8 +27,7 @@ RULE = rule(
     meaning="loss.backward() adds to the gradients that are there. Without optimizer.zero_grad() a step goes along the "
     "sum of all gradients since the start: it grows, and points to where the network was long ago.",
     evidence="Whether the gradients of a step were still there when those of the next were added.",
-    threshold="Any. Where the training learns it is information only: adding up several batches on purpose looks "
-    "alike.",
+    threshold="Any. Where more than 90 % of the loss of guessing was learned away it is information only.",
     source="TrainCheck (Jiang et al., OSDI 2025), case stackoverflow-60335387.",
     remedies=(),
 )

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from normwise.doctor.evidence import Evidence, Training
-from normwise.doctor.rules.judging import Seen, rule
+from normwise.doctor.rules.judging import Seen, certain, rule
 from normwise.doctor.rules.layers import number
 from normwise.probes.watched import Loss, Targets, Watched
 
@@ -40,6 +40,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         evidence={"loss": loss.kind, "last": list(loss.last), "outputs": list(loss.outputs or ())},
         weight=0.98 if misfit.certain else 0.5,
         strong=misfit.certain,
+        severity=certain(training) if misfit.certain else None,
     )
 
 
@@ -165,7 +166,8 @@ RULE = rule(
     "targets.",
     threshold="A softmax, sigmoid, ReLU or the like before cross-entropy; no probability before binary "
     "cross-entropy; no logarithm before the likelihood; targets that the last activation cannot reach. A squared "
-    "error of a softmax or sigmoid against 0 and 1 is a warning only where the training is stuck.",
+    "error of a softmax or sigmoid against 0 and 1 is a warning only where the training is stuck; the others also "
+    "where 90 % or less of the loss of guessing was learned away.",
     source="UMLAUT (Schoop et al., CHI 2021), TheDeepChecker (Ben Braiek and Khomh): redundant softmax. No "
     "threshold: it is the definition of the losses.",
     remedies=("linear-output",),
