@@ -44,8 +44,8 @@ def examine(
 
     **What is measured.** Loss and metric, without dropout, in three ways: with the moments of each batch, as in
     training; with the running statistics, in evaluation; and after ``estimate_population``, each half of the batches
-    with statistics from the other half (all with those from ``estimate_from``, where that is given), so that none are
-    measured on examples that they come from. Of each normalization, how far its statistics are from the moments of the data.
+    with statistics from the other half, or all with those from ``estimate_from``, so that none are measured on examples
+    that they come from. Of each normalization, how far its statistics are from the moments of the data.
 
     **What changes.** Nothing: parameters, buffers, modes, gradients and random generators are as before, bit for bit,
     also where something raises. Batches are moved to the network's device.
@@ -96,7 +96,8 @@ def examine(
     chance = given[0].chance(seen.targets)
     examination = _examination(model, norms, seen, given[0], chance)
     forward = (batches if other is None else other).forward
-    return _diagnosis(examination, chance, f"nw.estimate_population(net, loader{forward and ', '}{forward})")
+    line = f"nw.estimate_population(net, loader{forward and ', '}{forward})"
+    return _diagnosis(examination, chance, line)
 
 
 def examined(
@@ -220,7 +221,13 @@ def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Di
         findings=tuple(rules.judged(evidence)),
         evidence=evidence,
         treatments=found,
-        recommendation=treated.recommendation(found, line),
+        recommendation=treated.recommendation(found, _first_track(examination) + line),
         verdict=treated.verdict(examination, found),
         learned=learned,
     )
+
+
+def _first_track(examination: Examination) -> str:
+    """What to do before estimating where layers keep no statistics."""
+    untracked = [norm.layer for norm in examination.norms if not norm.tracks]
+    return "make the batch normalizations with track_running_stats=True, then " if untracked else ""
