@@ -126,7 +126,6 @@ HEALTHY = {
     "handed over in training mode": lambda: (train(mlp(), data()), validation()),
     "batches of 8, 14 × 14": lambda: (train(cnn(), images(), size=8), loader(images(seed=1), 8)),
     "momentum 0.01, 1000 steps": lambda: momentum(0.01, steps=1000),
-    "a cumulative average": lambda: momentum(None),
     "validation by class": lambda: (train(mlp(), data()).eval(), loader(by_class(data(seed=1)), shuffle=False)),
     "a residual branch that begins at 0": lambda: (zero_residual(), validation()),
     "no statistics in batches of 64": lambda: untracked(64),
