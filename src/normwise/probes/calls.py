@@ -81,12 +81,13 @@ def _facts(kind: str, module: Any) -> dict[str, Any]:
     if kind in ("linear", "conv"):
         facts["bias"] = module.bias is not None
     elif kind == "batch_norm":
-        batches = getattr(module, "num_batches_tracked", None)
+        batches, gamma = getattr(module, "num_batches_tracked", None), getattr(module, "weight", None)
         facts |= {
             "momentum": module.momentum,
             "training": module.training,
             "tracks": getattr(module, "running_mean", None) is not None,
-            "affine": getattr(module, "weight", None) is not None,
+            "affine": gamma is not None,
+            "zero_gamma": 0.0 if gamma is None else float((gamma == 0).float().mean()),
             "eps": module.eps,
             "batches": None if batches is None else int(batches),
         }

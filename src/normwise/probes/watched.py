@@ -17,7 +17,8 @@ class Call(NamedTuple):
         shape: of its first input tensor.
         output: of its first output tensor.
         facts: what the call's kind has: ``bias`` (bool) of a linear map; ``momentum``, ``training``, ``tracks``,
-            ``affine``, ``eps``, ``batches`` (num_batches_tracked) of a batch normalization; ``p`` of a dropout;
+            ``affine``, ``eps``, ``batches`` (num_batches_tracked), ``zero_gamma`` (the share of γ = 0) of a batch
+            normalization; ``p`` of a dropout;
             ``frozen`` (no parameter of it requires a gradient).
     """
 
