@@ -111,7 +111,7 @@ def candidates(treatments: Sequence[Treatment]) -> list[Treatment]:
 def recommended(treatments: Sequence[Treatment], sizes: Mapping[str, int], scale: Scale) -> Treatment | None:
     """The smallest change among those that helped and are as good as the best of them; None where nothing helped.
 
-    As good means that the difference is within its own margin, and that the gain is most of the best one (``ALIKE``).
+    As good means that the difference is within its own margin, at a confidence of 0.95, and that the gain is most of the best one (``ALIKE``).
     Of changes of one size it is that with the larger gain.
 
     Args:
@@ -123,12 +123,12 @@ def recommended(treatments: Sequence[Treatment], sizes: Mapping[str, int], scale
     if not helped:
         return None
     best = helped[0]
-    alike = [each for each in helped if _is_alike(each, best, scale, len(helped))]
+    alike = [each for each in helped if _is_alike(each, best, scale)]
     return min(alike, key=lambda each: (sum(sizes[part] for part in each.name.split(AND)), -(each.gain or 0.0)))
 
 
-def _is_alike(one: Treatment, best: Treatment, scale: Scale, compared: int) -> bool:
+def _is_alike(one: Treatment, best: Treatment, scale: Scale) -> bool:
     if one is best:
         return True
-    behind, margin = scale.gain(best.runs, one.runs, compared)
+    behind, margin = scale.gain(best.runs, one.runs, compared=1)
     return (one.gain or 0.0) >= ALIKE * (best.gain or 0.0) and margin is not None and behind <= margin
