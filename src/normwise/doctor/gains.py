@@ -111,7 +111,8 @@ def candidates(treatments: Sequence[Treatment]) -> list[Treatment]:
 def recommended(treatments: Sequence[Treatment], sizes: Mapping[str, int], scale: Scale) -> Treatment | None:
     """The smallest change among those that helped and are as good as the best of them; None where nothing helped.
 
-    As good means that the difference is within its own margin, at a confidence of 0.95, and that the gain is most of the best one (``ALIKE``).
+    As good means that the difference is within its own margin, at a confidence of 0.95, and that the gain is most of
+    the best one (``ALIKE``).
     Of changes of one size it is that with the larger gain.
 
     Args:
