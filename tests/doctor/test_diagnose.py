@@ -9,7 +9,7 @@ from normwise.doctor.finding import Severity
 from normwise.errors import RequestError
 from normwise.records.listing import studies
 
-SIGMOIDS = {"model": f"mlp:{','.join(8 * ['20'])}", "activation": "sigmoid", "steps": 150, "seeds": 2}
+SIGMOIDS = {"model": f"mlp:{','.join(8 * ['20'])}", "activation": "sigmoid", "steps": 120, "eval_every": 30, "seeds": 2}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,8 @@ def test_it_is_plain_data_and_listed(found):
     assert listed.ended == listed.planned
     study = json.loads((found.report.parent / "study.json").read_text())
     assert study["study"] == "doctor"
-    assert study["command"].startswith("normwise doctor --data digits --steps 150 --seeds 2")
+    assert study["command"].startswith("normwise doctor --data digits --out ")
+    assert study["command"].endswith(" --model mlp:20,20,20,20,20,20,20,20")
 
 
 def test_an_ignored_rule_says_nothing_and_no_remedy_is_tried_where_none_is_wanted(found):
@@ -77,7 +78,9 @@ def test_an_ignored_rule_says_nothing_and_no_remedy_is_tried_where_none_is_wante
 
 
 def test_a_healthy_network_is_left_alone(tmp_path):
-    found = diagnose("digits", out=tmp_path / "study", activation="relu", init="he", steps=150, seeds=2, workers=0)
+    found = diagnose(
+        "digits", out=tmp_path / "study", activation="relu", init="he", steps=150, eval_every=50, seeds=2, workers=0
+    )
     assert (found.healthy, found.learned, found.treatments) == (True, True, ())
     assert found.verdict.startswith("Nothing is wrong: the network learns, validation accuracy 9")
 
