@@ -31,8 +31,8 @@ def test_a_deep_sigmoid_network_is_sick_and_batch_normalization_helps(found, not
     assert found.treatments[0].name == "nothing"
     assert by_name["batch-normalization"].helped
     assert len(by_name["random"].runs) == 2
-    assert "batch-normalization" in found.recommendation.name
-    assert "nw.batch_normalize(net" in found.recommendation.change
+    assert by_name[found.recommendation.name].helped
+    assert found.recommendation.gain > found.recommendation.margin
     assert "batch normalization" in found.verdict
     assert notes[0].startswith("Treating: 6 remedies, about 13 runs, about ")
 
