@@ -34,13 +34,29 @@ def test_batch_normalization_is_tried_on_every_seed_also_where_it_is_worst():
     assert len(next(each for each in found if each.name == "batch-normalization").runs) == 3
 
 
-def test_only_what_is_better_than_nothing_and_changes_other_keys_is_combined():
-    names, _ = treated("relu-he", "adam", "clip", relu_he=0.2, adam=0.2, clip=0.2)
-    assert not any(" + " in each.name for each in names)
+def pairs(*names, **options):
+    return [each.name for each in treated(*names, **options)[0] if " + " in each.name]
+
+
+def test_the_best_two_that_change_different_keys_are_combined():
+    scores = {"lr*10": 0.9, "adam": 0.8, "batch_normalization": 0.5}  # adam has a rate of its own
+    assert pairs("lr*10", "adam", "batch-normalization", **scores) == ["batch-normalization + lr*10"]
+    assert pairs("lr*10", "adam") == []
+
+
+def test_where_none_is_better_alone_remedies_of_several_findings_are_combined():
+    names, partners = ("standard-inputs", "lr/10", "clip", "adam"), ("standard-inputs", "clip")
+    assert pairs(*names, partners=partners) == ["clip + standard-inputs"]
+    assert pairs(*names, partners=partners, clip=0.2) == ["lr/10 + standard-inputs"]  # clipping made it worse
+    assert pairs(*names, partners=partners, adam=0.9) == ["standard-inputs + adam"]
+    assert pairs("relu-he", "adam", relu_he=0.2, adam=0.2) == []
+
+
+def test_of_runs_that_are_no_better_than_guessing_the_nearest_to_it_is_the_best():
     found, _ = treated(
-        "lr*10", "adam", "batch-normalization", **{"lr*10": 0.9, "adam": 0.8, "batch_normalization": 0.5}
+        "clip", "warmup", "relu-he", "adam", nothing=0.05, clip=0.01, warmup=0.04, relu_he=0.03, adam=0.02
     )
-    assert "batch-normalization + lr*10" in [each.name for each in found]  # adam has a rate of its own
+    assert [each.name for each in found if each.dropped] == ["clip"]
 
 
 def test_with_one_seed_nothing_is_dropped_and_nothing_helps():

@@ -54,9 +54,13 @@ def test_a_smaller_change_that_is_as_good():
 
 def test_no_improvement_is_said_plainly():
     assert said("relu-he", "batch-normalization", relu_he=0.31, batch_normalization=0.3) == (
-        f"{CAUSE} No improvement found: of 2 remedies tried over 3 seeds, none was better than nothing beyond seed "
+        f"{CAUSE} No improvement found: of 3 remedies tried over 3 seeds, none was better than nothing beyond seed "
         "noise; the best is ReLU and He initialization: 31.0 % → 32.0 %; batch normalization alone: 31.0 %; a "
         "remedy drawn by lot: 31.0 %."
+    )
+    assert said("relu-he", relu_he=0.2) == (
+        f"{CAUSE} No improvement found: of 1 remedy tried over 3 seeds, none was better than nothing (31.0 %); a remedy "
+        "drawn by lot: 31.0 %."
     )
     assert "no improvement is certain, since one seed tells nothing about seed noise: of" in (
         said("relu-he", seeds=1, relu_he=0.9).lower()

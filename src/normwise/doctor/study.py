@@ -17,7 +17,7 @@ from normwise.doctor.finding import Finding
 from normwise.doctor.first_step import raises_in
 from normwise.doctor.gains import Scale
 from normwise.doctor.outcome import Status
-from normwise.doctor.remedies import Given, Remedy, applicable, chosen
+from normwise.doctor.remedies import Given, Remedy, applicable, chosen, heads
 from normwise.doctor.remedies.choose import ALWAYS
 from normwise.doctor.rounds import Extent, affordable, turns
 from normwise.doctor.trainer import Trainer
@@ -166,7 +166,7 @@ class Case:
         def enough(count: int) -> bool:
             return self._left >= turns(count, trainer.workers) * trainer.seconds(records)
 
-        treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough)
+        treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough, heads(findings))
         return treating.go(), "", _without(given_, refused)
 
     @property

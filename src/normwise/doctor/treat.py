@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from normwise.doctor.gains import AND, NOTHING, RANDOM, Scale, candidates, treatment
@@ -46,7 +48,7 @@ class Treating:
 
     1. Every remedy with the first seed.
     2. The best ``FINALISTS`` with the other seeds, batch normalization always among them.
-    3. The best two of these that are better than nothing and change different keys, combined, with all seeds.
+    3. Two that change different keys, combined, with all seeds: the best two that are better than nothing.
 
     The runs of ``random`` fill what would leave a worker idle, and come last.
 
@@ -59,6 +61,7 @@ class Treating:
         scale: by what they are compared.
         workers: how many runs are made at once.
         enough: whether there is time for so many runs.
+        partners: names of remedies of several findings, which are combined where no two are better than nothing.
     """
 
     def __init__(
@@ -71,9 +74,10 @@ class Treating:
         scale: Scale,
         workers: int,
         enough: Callable[[int], bool] = lambda runs: True,
+        partners: Sequence[str] = (),
     ) -> None:
         self._nothing, self._scale, self._train, self._workers = list(nothing), scale, train, workers
-        self._enough = enough
+        self._enough, self._partners = enough, partners
         self._seeds = [run.seed for run in nothing]
         self._settings = {remedy.name: remedy.settings(given) or {} for remedy in remedies}
         self._runs: dict[str, list[TreatedRun]] = {name: [] for name in self._settings}
@@ -118,18 +122,27 @@ class Treating:
         best = sorted(names, key=lambda name: name != ALWAYS)[:most]
         return [name for name in self._settings if name in best]
 
-    def _score(self, name: str) -> float:
-        values = self._scale.values(self._runs[name])
-        return self._scale.metric.score(values[0]) if values else float("-inf")
+    def _score(self, name: str) -> tuple[float, float]:
+        """Of the first run: what it counts with, and among those that are no better than guessing what it scored."""
+        run, score = self._runs[name][0], self._scale.metric.score
+        counted = self._scale.values([run])
+        return score(counted[0]) if counted else -math.inf, -math.inf if run.value is None else score(run.value)
 
-    def _pair(self, names: Sequence[str]) -> list[str]:
-        """The best two that are better than nothing and change different keys, in the order of the table; or none."""
+    def _pair(self, finalists: Sequence[str]) -> list[str]:
+        """Two that are tried together, in the order of the table; none where no two change different keys.
+
+        They are the best two that are better than nothing. Where fewer are, because it takes two changes to cure two
+        troubles, the likeliest remedies of several findings take their place, but none that made it worse.
+        """
+        every = self._treatments(finalists)
+        better = [each.name for each in candidates(every) if (each.gain or 0.0) > 0]
+        worse = {each.name for each in every if (each.gain or 0.0) < 0}
+        names = dict.fromkeys([*better, *self._partners, *self._settings])
+        likely = [name for name in names if name in self._settings and name not in worse]
         order = [remedy.name for remedy in REMEDIES]
-        found = [each for each in candidates(self._treatments(names)) if (each.gain or 0.0) > 0]
-        for place, first in enumerate(found):
-            for second in found[place + 1 :]:
-                if not first.settings.keys() & second.settings.keys():
-                    return sorted((first.name, second.name), key=order.index)
+        for first, second in combinations(likely, 2):
+            if not self._settings[first].keys() & self._settings[second].keys():
+                return sorted((first, second), key=order.index)
         return []
 
     def _treatments(self, finalists: Sequence[str]) -> list[Treatment]:

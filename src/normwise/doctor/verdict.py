@@ -120,6 +120,8 @@ def _nothing_helped(said: Said, of: str, seeds: int) -> str:
     if seeds == 1:
         why = "one seed tells nothing about seed noise"
         return f"No improvement is certain, since {why}: {of[0].lower()}{of[1:]}, {which}"
+    if (best.gain or 0.0) <= 0:
+        return f"No improvement found: {of[0].lower()}{of[1:]}, none was better than nothing ({write(nothing.mean)})"
     beyond = "none was better than nothing beyond seed noise"
     return f"No improvement found: {of[0].lower()}{of[1:]}, {beyond}; {which}"
 
@@ -129,7 +131,7 @@ def _controls(said: Said) -> list[str]:
     by_name = {each.name: each for each in said.treatments}
     lines, write = [], said.metric.write
     alone = by_name.get(ALWAYS)
-    named = said.recommendation or next(iter(candidates(said.treatments)), None)
+    named = said.recommendation or next((each for each in candidates(said.treatments) if (each.gain or 0.0) > 0), None)
     if alone is None:
         why = said.without_batch_normalization
         lines += [f"batch normalization could not be tried: {why}"] if why else []

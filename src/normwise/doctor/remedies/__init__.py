@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from normwise.doctor.remedies.choose import applicable, chosen
+from normwise.doctor.remedies.choose import applicable, chosen, heads
 from normwise.doctor.remedies.remedy import Given, Remedy
 from normwise.doctor.remedies.table import BY_NAME, REMEDIES
 
-__all__ = ["BY_NAME", "REMEDIES", "Given", "Remedy", "applicable", "chosen"]
+__all__ = ["BY_NAME", "REMEDIES", "Given", "Remedy", "applicable", "chosen", "heads"]

@@ -44,6 +44,11 @@ def applicable(given: Given) -> list[Remedy]:
     return [remedy for remedy in REMEDIES if remedy.settings(given) is not None]
 
 
+def heads(findings: Sequence[Finding]) -> list[str]:
+    """The likeliest remedy of each finding, in the order of the findings."""
+    return [finding.remedies[0] for finding in findings if finding.severity.is_trouble and finding.remedies]
+
+
 def _named(findings: Sequence[Finding]) -> Iterator[str]:
     """Names of remedies, the likeliest first."""
     troubles = [finding for finding in findings if finding.severity.is_trouble]
