@@ -33,11 +33,10 @@ class Trained(NamedTuple):
 
 
 def options(setup: Setup) -> dict[str, Any]:
-    """The setup's options, with its loss as a function where it is one of ``losses``, and its model."""
+    """The setup's options, with its loss and its metric as functions where they are in ``losses``, and its model."""
     asked = dict(setup.options)
-    loss = asked.get("loss")
-    if isinstance(loss, str) and hasattr(losses, loss):
-        asked["loss"] = getattr(losses, loss)
+    for what in ("loss", "metric"):
+        asked[what] = getattr(losses, str(asked.get(what)), asked.get(what))
     return {"model": setup.model, **asked}
 
 

@@ -1,4 +1,4 @@
-"""Losses that published cases use in the place of the usual one."""
+"""Losses that published cases use in the place of the usual one, and a metric."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def probabilities(outputs: Tensor, target: Tensor) -> Tensor:
 def binary(outputs: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy of outputs taken for probabilities, clipped."""
     return F.binary_cross_entropy(outputs.clamp(SMALLEST, 1 - SMALLEST), target.reshape(outputs.shape))
+
+
+def explained(outputs: Tensor, target: Tensor) -> float:
+    """The share of the variance of all targets that outputs explain, as a metric."""
+    wrong = (outputs.reshape(target.shape) - target).square().sum()
+    return 1 - float(wrong / (target - target.mean(0)).square().sum())
 
 
 def absolute(outputs: Tensor, target: Tensor) -> Tensor:

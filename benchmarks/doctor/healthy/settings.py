@@ -50,7 +50,7 @@ CASES = (
         partial(mlp, 64, 32, 10),
         data.few_digits,
         0.95,
-        **{**ADAM, "batch_size": 20, "steps": 150},
+        **{**ADAM, "batch_size": 20, "steps": 300},
     ),
     healthy(
         "early",
@@ -81,7 +81,7 @@ CASES = (
         partial(mlp, 64, 64, 10),
         data.digits,
         0.9,
-        **{**SGD, "lr": 0.02, "batch_size": 4, "steps": 600},
+        **{**SGD, "lr": 0.05, "batch_size": 4, "steps": 600},
     ),
     healthy(
         "large-batch",
