@@ -58,6 +58,19 @@ def planned(setup: Setup, out: Path, seeds: int, **more: Any) -> Any:
     return plan(("given: norm=none",), setup.data, asked)
 
 
+def record(directory: Path) -> Any:
+    """What a run left."""
+    from normwise.records import RunRecord
+
+    return RunRecord.read(directory, arm=directory.name)
+
+
+def records(out: Path, arm: str) -> list[Any]:
+    """Those of an arm in a study's directory, by their seeds."""
+    found = [record(path) for path in out.glob(f"{arm}-*") if path.is_dir()]
+    return sorted(found, key=lambda each: each.settings["seed"])
+
+
 def value(record: Any, judged_at: str) -> float | None:
     """The training metric of a run; None where it diverged."""
     if (record.done or {}).get("status") != "finished":

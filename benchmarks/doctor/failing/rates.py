@@ -53,6 +53,7 @@ CASES = (
         data.cifar,
         HIGH | {"exploding-gradient", "non-finite", "dead-units"},
         PHOTOGRAPHS,
+        sound_model=six,
         sound={"lr": 0.02},
         cure=("lr/10", "lr/100", "batch-normalization"),
         lr=0.5,

@@ -77,10 +77,22 @@ CASES = (
         **{**ADAM, "lr": 0.001},
     ),
     healthy(
-        "unet", "a U-Net of one level that takes noise away", Unet, data.noisy_digits, 0.4, metric="explained", **{**ADAM, "lr": 0.005}
+        "unet",
+        "a U-Net of one level that takes noise away",
+        Unet,
+        data.noisy_digits,
+        0.4,
+        metric="explained",
+        **{**ADAM, "lr": 0.005},
     ),
     healthy(
-        "autoencoder", "an autoencoder", autoencoder, data.reconstruction, 0.4, metric="explained", **{**ADAM, "lr": 0.003, "steps": 500}
+        "autoencoder",
+        "an autoencoder",
+        autoencoder,
+        data.reconstruction,
+        0.4,
+        metric="explained",
+        **{**ADAM, "lr": 0.003, "steps": 500},
     ),
     healthy("graph", "graph convolutions over pixels", Graph, data.digits, 0.9, **{**ADAM, "lr": 0.005}),
 )

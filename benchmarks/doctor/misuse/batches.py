@@ -47,23 +47,20 @@ def of_size(
     return seen(watching, network, parts[0]) if watch else examined(network, parts[1], size)
 
 
-def sorted_by_class(part: Part, size: int, steps: int, seed: int, classes: int = 1) -> Iterator[Batch]:
-    """Batches that hold ``classes`` classes each."""
+def sorted_by_class(part: Part, size: int, steps: int, seed: int) -> Iterator[Batch]:
+    """Batches of one class each."""
     random = np.random.default_rng(seed)
     X, y = part
     for _ in range(steps):
-        some = random.choice(10, classes, replace=False)
-        chosen = random.choice(np.flatnonzero(np.isin(y, some)), size, replace=False)
+        chosen = random.choice(np.flatnonzero(y == random.integers(10)), size, replace=False)
         yield torch.from_numpy(X[chosen]), torch.from_numpy(y[chosen])
 
 
-def in_class_order(
-    seed: int, steps: int | None, *, classes: int, watch: bool, make: Make = perceptron, data: Data = vectors
-) -> Ran:
-    """Trained on batches of few classes."""
+def in_class_order(seed: int, steps: int | None, *, watch: bool) -> Ran:
+    """Trained on batches of one class."""
     torch.manual_seed(seed)
-    network, parts = make(), data()
-    watching = fit(network, sorted_by_class(parts[0], 32, steps or 300, seed, classes), watch=watch)
+    network, parts = perceptron(hidden=4), vectors()
+    watching = fit(network, sorted_by_class(parts[0], 32, steps or 300, seed), watch=watch)
     return seen(watching, network, parts[0]) if watch else examined(network, parts[1])
 
 
@@ -131,8 +128,13 @@ CASES: tuple[Case, ...] = (
         "eight batches of four images for an update",
         partial(of_size, make=convolutions, size=4, length=120, every=8, data=images),
     ),
-    case("one-class-batches", "each batch of one class", partial(in_class_order, classes=1, watch=True), *SORTED),
-    case("one-class-batches-images", "each batch of images of one class", partial(in_class_order, classes=1, watch=False, make=convolutions, data=images), *SORTED),
+    case("one-class-batches", "each batch of one class", partial(in_class_order, watch=True), *SORTED),
+    case(
+        "one-class-batches-examined",
+        "each batch of one class",
+        partial(in_class_order, watch=False),
+        *SORTED,
+    ),
     case("sorted-test", "test data sorted by class", sorted_test),
     case("balanced-batches", "as many of each class in every batch", balanced),
 )
