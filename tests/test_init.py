@@ -14,15 +14,19 @@ def test_public_names_are_frozen():
         "BatchNorm2d",
         "BatchNorm3d",
         "FrozenBatchNorm",
+        "activate",
         "batch_normalize",
         "convert",
+        "doctor",
         "errors",
         "estimate_population",
+        "examine",
         "explain",
         "export",
         "fold",
         "freeze",
         "lab",
+        "linear_output",
         "nn",
         "ops",
         "pooled_statistics",
@@ -31,6 +35,7 @@ def test_public_names_are_frozen():
         "surgery",
         "suspend_statistics",
         "unfreeze",
+        "watch",
     ]
 
 
@@ -40,7 +45,7 @@ def test_every_public_name_exists_and_is_listed():
 
 
 @pytest.mark.parametrize(
-    "package", ["bench", "figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"]
+    "package", ["bench", "doctor", "figures", "lab", "lab.data", "nn", "ops", "probes", "records", "report", "surgery"]
 )
 def test_every_package_exports_what_it_has(package):
     module = importlib.import_module(f"normwise.{package}")

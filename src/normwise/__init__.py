@@ -16,15 +16,19 @@ _HOME = {
     "BatchNorm2d": "normwise.nn",
     "BatchNorm3d": "normwise.nn",
     "FrozenBatchNorm": "normwise.nn",
+    "activate": "normwise.surgery",
     "batch_normalize": "normwise.surgery",
     "convert": "normwise.surgery",
+    "doctor": "normwise",
     "errors": "normwise",
     "estimate_population": "normwise.surgery",
+    "examine": "normwise.doctor",
     "explain": "normwise.ops",
     "export": "normwise.surgery",
     "fold": "normwise.surgery",
     "freeze": "normwise.surgery",
     "lab": "normwise",
+    "linear_output": "normwise.surgery",
     "nn": "normwise",
     "ops": "normwise",
     "pooled_statistics": "normwise.nn",
@@ -33,6 +37,7 @@ _HOME = {
     "surgery": "normwise",
     "suspend_statistics": "normwise.nn",
     "unfreeze": "normwise.surgery",
+    "watch": "normwise.doctor",
 }
 
 __all__ = sorted(_HOME)
