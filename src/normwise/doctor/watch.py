@@ -28,7 +28,8 @@ def watch(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, *, e
                 loss.backward()
                 optimizer.step()
                 watch.step(loss, y)
-        print(*watch.findings, sep="\\n")
+        for finding in watch.findings:
+            print(finding)
 
     It measures layers, gradients and updates at steps 1, 2, 4, 8 and each multiple of ``every``; in between it only
     notes the loss. Some hundred steps are enough. The loop trains the very same network as without it, bit for bit;

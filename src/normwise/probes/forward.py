@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from normwise.ops.tracing import is_transformed
 from normwise.probes.calls import Calls, tensors
@@ -36,7 +35,8 @@ def parts(model: nn.Module) -> dict[nn.Module, Part]:
     for name, module in model.named_modules():
         kind = kind_of(module)
         leaf = next(module.children(), None) is None
-        counts = (leaf or kind != "other") and kind != "activation" and not isinstance(module, TRANSPARENT)
+        counts = (leaf or kind != "other") and kind not in ("activation", "metric")
+        counts = counts and not isinstance(module, TRANSPARENT)
         found[module] = Part(name, kind, counts)
     return found
 
@@ -58,6 +58,7 @@ class Forward(TorchFunctionMode):
         self._names: Counter[str] = Counter()
         self._pending: tuple[Any, str] = (None, "")
         self._axis = 1
+        self._last: Any = None
         self._attached = ExitStack()
 
     @property
@@ -65,20 +66,25 @@ class Forward(TorchFunctionMode):
         """Those that were told."""
         return () if self._calls is None else tuple(self._calls.found)
 
-    def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], end: RemovableHandle) -> None:
-        """Attach everything, just before the network's own forward; ``end`` is the hook that calls ``end``."""
+    def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Attach everything, just before the network's own forward."""
         self._stack = [(model, self._parts[model], "")]
         for tensor in tensors((args, kwargs)):
             self._check("", tensor)
-        self._attached.callback(end.remove)
         self._attached.callback(register_module_forward_pre_hook(self._before).remove)
         self._attached.callback(register_module_forward_hook(self._after, with_kwargs=True).remove)
         self._attached.enter_context(self)
 
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when everything is taken off."""
+        self._attached.callback(callback)
+
     def end(self, outputs: Any) -> None:
-        """Take everything off, just after the network's own forward; ``outputs`` is None where that raised."""
+        """Take everything off, just after the network's own forward; without outputs, the last call's are measured."""
         self._attached.close()
         self._flush()
+        outputs = self._last if outputs is None else outputs
+        self._last = None
         self._stack.clear()
         if self._calls is not None:
             self._calls.forget()
@@ -105,6 +111,8 @@ class Forward(TorchFunctionMode):
             found, _, layer = self._stack.pop()
             if found is module:
                 break
+        if len(self._stack) == 1:
+            self._last = output
         if not part.counts:
             return
         self._flush()
@@ -139,7 +147,7 @@ class Forward(TorchFunctionMode):
             return func(*args, **kwargs)
         module, part, _ = self._stack[-1]
         own = part.kind == "activation"
-        if isinstance(module, nn.Tanhshrink):  # calls tanh, which is not what it computes
+        if part.kind == "metric" or isinstance(module, nn.Tanhshrink):  # calls tanh, which is not what it computes
             return func(*args, **kwargs)
         layer = self._named(part.name if own else _below(part.name, what))
         source = layer

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.modules.loss import _Loss
 
 from normwise.nn.kinds import is_batch_norm, is_nonlinearity
 
@@ -173,9 +174,13 @@ _POOLS = ("MaxPool", "AvgPool", "LPPool")
 TRANSPARENT = (nn.Flatten, nn.Unflatten, nn.Identity)
 """Modules that reshape or do nothing: no calls of their own."""
 
+_METRICS = "torchmetrics"
+
 
 def kind_of(module: nn.Module) -> str:
-    """The kind of a module, as ``Call`` lists them."""
+    """The kind of a module, as ``Call`` lists them, or ``metric`` for a loss or a metric, which is no layer."""
+    if isinstance(module, _Loss) or any(base.__module__.startswith(_METRICS) for base in type(module).__mro__):
+        return "metric"
     if is_batch_norm(module):
         return "batch_norm"
     if is_nonlinearity(module):

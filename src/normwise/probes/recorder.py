@@ -126,12 +126,13 @@ class Recorder:
 
     # What the loop says.
 
-    def step(self, loss: Tensor, target: Any = None) -> None:
+    def step(self, loss: Tensor, target: Any = None, *, scale: float | None = None) -> None:
         """Say that a step was made.
 
         Args:
             loss: of the step's batch, with its graph: before or after its backward.
             target: what the loss compared the outputs with, in the loss's own unit; None where there is none.
+            scale: what the loss was multiplied by before its backward, which is recorded without it; None for no factor.
 
         Raises:
             InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph.
@@ -139,14 +140,14 @@ class Recorder:
         _check(loss)
         self._steps += 1
         if self._steps == 1:
-            self._tail = tail(loss)
+            self._tail = tail(loss, scaled=scale is not None)
             self._targets = TargetCounts(self._tail)
         if loss.is_cpu:  # elsewhere that would wait for the device
-            self._losses.append(loss.item())
+            self._losses.append(loss.item() / (scale or 1.0))
             if not isfinite(self._losses[-1]):
                 self._forced = self._steps + 1
         else:
-            self._waiting.append(loss.detach())
+            self._waiting.append(loss.detach() if scale is None else loss.detach() / scale)
         step = self._open
         recorded = step is not None and not step.ended
         if target is not None and (recorded or self._steps <= TARGETS):
@@ -245,28 +246,40 @@ class Recorder:
     # Hooks.
 
     def _before_forward(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self.begin(args, kwargs) and self._running is not None:
+            self._running.when_over(network.register_forward_hook(self._after_forward, always_call=True).remove)
+
+    def _after_forward(self, network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self.end(output)
+
+    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """See what follows, up to ``end``, as a forward of the network; whether that is recorded.
+
+        Where the loop calls the network, its hooks do that.
+        """
         if self._paused or self._running is not None or not torch.is_grad_enabled():
-            return
+            return False
         if self._open is not None and self._open.ended:
             self._close()
-        step, trains = self._open, _trains(network)
+        step, trains = self._open, _trains(self._network)
         if step is None:
             if not self._is_recorded(self._steps + 1):
                 self._attend()
-                return
+                return False
             step = self._open = Step(self._steps + 1, self._maps)
             step.before_update()
             self._attend()
-        elif step.trains or not trains:
-            return
+        elif step.forward is not None and (step.trains or not trains):
+            return False
         step.trains = trains
         step.forward = self._running = Forward(self._parts, Calls() if self._calls is None else None)
         step.evaluating = tuple(part.name for module, part in self._parts.items() if not module.training)
         step.given = (args, kwargs) if step.number in FIRST else None
-        hook = network.register_forward_hook(self._after_forward, always_call=True)
-        self._running.begin(network, args, kwargs, hook)
+        self._running.begin(self._network, args, kwargs)
+        return True
 
-    def _after_forward(self, network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def end(self, output: Any = None) -> None:
+        """End what ``begin`` began; without an output it is that of the last call of the loop's."""
         if self._running is not None:
             running, self._running = self._running, None
             running.end(output)

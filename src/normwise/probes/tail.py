@@ -58,12 +58,13 @@ class _Candidate(NamedTuple):
     node: Any
 
 
-def tail(loss: Tensor) -> Tail:
+def tail(loss: Tensor, *, scaled: bool = False) -> Tail:
     """What a loss is, from its graph, which can be walked before and after the backward.
 
-    A loss that is put together of several known ones is ``other``.
+    A loss that is put together of several known ones is ``other``. Where it is known to be ``scaled``, it is what was
+    multiplied that is looked at.
     """
-    found = list(_candidates(loss.grad_fn, ()))
+    found = list(_candidates(_unscaled(loss.grad_fn) if scaled else loss.grad_fn, ()))
     smoothed = len(found) > 1 and {each.kind for each in found} == {"cross_entropy"}
     if not found or len({id(each.source) for each in found}) > 1:
         return Tail(Loss())
@@ -71,6 +72,12 @@ def tail(loss: Tensor) -> Tail:
     shape = None if first.source is None else tuple(first.source._input_metadata[first.output].shape)
     delta, factor = _huber(first.node)
     return Tail(Loss(first.kind, tuple(_between(first.source))[::-1], shape), first.reduction, delta, factor)
+
+
+def _unscaled(node: Any) -> Any:
+    while _name(node) in ("Div", "Mul") and len(inputs := [each for each, _ in node.next_functions if each]) == 1:
+        node = inputs[0]
+    return node
 
 
 def _candidates(node: Any, above: tuple[str, ...]) -> Iterator[_Candidate]:
