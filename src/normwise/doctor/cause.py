@@ -37,7 +37,14 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
     "learning-rate-too-high": SCALE - {"bad-initialization", "learning-rate-too-high", "learning-rate-too-low"},
     "dead-units": frozenset({"vanishing-gradient", "ignores-input", "learning-rate-too-low"}),
     "vanishing-gradient": frozenset(
-        {"saturated-units", "ignores-input", "learning-rate-too-low", "oscillating-loss", "bad-initialization"}
+        {
+            "bad-initialization",
+            "dead-units",
+            "ignores-input",
+            "learning-rate-too-low",
+            "oscillating-loss",
+            "saturated-units",
+        }
     ),
     "saturated-units": frozenset({"ignores-input", "learning-rate-too-low"}),
     "learning-rate-too-low": frozenset({"ignores-input"}),
@@ -78,8 +85,8 @@ def _explains(cause: Finding, finding: Finding) -> bool:
         return not _came_later(cause)
     if cause.name == "bad-initialization":
         return "factor" not in cause.evidence or finding.name != "dead-units"
-    if finding.name == "vanishing-gradient" and cause.name == "dead-units":
-        return cause.weight >= finding.weight
+    if {cause.name, finding.name} == {"vanishing-gradient", "dead-units"}:
+        return cause.weight > finding.weight
     return finding.name != "bad-initialization" or cause.name != "vanishing-gradient" or "factor" in finding.evidence
 
 

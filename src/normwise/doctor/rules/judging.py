@@ -101,9 +101,12 @@ def _merged(of: Rule, see: See, evidence: Evidence) -> Finding | None:
 
 
 def certain(training: Training) -> Severity | None:
-    """The severity of a fault that is no matter of thresholds: a warning too where much, and not all, was learned."""
-    learned = training.outcome.status is Status.LEARNED
-    return Severity.WARNING if learned and (training.outcome.skill or 0.0) < NEARLY_ALL else None
+    """The severity of a fault that is no matter of thresholds: a warning too where much, and not all, was learned.
+
+    More than all, a loss below 0, is no learning.
+    """
+    learned, skill = training.outcome.status is Status.LEARNED, training.outcome.skill or 0.0
+    return Severity.WARNING if learned and not NEARLY_ALL <= skill <= 1 else None
 
 
 def _of(part: int, whole: int) -> str:

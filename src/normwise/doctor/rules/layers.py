@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import NamedTuple
 
 from normwise.probes.watched import Observation, Watched, Weights
@@ -25,27 +25,31 @@ def gradients(watched: Watched) -> Profile:
 
     Maps without a gradient (frozen ones) are left out; so are steps with gradients that are not finite.
     """
-    return _profile(watched.observations, lambda row: _per_element(row.gradient, row.size))
+    return _profile(finite(watched), lambda row: _per_element(row.gradient, row.size))
 
 
 def relative_gradients(watched: Watched) -> Profile:
     """‖∂loss/∂W‖/‖W‖ of each linear map, the median over the recorded steps."""
-    return _profile(watched.observations, lambda row: _over(row.gradient, row.weight))
+    return _profile(finite(watched), lambda row: _over(row.gradient, row.weight))
 
 
 def updates(observations: Sequence[Observation]) -> Profile:
-    """‖ΔW‖/‖W‖ of each linear map, the median over these steps."""
-    return _profile(observations, lambda row: _over(row.update, row.weight))
+    """‖ΔW‖/‖W‖ of each linear map, the mean over these steps."""
+    return _profile(observations, lambda row: _over(row.update, row.weight), fmean)
 
 
-def _profile(observations: Sequence[Observation], number: Callable[[Weights], float | None]) -> Profile:
+def _profile(
+    observations: Sequence[Observation],
+    number: Callable[[Weights], float | None],
+    average: Callable[[Sequence[float]], float] = median,
+) -> Profile:
     values: dict[str, list[float]] = {}
     for observation in observations:
         for row in observation.weights:
             value = number(row)
             if value is not None and math.isfinite(value):
                 values.setdefault(row.layer, []).append(value)
-    return Profile(tuple(values), tuple(median(each) for each in values.values()))
+    return Profile(tuple(values), tuple(map(average, values.values())))
 
 
 def _per_element(norm: float | None, size: int) -> float | None:
@@ -56,14 +60,22 @@ def _over(part: float | None, whole: float) -> float | None:
     return None if part is None or not whole > 0 else part / whole
 
 
+def finite(watched: Watched) -> Sequence[Observation]:
+    """The recorded steps before anything was not finite: behind it, a number says nothing of its layer."""
+    broken = watched.not_finite
+    if broken is None or broken.what == "gradient":
+        return [seen for seen in watched.observations if math.isfinite(seen.loss)]
+    return [seen for seen in watched.observations if seen.step < broken.step]
+
+
 def beginning(watched: Watched) -> Sequence[Observation]:
     """The first recorded steps."""
     return watched.observations[:FIRST]
 
 
 def ending(watched: Watched) -> Sequence[Observation]:
-    """The last third of the recorded steps, one at least."""
-    rows = watched.observations
+    """The last third of the recorded steps that were finite, one at least where there is one."""
+    rows = finite(watched)
     return rows[-max(1, len(rows) // 3) :]
 
 
@@ -87,7 +99,7 @@ def spread_of_outputs(observations: Sequence[Observation]) -> float | None:
 def since(watched: Watched, holds: Callable[[Observation], bool]) -> int | None:
     """The first recorded step from which something holds to the end."""
     first = None
-    for observation in reversed(watched.observations):
+    for observation in reversed(finite(watched)):
         if not holds(observation):
             break
         first = observation.step

@@ -18,7 +18,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if not full:
         return None
     worst = max(full, key=full.__getitem__)
-    row = next(row for row in reversed(watched.observations[-1].units) if row.layer == worst)
+    row = next(row for row in layers.ending(watched)[-1].units if row.layer == worst)
     first = layers.since(watched, lambda seen: any(r.layer in full and (r.saturated or 0) > MOST for r in seen.units))
     return Seen(
         f"The {row.what} units of {listed(full)} saturate: {full[worst]:.0%} of them are at the flat ends of the curve "

@@ -56,7 +56,7 @@ RULE = rule(
     name="learning-rate-too-low",
     meaning="Every step changes the weights by so little that all of them together change next to nothing. The loss "
     "falls in a straight line, and very slowly.",
-    evidence="‖ΔW‖/‖W‖ of each linear map, its median over the recorded steps times the number of steps: how far the "
+    evidence="‖ΔW‖/‖W‖ of each linear map, its mean over the recorded steps times the number of steps: how far the "
     "weights can have come; and the shape of the loss.",
     threshold="At most 10 % of their size over the whole training in every layer; where the training is only slow, "
     "with a loss that falls in a straight line, or 2 %. Trainings of less than 100 steps are too young.",

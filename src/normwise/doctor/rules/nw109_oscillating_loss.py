@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from normwise.doctor.rules.layers import number
 BLOCKS = 20
 SWING = 0.1
 TURNS = 0.2
+NOISE = 3.0
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -22,7 +24,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     level = outcome.constant or abs(outcome.start)
     measured = [each.train_loss for each in outcome.evaluations if each.train_loss is not None]
     curve = measured if len(measured) >= BLOCKS else _blocks(training.watched.losses)
-    share, swing = swings(curve[len(curve) // 3 :], level)
+    noise = 0.0 if curve is measured else outcome.noise / math.sqrt(max(1, outcome.steps // BLOCKS))
+    share, swing = swings(curve[len(curve) // 3 :], level, max(SWING, NOISE * noise))
     if share < TURNS or level <= 0:
         return None
     return Seen(
@@ -41,12 +44,12 @@ def _blocks(losses: Sequence[float]) -> list[float]:
     return [sum(part) / len(part) for part in parts]
 
 
-def swings(curve: Sequence[float], level: float) -> tuple[float, float]:
-    """The share of intervals in which a curve rose by more than a tenth of a level, and its largest rise."""
+def swings(curve: Sequence[float], level: float, least: float = SWING) -> tuple[float, float]:
+    """The share of intervals in which a curve rose by more than this part of a level, and its largest rise."""
     rises = [after - before for before, after in pairwise(curve)]
     if not rises:
         return 0.0, 0.0
-    return sum(rise > SWING * level for rise in rises) / len(rises), max(rises)
+    return sum(rise > least * level for rise in rises) / len(rises), max(rises)
 
 
 RULE = rule(
@@ -59,7 +62,7 @@ RULE = rule(
     evidence="The loss of the training sample at each evaluation, or the means of twentieths of the training; without "
     "the first third.",
     threshold="It rises by more than a tenth of the loss of guessing in at least 20 % of the intervals (40 % where the "
-    "training is only slow), and does not fall on the whole.",
+    "training is only slow), by three times what the noise of batches gives, and does not fall on the whole.",
     source=f"AUTOTRAINER (Zhang et al., ICSE 2021): 20 % of the intervals. A tenth: {TUNED}.",
     remedies=("lr/10", "adam", "batch-size*4", "lr/100", "momentum", "batch-normalization"),
 )

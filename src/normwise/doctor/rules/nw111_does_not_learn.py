@@ -8,7 +8,7 @@ from normwise.doctor.outcome import Outcome, Status
 from normwise.doctor.rules.judging import BAD, Seen, rule
 from normwise.doctor.rules.layers import number
 
-LEAST_STEPS = 20
+LEAST_STEPS = 50
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -53,7 +53,7 @@ RULE = rule(
     "and no other rule explains why.",
     evidence="The loss of the last fifth of the steps against that of the best constant prediction, or what guessing "
     "scores; without either, against its own start.",
-    threshold="Less than 2 % better, or within the loss's noise, and not falling; information only in the first 20 "
+    threshold="Less than 2 % better, or within the loss's noise, and not falling; information only in the first 50 "
     "steps, and for a loss that has no yardstick. Or the loss falls and the validation metric stays at chance.",
     source="The constant as yardstick: the skill score of forecasting. 2 %: above what a network that puts out a "
     "constant gains by noise.",

@@ -46,6 +46,8 @@ def _what(inputs: Inputs, size: float) -> str | None:
         return f"The inputs are large: they go {values}, with mean {number(inputs.mean or 0.0)}."
     if size <= SMALL and size > 0:
         return f"The inputs are all close to 0: they go {values}."
+    if max(abs(inputs.low or 0.0), abs(inputs.high or 0.0)) < LARGE:
+        return None
     if (inputs.spread or 0.0) >= APART:
         times = number(inputs.spread or 0.0)
         return f"The inputs have different scales: one feature varies {times} times as much as another."
@@ -80,8 +82,8 @@ RULE = rule(
     "steps huge, saturate or kill its units; inputs of different scale need different learning rates.",
     evidence="Mean, deviation and range of the inputs of the first batches, and the deviations of their features.",
     threshold="|mean| or deviation ≥ 10 (50 where the training is only slow), or both ≤ 0.02; deviations of features "
-    "100 times apart; among fewer than 100 features, a |mean| of 20 deviations. Not where the network normalizes "
-    "first.",
+    "100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond ±10. Not "
+    "where the network normalizes first.",
     source="UMLAUT (Schoop et al., CHI 2021) and DeepDiagnosis (Wardat et al., ICSE 2022) warn outside [−1, 1], which "
     f"holds of most healthy networks. LeCun et al. 1998 (Efficient BackProp) for the reason. 10, 50, 100: {TUNED}.",
     remedies=("standard-inputs", "batch-normalization", "lr/100", "lr/10"),
