@@ -8,7 +8,7 @@ from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import number
 
-NOWHERE, HARDLY = 0.02, 0.1
+NOWHERE, HARDLY = 0.02, 0.2
 LEAST_STEPS = 100
 STRAIGHT = 0.5
 
@@ -58,10 +58,10 @@ RULE = rule(
     "falls in a straight line, and very slowly.",
     evidence="‖ΔW‖/‖W‖ of each linear map, its mean over the recorded steps times the number of steps: how far the "
     "weights can have come; and the shape of the loss.",
-    threshold="At most 10 % of their size over the whole training in every layer; where the training is only slow, "
+    threshold="At most 20 % of their size over the whole training in every layer; where the training is only slow, "
     "with a loss that falls in a straight line, or 2 %. Trainings of less than 100 steps are too young.",
     source="DeepDiagnosis (Wardat et al., ICSE 2022) and TheDeepChecker (Ben Braiek and Khomh): updates below 10⁻⁵ or "
-    f"10⁻⁴ of the weights; here over the whole training, so that its length counts. 2 % and 10 %: {TUNED}; what "
+    f"10⁻⁴ of the weights; here over the whole training, so that its length counts. 2 % and 20 %: {TUNED}; what "
     f"learned there came at least half of its size.",
     remedies=("lr*10", "lr*100", "lr*1000", "adam", "momentum", "batch-normalization"),
 )

@@ -7,6 +7,7 @@ from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Outcome, Status
 from normwise.doctor.rules.judging import BAD, Seen, rule
 from normwise.doctor.rules.layers import number
+from normwise.probes.watched import Watched
 
 LEAST_STEPS = 50
 
@@ -15,13 +16,12 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     outcome = training.outcome
     if outcome.status not in BAD:
         return _only_by_heart(outcome) if outcome.status is Status.LEARNED and outcome.learned is False else None
-    known = outcome.constant is not None or training.watched.loss.kind != "other"
     young = outcome.status is Status.STUCK and outcome.steps < LEAST_STEPS
     return Seen(
         f"The network does not learn: {_how(training)}",
         evidence={"start": outcome.start, "end": outcome.end, "constant": outcome.constant, "steps": outcome.steps},
         weight=0.05,
-        severity=Severity.INFO if young or not known else Severity.CRITICAL,
+        severity=Severity.INFO if young or not _has_yardstick(training.watched) else Severity.CRITICAL,
     )
 
 
@@ -33,6 +33,11 @@ def _only_by_heart(outcome: Outcome) -> Seen:
         weight=0.05,
         severity=Severity.WARNING,
     )
+
+
+def _has_yardstick(watched: Watched) -> bool:
+    """Whether a loss that does not fall tells of a fault; that of adversaries, who have no targets, does not."""
+    return watched.constant is not None or watched.loss.kind not in ("other", "bce", "bce_with_logits")
 
 
 def _how(training: Training) -> str:
@@ -53,8 +58,9 @@ RULE = rule(
     "and no other rule explains why.",
     evidence="The loss of the last fifth of the steps against that of the best constant prediction, or what guessing "
     "scores; without either, against its own start.",
-    threshold="Less than 2 % better, or within the loss's noise, and not falling; information only in the first 50 "
-    "steps, and for a loss that has no yardstick. Or the loss falls and the validation metric stays at chance.",
+    threshold="Less than 2 % better, or within the loss's noise, and not falling; or it learns and the validation "
+    "metric stays at chance. Information only in the first 50 steps, and where neither targets nor a kind of loss that "
+    "adversaries do not have give a yardstick.",
     source="The constant as yardstick: the skill score of forecasting. 2 %: above what a network that puts out a "
     "constant gains by noise.",
     remedies=("batch-normalization", "adam", "lr*10", "lr/10", "relu-he", "he", "standard-inputs", "batch-size*4"),
