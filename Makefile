@@ -1,6 +1,7 @@
 # make demo    train with and without batch normalization on handwritten digits, and write a report
 # make test    the tests; TESTS=tests/nn those of a folder, a file, or what pytest takes
 # make check   style, types
+# make docs    the pages of the doctor's rules, from the rules
 # make bench   speed, as ratios against plain PyTorch
 # make test-gpu    the tests of the GPU kernels, by $(PYTHON) itself: offline, with the PyTorch and Triton that it has
 # make bench-gpu   speed on a GPU, likewise: ledger and picture (BENCH="--minutes 5 --continue", LEDGER=path); BENCH=--tune tunes
@@ -15,7 +16,7 @@ HERE = PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH}
 ON_GPU = $(HERE) NORMWISE_TRITON=1 PYTHONUNBUFFERED=1 $(PYTHON)
 LEDGER ?= benchmarks/results/gpu.csv
 
-.PHONY: demo test check bench test-gpu bench-gpu
+.PHONY: demo test check docs bench test-gpu bench-gpu
 
 demo: $(VENV)/demo.done
 	$(NORMWISE) compare
@@ -27,6 +28,9 @@ check: $(VENV)/test.done
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/demo.done
+	$(VENV)/bin/python docs/rules.py
 
 bench: $(VENV)/demo.done
 	$(NORMWISE) bench

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,6 +82,16 @@ def by_class(examples: TensorDataset) -> TensorDataset:
     x, y = examples.tensors
     order = y.argsort(stable=True)
     return TensorDataset(x[order], y[order])
+
+
+@functools.cache
+def _trained() -> nn.Sequential:
+    return train(mlp(), data())
+
+
+def trained() -> nn.Sequential:
+    """A network that is trained well, in training mode."""
+    return copy.deepcopy(_trained())
 
 
 def train(network, examples: TensorDataset, steps: int = 200, size: int = 32, lr: float = 1e-2, *, sort: bool = False):

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 import normwise as nw
-from doctor.misused import FEATURES, Residual, by_class, cnn, data, images, loader, mlp, train
+from doctor.misused import FEATURES, Residual, by_class, cnn, data, images, loader, mlp, train, trained
 from normwise.doctor.examine import examine
 
 CE = nn.CrossEntropyLoss()
 
 
 def validation(size: int = 32, **changes):
-    return loader(data(seed=1, **changes), size)
+    return loader(data(min(512, 100 * size), seed=1, **changes), size)
 
 
 def norms(network):
@@ -32,7 +32,7 @@ def momentum(value, **options):
 
 
 def without_buffers():
-    network = train(mlp(), data())
+    network = trained()
     for norm in norms(network):
         norm.reset_running_stats()
     return network.eval(), validation()
@@ -46,47 +46,36 @@ def never_updated():
 
 
 def dummy_forward(make):
-    network = train(mlp(), data())
+    network = trained()
     for _ in range(20):
         network(make())
     return network.eval(), validation()
 
 
 def poisoned(value):
-    network = train(mlp(), data()).eval()
+    network = trained().eval()
     norms(network)[1].running_var[3] = value
     return network, validation()
 
 
 def zero_gamma():
-    network = train(mlp(), data()).eval()
+    network = trained().eval()
     nn.init.zeros_(norms(network)[0].weight)
     return network, validation()
 
 
 def other_domain(shift, scale):
-    return train(mlp(), data()).eval(), validation(shift=shift, scale=scale)
+    return trained().eval(), validation(shift=shift, scale=scale)
 
 
 def left_in_training(size=2, ordered=False):
-    network = train(mlp(), data())
+    network = trained()
     return network, loader(by_class(data(seed=1)), shuffle=False) if ordered else validation(size)
 
 
 def untracked(size, ordered=False):
     network = train(mlp(track_running_stats=False), data()).eval()
     return network, loader(by_class(data(seed=1)), shuffle=False) if ordered else validation(size)
-
-
-def averaged():
-    """Weights averaged over a training, with the statistics of the last ones, as after stochastic weight averaging."""
-    network = train(mlp(), data(), lr=0.1, steps=50)
-    first = {name: value.clone() for name, value in network.named_parameters()}
-    train(network, data(), lr=0.1, steps=50)
-    with torch.no_grad():
-        for name, value in network.named_parameters():
-            value.lerp_(first[name], 0.5)
-    return network.eval(), validation()
 
 
 MISUSED = {
@@ -122,16 +111,16 @@ def test_misuse_is_found_with_its_cause_first(case):
 
 
 HEALTHY = {
-    "evaluated": lambda: (train(mlp(), data()).eval(), validation()),
-    "handed over in training mode": lambda: (train(mlp(), data()), validation()),
+    "evaluated": lambda: (trained().eval(), validation()),
+    "handed over in training mode": lambda: (trained(), validation()),
     "batches of 8, 14 × 14": lambda: (train(cnn(), images(), size=8), loader(images(seed=1), 8)),
     "momentum 0.01, 1000 steps": lambda: momentum(0.01, steps=1000),
-    "validation by class": lambda: (train(mlp(), data()).eval(), loader(by_class(data(seed=1)), shuffle=False)),
+    "validation by class": lambda: (trained().eval(), loader(by_class(data(seed=1)), shuffle=False)),
     "a residual branch that begins at 0": lambda: (zero_residual(), validation()),
     "no statistics in batches of 64": lambda: untracked(64),
-    "frozen": lambda: (nw.freeze(train(mlp(), data())).model, validation()),
+    "frozen": lambda: (nw.freeze(trained()).model, validation()),
     "a domain that is a little off": lambda: other_domain(0.1, 1.05),
-    "one forward of noise": lambda: (once(train(mlp(), data())), validation()),
+    "one forward of noise": lambda: (once(trained()), validation()),
 }
 
 

@@ -236,6 +236,11 @@ def named(layers: Iterable[str]) -> str:
     return f"layer{'' if len(shown) == 1 else 's'} {listed(shown)}"
 
 
+def percent(share: float) -> str:
+    """A share in a sentence: ``5 %``."""
+    return f"{100 * share:.0f} %"
+
+
 def worst(norms: Iterable[ExaminedNorm], name: str) -> float | None:
     """The largest of a number over layers."""
     return max((value for norm in norms if (value := getattr(norm, name)) is not None), default=None)

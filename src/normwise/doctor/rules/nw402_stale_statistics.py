@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination, ExaminedNorm
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule, worst
+from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule, percent, worst
 from normwise.doctor.rules.judging import TUNED, Seen
 
 INITIAL = 0.05
@@ -49,8 +49,8 @@ def _why(found: Examination, old: list[ExaminedNorm]) -> str:
         return "were never updated: mean 0 and variance 1, as in a new layer"
     norm = max(old, key=lambda norm: norm.weight)
     return (
-        f"are too young: {norm.batches} batches with momentum {norm.momentum:g} leave {norm.weight:.0%} of the initial "
-        "mean 0 and variance 1 in them"
+        f"are too young: {norm.batches} batches with momentum {norm.momentum:g} leave {percent(norm.weight)} of the "
+        "initial mean 0 and variance 1 in them"
     )
 
 
@@ -72,8 +72,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         return None
     return Seen(
         f"The running statistics of {named(old)} are too young: after {training.watched.steps} steps "
-        f"{max(old.values()):.0%} of them are still the initial mean 0 and variance 1, and evaluation mode uses them: "
-        f"{gap.words}.",
+        f"{percent(max(old.values()))} of them are still the initial mean 0 and variance 1, and evaluation mode uses "
+        f"them: {gap.words}.",
         where=tuple(old),
         evidence={"initial": max(old.values()), **gap.evidence},
         weight=0.95,
@@ -91,10 +91,10 @@ RULE = norm_rule(
     "were not saved with the weights, the network is given other values than it was trained with.",
     evidence="The share (1 − momentum)^batches of the initial values in the statistics, and their distance from the "
     "moments of the data.",
-    threshold=f"Statistics as in a new layer, not in the weights' file, or with more than {INITIAL:.0%} of the initial "
-    f"values; a mean more than {GAP} deviations, or a variance more than a factor of √2, from the data's; and "
+    threshold=f"Statistics as in a new layer, not in the weights' file, or with more than {percent(INITIAL)} of the "
+    f"initial values; a mean more than {GAP} deviations, or a variance more than a factor of √2, from the data's; and "
     "evaluation mode is worse than with statistics estimated anew, or the moments of batches, beyond noise.",
     source="Ioffe and Szegedy 2015, section 3.1: moments of the population for inference; pytorch/pytorch#4741 and "
-    f"#5406. {INITIAL:.0%}: {TUNED}.",
+    f"#5406. {percent(INITIAL)}: {TUNED}.",
     remedies=("estimate-population",),
 )

@@ -18,6 +18,7 @@ from normwise.doctor.rules.evaluation import (
     batch_norms,
     eval_gap,
     norm_rule,
+    percent,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
 
@@ -71,9 +72,9 @@ RULE = norm_rule(
     evidence="Loss and metric with the moments of each batch and with the running statistics, on the same examples; of "
     "a training its last losses and the loss on training data in evaluation mode.",
     threshold=f"A trained network: worse by {2 * SURE} standard errors over batches, and by {100 * POINTS:.0f} points "
-    f"of a metric in percent ({SHARE:.0%} of another one), or by half of that and a loss {RATIO:.0f} times as large. A "
-    f"training: {GAP_RATIO} times the loss of the last steps, and {GAP_SHARE:.0%} of the best constant's loss above "
-    "that.",
+    f"of a metric in percent ({percent(SHARE)} of another one), or by half of that and a loss {RATIO:.0f} times as "
+    f"large. A training: {GAP_RATIO} times the loss of the last steps, and {percent(GAP_SHARE)} of the best constant's "
+    "loss above that.",
     source=f"pytorch/pytorch#4741 and #5406; TheDeepChecker (Ben Braiek and Khomh) judges losses 0.5 apart. "
     f"The numbers: {TUNED}.",
     remedies=("estimate-population", "batch-size*4"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule
+from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule, percent
 from normwise.doctor.rules.judging import TUNED, Seen
 from normwise.doctor.rules.nw402_stale_statistics import INITIAL, initial_share, stale
 
@@ -79,9 +79,9 @@ def _large(momentum: float, layers: tuple[str, ...]) -> str:
 
 def _small(momentum: float, batches: int, left: float, layers: tuple[str, ...]) -> str:
     return (
-        f"The momentum {momentum:g} of {named(layers)} is too small for {batches} steps: {left:.0%} of the running "
-        "statistics are still the initial mean 0 and variance 1. Write momentum=0.1, or None for the average of all "
-        "batches, or estimate the statistics at the end."
+        f"The momentum {momentum:g} of {named(layers)} is too small for {batches} steps: {percent(left)} of the "
+        "running statistics are still the initial mean 0 and variance 1. Write momentum=0.1, or None for the average "
+        "of all batches, or estimate the statistics at the end."
     )
 
 
@@ -94,8 +94,8 @@ RULE = norm_rule(
     "statistics; in Keras and JAX it is the weight of the past, so that their 0.99 is 0.01 here. A large one keeps the "
     "last batch alone, a small one needs many steps before it leaves the initial mean 0 and variance 1.",
     evidence="The momentum of each layer, and the share (1 − momentum)^steps of the initial values.",
-    threshold=f"A momentum of {LARGE} or more; or one below {SMALL} that leaves more than {INITIAL:.0%} of the initial "
-    f"values. Information ({LEFT:.0%} left) unless evaluation mode is worse beyond noise.",
+    threshold=f"A momentum of {LARGE} or more; or one below {SMALL} that leaves more than {percent(INITIAL)} of the "
+    f"initial values. Information ({percent(LEFT)} left) unless evaluation mode is worse beyond noise.",
     source="torch.nn.BatchNorm2d and keras.layers.BatchNormalization, which define it in opposite ways. The numbers: "
     f"{TUNED}.",
     remedies=("estimate-population",),

@@ -12,6 +12,7 @@ from normwise.doctor.rules.evaluation import (
     named,
     names,
     norm_rule,
+    percent,
     values_by_layer,
     worst,
 )
@@ -28,8 +29,8 @@ def _examine(found: Examination) -> Seen | None:
         return None
     noise = worst(noisy, "noise") or 0.0
     return Seen(
-        f"The running means of {named(names(noisy))} are off by {noise:.0%} of a channel's deviation, because they "
-        f"average few values: {cost.words}.",
+        f"The running means of {named(names(noisy))} are off by {percent(noise)} of a channel's deviation, because "
+        f"they average few values: {cost.words}.",
         where=names(noisy),
         evidence={"noise": noise, "values": min(norm.values for norm in noisy), **cost.evidence},
         weight=0.5,
@@ -48,8 +49,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if gap is None or not noisy:
         return None
     return Seen(
-        f"The running means of {named(noisy)} are off by {max(noisy.values()):.0%} of a channel's deviation, because "
-        f"they average few values: {gap.words}.",
+        f"The running means of {named(noisy)} are off by {percent(max(noisy.values()))} of a channel's deviation, "
+        f"because they average few values: {gap.words}.",
         where=tuple(noisy),
         evidence={"noise": max(noisy.values()), **gap.evidence},
         weight=0.5,

@@ -1,0 +1,36 @@
+"""The pages of the rules are those of the rules."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+from normwise.doctor.remedies import BY_NAME
+from normwise.doctor.rules import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_pages_are_up_to_date():
+    pages = runpy.run_path(str(DOCS / "rules.py"))["pages"]()
+    assert set(pages) == set((DOCS / "rules").glob("*.md")), "run: make docs"
+    old = [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
+    assert old == [], "run: make docs"
+
+
+def test_every_link_leads_to_a_page():
+    for path in (DOCS / "rules").glob("*.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).is_file(), (path.name, link)
+
+
+def test_rules_are_in_order_with_names_of_their_own_and_remedies_that_exist():
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert re.fullmatch(r"NW\d{3}", rule.id)
+        assert set(rule.remedies) <= set(BY_NAME), rule.id
+        texts = (rule.meaning, rule.evidence, rule.threshold, rule.source)
+        assert all(text.strip().endswith((".", "?")) for text in texts), rule.id
