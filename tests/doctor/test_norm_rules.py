@@ -23,8 +23,8 @@ def norms(network):
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
 
 
-def tiny_batches(size):
-    return train(mlp(), data(), size=size).eval(), validation(size)
+def tiny_batches(size, lr):
+    return train(mlp(), data(), size=size, lr=lr, steps=50).eval(), validation(size)
 
 
 def momentum(value, **options):
@@ -78,9 +78,13 @@ def untracked(size, ordered=False):
     return network, loader(by_class(data(seed=1)), shuffle=False) if ordered else validation(size)
 
 
+def one_class():
+    return train(mlp(), data(), sort=True).eval(), validation()
+
+
 MISUSED = {
-    "batch of 2": (lambda: tiny_batches(2), "small-batch-statistics"),
-    "batch of 4": (lambda: tiny_batches(4), "small-batch-statistics"),
+    "batch of 2": (lambda: tiny_batches(2, 0.1), "small-batch-statistics"),
+    "batch of 4": (lambda: tiny_batches(4, 0.3), "small-batch-statistics"),
     "momentum 0.001": (lambda: momentum(0.001), "stale-statistics"),
     "three steps": (lambda: momentum(0.1, steps=3, lr=0.1), "stale-statistics"),
     "never updated": (never_updated, "stale-statistics"),
@@ -95,6 +99,8 @@ MISUSED = {
     "zero γ": (zero_gamma, "zero-gamma"),
     "eval() forgotten": (left_in_training, "left-in-training-mode"),
     "eval() forgotten, by class": (lambda: left_in_training(ordered=True), "left-in-training-mode"),
+    "examples of one class in a batch": (one_class, "no-better-than-guessing"),
+    "not trained": (lambda: (mlp().eval(), validation()), "no-better-than-guessing"),
     "no statistics": (lambda: untracked(2), "untracked-statistics"),
     "no statistics, by class": (lambda: untracked(32, ordered=True), "untracked-statistics"),
 }
@@ -115,9 +121,10 @@ HEALTHY = {
     "handed over in training mode": lambda: (trained(), validation()),
     "batches of 8, 14 × 14": lambda: (train(cnn(), images(), size=8), loader(images(seed=1), 8)),
     "momentum 0.01, 1000 steps": lambda: momentum(0.01, steps=1000),
+    "batches of 2 in evaluation mode": lambda: (trained().eval(), validation(2)),
     "validation by class": lambda: (trained().eval(), loader(by_class(data(seed=1)), shuffle=False)),
     "a residual branch that begins at 0": lambda: (zero_residual(), validation()),
-    "no statistics in batches of 64": lambda: untracked(64),
+    "no statistics in batches of 128": lambda: untracked(128),
     "frozen": lambda: (nw.freeze(trained()).model, validation()),
     "a domain that is a little off": lambda: other_domain(0.1, 1.05),
     "one forward of noise": lambda: (once(trained()), validation()),

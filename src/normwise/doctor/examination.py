@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from normwise.records.metric import LOSS, Metric
 
+KNOWS = 0.98
+"""Of the loss of the best constant prediction: a network with less knows something of its inputs."""
+
 
 @dataclass(frozen=True)
 class ExaminedNorm:
@@ -77,6 +80,8 @@ class Examination:
         metric_margin: likewise of their metrics; None where there is none.
         batch_margin: two standard errors of the difference between the losses of stored and batch.
         batch_metric_margin: likewise of their metrics.
+        constant: the loss of the best constant prediction, for class numbers: the logarithms of the classes' shares as
+            outputs; None where there is no telling.
         metric: name of the metric, or ``loss``.
         higher_is_better: of the metric.
         label: how it is called.
@@ -106,6 +111,7 @@ class Examination:
     metric_margin: float | None = None
     batch_margin: float | None = None
     batch_metric_margin: float | None = None
+    constant: float | None = None
 
     @property
     def judged_by(self) -> Metric:
@@ -119,11 +125,19 @@ class Examination:
         return measured.loss if self.judged_by == LOSS else measured.metric
 
     @property
-    def is_guessing(self) -> bool:
-        """Whether no way to normalize is better than guessing, by more than the noise between two of them."""
+    def best(self) -> float | None:
+        """The best metric of the three ways to normalize."""
         known = [found for each in (self.batch, self.stored, self.estimated) if (found := self.value(each)) is not None]
-        if self.chance is None or not known:
+        return self.judged_by.best(known) if known else None
+
+    @property
+    def is_guessing(self) -> bool:
+        """Whether no way to normalize is better than guessing, in metric (up to its noise) and in loss."""
+        metric, best = self.judged_by, self.best
+        if self.chance is None or best is None:
             return False
-        metric = self.judged_by
+        losses = [each.loss for each in (self.batch, self.stored, self.estimated) if each and each.loss is not None]
+        if self.constant is not None and min(losses) < KNOWS * self.constant:
+            return False
         noise = (self.batch_margin if metric == LOSS else self.batch_metric_margin) or 0.0
-        return metric.score(metric.best(known)) <= metric.score(self.chance) + noise
+        return metric.score(best) <= metric.score(self.chance) + noise

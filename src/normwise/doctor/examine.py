@@ -17,7 +17,7 @@ from normwise.doctor.examining.inputs import Inputs
 from normwise.doctor.examining.loaded import Loaded, same_generators
 from normwise.doctor.examining.measure import Norms, Seen, Source, measured, pieces
 from normwise.doctor.examining.norms import examined_norm
-from normwise.doctor.examining.scores import Scorer, loss_margin, metric_margin
+from normwise.doctor.examining.scores import Scorer, constant_loss, loss_margin, metric_margin
 from normwise.errors import RequestError, SurgeryError
 from normwise.lab.batch import Batch
 from normwise.lab.objective import Objective
@@ -205,6 +205,7 @@ def _examination(
         metric_margin=None if estimated is None else metric_margin(stored, estimated),
         batch_margin=loss_margin(stored, batch),
         batch_metric_margin=metric_margin(stored, batch),
+        constant=constant_loss(scorer, seen.targets, seen.width),
     )
 
 

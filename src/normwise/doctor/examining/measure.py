@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normwise.doctor.examining.inputs import Inputs, Recorder
 from normwise.doctor.examining.scores import GROUPS, Scorer, Scores
@@ -42,6 +42,7 @@ class Seen(NamedTuple):
         ways: loss and metric.
         inputs: what the layers were given with the moments of each batch, by name.
         targets: of the batches that were measured.
+        width: the number of classes, or whatever else the outputs' second axis is; None where there is none.
         batches: how many were measured.
         estimated_from: how many batches the estimated statistics come from; the fewer of two halves.
     """
@@ -49,6 +50,7 @@ class Seen(NamedTuple):
     ways: Ways
     inputs: dict[str, Inputs]
     targets: list[Any]
+    width: int | None
     batches: int
     estimated_from: int
 
@@ -121,9 +123,12 @@ class _Measuring:
         watch = Watch({layer: self._norms[layer] for layer in self._layers if layer.running_mean is not None})
         ways: Ways | None = None
         targets: list[Any] = []
+        width: int | None = None
         for index, batch in enumerate(source.measured):
             if ways is None:
-                ways = self._ways(make(self._as_stored(batch), batch.target), source.pieces(sum(counts)))
+                outputs = self._as_stored(batch)
+                width = outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim > 1 else None
+                ways = self._ways(make(outputs, batch.target), source.pieces(sum(counts)))
             outputs = self._as_in_training(batch, recorder, watch)
             self._add(ways, batch, outputs, index)
             targets.append(batch.target)
@@ -131,7 +136,7 @@ class _Measuring:
             raise SurgeryError(
                 "there was no batch to measure; give at least one, and two where none are for estimating"
             )
-        return Seen(ways, recorder.found, targets, len(targets), min(counts))
+        return Seen(ways, recorder.found, targets, width, len(targets), min(counts))
 
     def _ways(self, scorer: Scorer, pieces: int) -> Ways:
         estimated = Scores(scorer, pieces) if self._estimated else None

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from normwise.doctor.examination import Measured
+from normwise.errors import RequestError
 from normwise.lab.meters import Meter
-from normwise.records.metric import LOSS, Metric
+from normwise.lab.task import Kind
+from normwise.records.metric import IGNORED, LOSS, Metric
 
 GROUPS = 10
 """Groups of pieces, each of which is left out once to learn how uncertain a metric is."""
@@ -19,6 +22,7 @@ GROUPS = 10
 class Scorer(Protocol):
     """A loss and a metric, such as ``normwise.lab.objective.Objective``."""
 
+    kind: Kind
     metric: Metric
 
     def loss(self, outputs: Any, target: Any) -> Any:
@@ -120,6 +124,23 @@ def metric_margin(a: Scores, b: Scores) -> float | None:
         return None
     groups, mean = len(differences), sum(differences) / len(differences)
     return 2 * math.sqrt((groups - 1) / groups * sum((each - mean) ** 2 for each in differences))
+
+
+def constant_loss(scorer: Scorer, targets: Sequence[Any], classes: int | None) -> float | None:
+    """The loss where the outputs are the logarithms of the classes' shares for every example.
+
+    None where targets are not one class for each example, or the loss does not take that.
+    """
+    if scorer.kind != "classification" or not classes or any(target.ndim != 1 for target in targets):
+        return None
+    labels = torch.cat(list(targets))
+    counted = labels[labels != IGNORED]
+    shares = torch.bincount(counted, minlength=classes).double() / max(1, len(counted))
+    outputs = shares.clamp(min=1e-12).log().float().expand(len(labels), -1)
+    try:
+        return _finite(float(scorer.loss(outputs, labels)))
+    except (RequestError, RuntimeError):
+        return None
 
 
 def _finite(value: float) -> float | None:

@@ -42,6 +42,7 @@ from normwise.doctor.rules import (
     nw409_zero_gamma,
     nw410_left_in_training_mode,
     nw411_untracked_statistics,
+    nw412_no_better_than_guessing,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -79,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     nw409_zero_gamma.RULE,
     nw410_left_in_training_mode.RULE,
     nw411_untracked_statistics.RULE,
+    nw412_no_better_than_guessing.RULE,
 )
 """In the order of their ids."""
 

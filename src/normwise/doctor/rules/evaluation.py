@@ -43,18 +43,31 @@ class Harm(NamedTuple):
     evidence: dict[str, Any]
 
 
+def is_poor(found: Examination) -> bool:
+    """Whether at most half of what there is beyond guessing is known, of a metric in percent."""
+    if found.chance is None or found.best is None or not found.percent or not found.higher_is_better:
+        return found.is_guessing
+    return found.best - found.chance < HALF * (1 - found.chance)
+
+
 def against_batch(found: Examination) -> Harm | None:
     """Evaluation mode beside the moments of each batch; None where it is not worse beyond noise."""
     margins = found.batch_margin, found.batch_metric_margin
     return _harm(found, found.stored, found.batch, margins, "as stored", "with the moments of each batch")
 
 
-def against_estimated(found: Examination) -> Harm | None:
-    """Evaluation mode beside statistics that are estimated anew; None where it is not worse beyond noise."""
+def against_estimated(found: Examination, *, least: float = 1.0) -> Harm | None:
+    """Evaluation mode beside statistics that are estimated anew; None where it is not worse beyond noise.
+
+    Args:
+        found: what was measured.
+        least: so many times the least that matters of a metric.
+    """
     if found.estimated is None:
         return None
     margins = found.loss_margin, found.metric_margin
-    return _harm(found, found.stored, found.estimated, margins, "as stored", "with statistics estimated anew")
+    ways = "as stored", "with statistics estimated anew"
+    return _harm(found, found.stored, found.estimated, margins, *ways, least=least)
 
 
 def against_stored(found: Examination) -> Harm | None:

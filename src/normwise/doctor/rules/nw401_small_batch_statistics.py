@@ -8,13 +8,16 @@ from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Status
 from normwise.doctor.rules.evaluation import (
     FEW_VALUES,
+    HALF,
     against_stored,
     eval_gap,
     failed,
     harm,
+    is_poor,
     named,
     names,
     norm_rule,
+    percent,
     values_by_layer,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
@@ -24,18 +27,21 @@ VERY_FEW = 4
 
 def _examine(found: Examination) -> Seen | None:
     few = [norm for norm in found.norms if 0 < norm.values < FEW_VALUES]
-    cost = harm(found) or against_stored(found)
-    if not few or cost is None:
+    cost = harm(found) or (against_stored(found) if found.was_training else None)
+    poor = is_poor(found)
+    if not few or (cost is None and not poor):
         return None
     least = min(norm.values for norm in few)
+    metric = found.judged_by
+    words = f"{metric.label} is {metric.write(found.best)} at best" if cost is None else cost.words
     return Seen(
         f"A channel of {named(names(few))} has {least} value{'' if least == 1 else 's'} in a batch, too few for a "
-        f"mean and a variance: {cost.words}. Use batches of more examples where it is trained, and evaluation mode "
-        "where it is used.",
+        f"mean and a variance: {words}. Use batches of more examples where it is trained, and evaluation mode where "
+        "it is used.",
         where=names(few),
-        evidence={"values": least, **cost.evidence},
+        evidence={"values": least, **({"best": found.best} if cost is None else cost.evidence)},
         weight=0.6,
-        severity=cost.severity,
+        severity=Severity.WARNING if cost is None else cost.severity,
     )
 
 
@@ -68,9 +74,10 @@ RULE = norm_rule(
     "is off by 1/√m of the channel's deviation: with a batch of four, by half. The network then trains on noise, and "
     "its running statistics fit no batch that it saw.",
     evidence="The values per channel of a batch: examples times positions (H·W of an image), not examples alone.",
-    threshold=f"Fewer than {FEW_VALUES} values per channel, and an outcome: the training does not learn (is slow, with "
-    f"{VERY_FEW} or fewer), or evaluation mode is worse than training mode, or the moments of batches are worse than "
-    "the running statistics, beyond noise.",
+    threshold=f"Fewer than {FEW_VALUES} values per channel, and an outcome. A training: it does not learn (is slow, "
+    f"with {VERY_FEW} or fewer), or evaluation mode is worse than training mode. A trained network: the statistics "
+    f"cost something beyond noise; or it is in training mode and the moments of batches do; or it knows at most "
+    f"{percent(HALF)} of what there is beyond guessing.",
     source="Ioffe 2017, arXiv:1702.03275: batch renormalization for small batches; Wu and He 2018, arXiv:1803.08494, "
     f"figure 1. Values instead of examples: a 14 × 14 map has 1568 in a batch of eight. {FEW_VALUES}: {TUNED}.",
     remedies=("batch-size*4", "estimate-population"),

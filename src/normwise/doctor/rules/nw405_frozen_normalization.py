@@ -40,7 +40,7 @@ def _in_evaluation(training: Training) -> Seen | None:
         where=tuple(call.layer for call in layers),
         since_step=1,
         evidence={"layers": len(layers), "never_updated": fresh},
-        weight=0.8 if learning else 0.4,
+        weight=0.95 if learning else 0.4,
         severity=Severity.WARNING if bad else Severity.INFO,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normwise.doctor.examination import Examination, ExaminedNorm
-from normwise.doctor.rules.evaluation import harm, named, names, norm_rule, nothing_seen, worst
+from normwise.doctor.rules.evaluation import FEW_VALUES, harm, named, names, norm_rule, nothing_seen, worst
 from normwise.doctor.rules.judging import TUNED, Seen
 from normwise.doctor.rules.layers import number
 from normwise.doctor.rules.nw402_stale_statistics import stale
@@ -35,7 +35,7 @@ def _is_foreign(norm: ExaminedNorm) -> bool:
     if not norm.tracks or not norm.finite or (norm.momentum or 0.0) >= LARGE:
         return False
     mean = (norm.mean_gap or 0.0) > max(GAP, NOISES * (norm.noise or 0.0))
-    return mean or (norm.ratio or 0.0) > RATIO
+    return mean or (norm.values >= FEW_VALUES and (norm.ratio or 0.0) > RATIO)
 
 
 RULE = norm_rule(
@@ -48,8 +48,8 @@ RULE = norm_rule(
     "have changed since they were collected.",
     evidence="The distance of the running statistics from the moments of the batches, by layer.",
     threshold=f"Means more than {GAP} deviations (and {NOISES:.0f} times what averaging few values explains) away, "
-    "over channels, or a variance by more than a factor of 2; and evaluation mode is worse than with statistics "
-    "estimated anew, or the moments of batches, beyond noise.",
+    "over channels, or a variance by more than a factor of 2 (not with few values); and evaluation mode is worse than "
+    "with statistics estimated anew, or the moments of batches, beyond noise.",
     source="Li et al. 2016, arXiv:1603.04779: statistics of the other domain alone adapt a network; Izmailov et al. "
     f"2018, arXiv:1803.05407, section 3.2: averaged weights need new statistics. The numbers: {TUNED}.",
     remedies=("estimate-population",),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import against_estimated, batch_norms, named, names, norm_rule
+from normwise.doctor.rules.evaluation import MANY, against_estimated, batch_norms, named, names, norm_rule
 from normwise.doctor.rules.judging import Seen
 
 ADVICE = "Make it with track_running_stats=True, and estimate the statistics once with nw.estimate_population."
@@ -17,7 +17,7 @@ def _examine(found: Examination) -> Seen | None:
     untracked = [norm for norm in found.norms if not norm.tracks]
     if not untracked:
         return None
-    cost = against_estimated(found)
+    cost = against_estimated(found, least=MANY)
     return Seen(
         _words(names(untracked)) + (f": {cost.words}. {ADVICE}" if cost else "."),
         where=names(untracked),
@@ -51,7 +51,7 @@ RULE = norm_rule(
     "nothing.",
     evidence="Which layers have no running statistics; loss and metric as they are, and with statistics estimated from "
     "other batches.",
-    threshold="Information; a warning where statistics estimated from other batches are better beyond noise.",
+    threshold="Information; a warning where statistics estimated from other batches are better beyond noise, and much.",
     source="torch.nn.BatchNorm2d, track_running_stats.",
     remedies=("estimate-population",),
 )
