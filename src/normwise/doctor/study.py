@@ -39,7 +39,10 @@ OnNote = Callable[[str], None]
 """Told, while a diagnosis is under way, what will be done next and how long it takes."""
 
 SLACK = 1.2
-"""How much longer than the watched runs a treated one is taken to be: normalization adds to a step."""
+"""How much longer than a watched run a treated one is said to take: normalization adds to a step."""
+
+LONG, TIMES = 30.0, 12.0
+"""Where a training takes so many seconds or more, all together takes at most so many times as long, on two cores."""
 
 REPORTING = 3.0
 """Seconds of a budget that are kept for the report."""
@@ -76,7 +79,8 @@ class Case:
     """
 
     def __init__(self, data: Source, options: Options, asked: Asked, on_progress: OnProgress, on_note: OnNote) -> None:
-        self._until = None if asked.seconds is None else time.monotonic() + asked.seconds - REPORTING
+        self._began = time.monotonic()
+        self._until = math.inf if asked.seconds is None else self._began + asked.seconds - REPORTING
         self._asked, self._on_note = asked, on_note
         if options.get("tensorboard"):
             events.require()
@@ -172,7 +176,13 @@ class Case:
     @property
     def _left(self) -> float:
         """Seconds that are left of the budget."""
-        return math.inf if self._until is None else self._until - time.monotonic()
+        return self._until - time.monotonic()
+
+    def _limit(self, seconds: float) -> None:
+        """See ``LONG``."""
+        if seconds >= LONG:
+            longest = TIMES * seconds * max(1.0, 2 / self._trainer.workers)
+            self._until = min(self._until, self._began + longest - REPORTING)
 
     def _affordable(
         self, findings: Sequence[Finding], given_: Given, refused: dict[str, str], records: Sequence[RunRecord]
@@ -180,12 +190,13 @@ class Case:
         """The remedies for which there is time, and a note of what they will take."""
         likely = chosen(findings, given_, refused=refused)
         wanted = Extent(len(likely), len(self._trainer.first.runs), self._trainer.workers)
-        seconds = SLACK * self._trainer.seconds(records)
+        seconds = self._trainer.seconds(records)
+        self._limit(seconds)
         extent = affordable(wanted, seconds, self._left)
         if extent is None:
             return []
         self._trainer.total += extent.runs
-        takes = budget.said(extent.seconds(seconds))
+        takes = budget.said(extent.seconds(SLACK * seconds))
         fewer = f" ({extent.remedies} of {wanted.remedies} that are likely)" if extent != wanted else ""
         count = f"{extent.remedies} remed{'y' if extent.remedies == 1 else 'ies'}"
         self._on_note(f"Treating: {count}{fewer}, about {extent.runs} runs, about {takes}")

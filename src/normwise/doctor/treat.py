@@ -111,13 +111,13 @@ class Treating:
             self._runs.setdefault(each.name, []).append(run)
 
     def _finalists(self) -> list[str]:
-        """The best remedies by their first run for which there is time, in the order in which they were chosen.
+        """The best remedies by their first run, in the order in which they were chosen: as many as there is time for.
 
-        Batch normalization is always among them, so that there is one at least.
+        Batch normalization is always among them. A combination of two is worth more than a third remedy.
         """
         names = sorted(self._settings, key=self._score, reverse=True)
         most, others = min(FINALISTS, len(names)), len(self._seeds) - 1
-        while most > 1 and not self._enough(most * others + len(self._waiting)):
+        while most > 1 and not self._enough(most * others + len(self._seeds) + len(self._waiting)):
             most -= 1
         best = sorted(names, key=lambda name: name != ALWAYS)[:most]
         return [name for name in self._settings if name in best]
