@@ -137,6 +137,8 @@ def test_the_help_has_an_example_that_runs_and_the_doctor_s_own_defaults(command
         (["--model", "net.py:Picky", "--workers", "0"], "its first step fails with KeyError: 'sixty' (net.py:"),
         (["--data", "net.py:one_batch"], "the training loader of net.py:one_batch has one batch"),
         (["--lr", "0.1,0.2"], "lr has several values"),
+        (["--norm", "batch", "--batch-size", "1"], "error: batch normalization needs at least 2 examples in a batch"),
+        (["--model", "net.py:Picky", "--dropout", "0.5"], "error: the training sets 'dropout', which your own network"),
         (["--baseline", "bn"], "No such option: --baseline"),
     ],
 )  # fmt: skip

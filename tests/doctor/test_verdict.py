@@ -59,8 +59,8 @@ def test_no_improvement_is_said_plainly():
         "remedy drawn by lot: 31.0 %."
     )
     assert said("relu-he", relu_he=0.2) == (
-        f"{CAUSE} No improvement found: of 1 remedy tried over 3 seeds, none was better than nothing (31.0 %); a remedy "
-        "drawn by lot: 31.0 %."
+        f"{CAUSE} No improvement found: of 1 remedy tried over 3 seeds, none was better than nothing (31.0 %); a "
+        "remedy drawn by lot: 31.0 %."
     )
     assert "no improvement is certain, since one seed tells nothing about seed noise: of" in (
         said("relu-he", seeds=1, relu_he=0.9).lower()

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
-from normwise.doctor import budget, page, rules
+from normwise.doctor import budget, checks, page, rules
+from normwise.doctor.clock import Clock
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding
-from normwise.doctor.first_step import raises_in
 from normwise.doctor.gains import Scale
 from normwise.doctor.outcome import Status
 from normwise.doctor.remedies import Given, Remedy, applicable, chosen, heads
 from normwise.doctor.remedies.choose import ALWAYS
 from normwise.doctor.rounds import Extent, affordable, turns
-from normwise.doctor.trainer import Trainer
 from normwise.doctor.trainings import given, settings_of, trainings
 from normwise.doctor.treat import Treating, drawn
 from normwise.doctor.treatment import TreatedRun, Treatment
 from normwise.doctor.verdict import Said, recommendation, verdict
-from normwise.errors import JobError, RequestError
-from normwise.lab import batches, events, networks, study
-from normwise.lab.data.loader_data import LoaderData
+from normwise.lab import events
 from normwise.lab.options import Options, Source
-from normwise.lab.question import Question, question
+from normwise.lab.question import question
 from normwise.lab.status import OnProgress
 from normwise.records import RunRecord
 from normwise.records.files import write_json
@@ -40,12 +35,6 @@ OnNote = Callable[[str], None]
 
 SLACK = 1.2
 """How much longer than a watched run a treated one is said to take: normalization adds to a step."""
-
-LONG, TIMES = 30.0, 12.0
-"""Where a training takes so many seconds or more, all together takes at most so many times as long, on two cores."""
-
-REPORTING = 3.0
-"""Seconds of a budget that are kept for the report."""
 
 
 class Asked(NamedTuple):
@@ -79,14 +68,13 @@ class Case:
     """
 
     def __init__(self, data: Source, options: Options, asked: Asked, on_progress: OnProgress, on_note: OnNote) -> None:
-        self._began = time.monotonic()
-        self._until = math.inf if asked.seconds is None else self._began + asked.seconds - REPORTING
+        self._clock = Clock(asked.seconds)
         self._asked, self._on_note = asked, on_note
         if options.get("tensorboard"):
             events.require()
-        self._question = answerable(question(data, options, "doctor"))
-        self._trainer = Trainer(self._question, on_progress)
-        self._notes = checked(self._trainer)
+        self._question = checks.answerable(question(data, options, "doctor"))
+        self._trainer = checks.trainer(self._question, on_progress)
+        self._notes = checks.checked(self._trainer)
 
     def diagnosed(self) -> Diagnosis:
         """Train, judge, treat and write the report.
@@ -112,7 +100,7 @@ class Case:
     def _found(self) -> Diagnosis:
         trainer = self._trainer
         records = trainer.nothing()
-        _refuse_failed(records)
+        checks.refuse_failed(records)
         evidence = Evidence(trainings(records, self._question.task), settings_of(trainer.settings))
         findings = rules.judged(evidence, self._asked.ignore)
         runs = [trainer.treated(run) for run in trainer.first.runs]
@@ -136,7 +124,7 @@ class Case:
         learned = 2 * sum(run.learned for run in runs) > len(runs)
         return Diagnosis(
             tuple(findings), evidence, tuple(treatments), advised, verdict(said), learned=learned,
-            metric=scale.metric, notes=(*self._notes, *_failures(records)),
+            metric=scale.metric, notes=(*self._notes, *checks.failures(records)),
         )  # fmt: skip
 
     def _treated(
@@ -168,21 +156,10 @@ class Case:
         trainer = self._trainer
 
         def enough(count: int) -> bool:
-            return self._left >= turns(count, trainer.workers) * trainer.seconds(records)
+            return self._clock.left >= turns(count, trainer.workers) * trainer.seconds(records)
 
         treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough, heads(findings))
         return treating.go(), "", _without(given_, refused)
-
-    @property
-    def _left(self) -> float:
-        """Seconds that are left of the budget."""
-        return self._until - time.monotonic()
-
-    def _limit(self, seconds: float) -> None:
-        """See ``LONG``."""
-        if seconds >= LONG:
-            longest = TIMES * seconds * max(1.0, 2 / self._trainer.workers)
-            self._until = min(self._until, self._began + longest - REPORTING)
 
     def _affordable(
         self, findings: Sequence[Finding], given_: Given, refused: dict[str, str], records: Sequence[RunRecord]
@@ -191,8 +168,8 @@ class Case:
         likely = chosen(findings, given_, refused=refused)
         wanted = Extent(len(likely), len(self._trainer.first.runs), self._trainer.workers)
         seconds = self._trainer.seconds(records)
-        self._limit(seconds)
-        extent = affordable(wanted, seconds, self._left)
+        self._clock.limit(seconds, self._trainer.workers)
+        extent = affordable(wanted, seconds, self._clock.left)
         if extent is None:
             return []
         self._trainer.total += extent.runs
@@ -203,74 +180,9 @@ class Case:
         return chosen(findings, given_, extent.remedies, refused=refused)
 
 
-def answerable(one: Question) -> Question:
-    """The question, where it is one that the doctor can answer.
-
-    Raises:
-        RequestError: a key has several values, or a loader has a single batch.
-    """
-    for key, given_ in one.shared.items():
-        if len(given_) > 1:
-            several = ", ".join(map(str, given_))
-            raise RequestError(
-                f"{key} has several values, {several}; the doctor examines one training: give one value, or use "
-                "normwise compare for a sweep"
-            )
-    if one.own_batches and isinstance(one.data, LoaderData) and one.data.batches_per_epoch() == 1:
-        raise RequestError(
-            f"the training loader of {one.data.name} has one batch; the doctor needs several, to tell their noise from "
-            "trouble: give the loader a smaller batch_size"
-        )
-    return one
-
-
-def checked(trainer: Trainer) -> list[str]:
-    """Try the network, the loss and the metric on a few examples; what a reader has to know of them.
-
-    Raises:
-        RequestError: one of them raises or does not fit; of a network, the layer in which it does.
-    """
-    try:
-        return [note.removeprefix("arm nothing: ") for note in study.notes(trainer.first)]
-    except RequestError as error:
-        text = str(error).removeprefix("arm 'nothing': ")
-        where = _where(trainer)
-        raise RequestError(f"{text}; it is raised in layer {where}" if where else text) from error
-
-
-def _where(trainer: Trainer) -> str:
-    """The layer in which the network raises; empty where it does not, or cannot be built."""
-    from normwise.lab.check import EXAMPLES
-
-    settings, own = trainer.settings, trainer.question.own.factories.get("model")
-    example = batches.first(trainer.question.data, settings, EXAMPLES)
-    try:
-        return raises_in(networks.build(settings, example, own).network, example)
-    except Exception:
-        return ""
-
-
 def command(written: str, own: Sequence[str]) -> str:
     """The command line with the doctor's own options; empty where there is none."""
     return " ".join([written, *map(shlex.quote, own)]) if written else ""
-
-
-def _refuse_failed(records: Sequence[RunRecord]) -> None:
-    """Refuse to judge where no run was watched to its end."""
-    ends = [record.done or {"status": "failed", "step": 0, "reason": "it did not end"} for record in records]
-    if any(end["status"] != "failed" for end in ends):
-        return
-    if all(end["step"] == 0 for end in ends):
-        raise RequestError(f"the network cannot be trained: its first step fails with {ends[0]['reason']}")
-    raise JobError(f"every run failed; the first at step {ends[0]['step']:,}: {ends[0]['reason']}")
-
-
-def _failures(records: Sequence[RunRecord]) -> list[str]:
-    return [
-        f"seed {record.settings['seed']} failed at step {record.done['step']:,}: {record.done['reason']}"
-        for record in records
-        if record.done and record.done["status"] == "failed"
-    ]
 
 
 def _without(given_: Given, refused: dict[str, str]) -> str:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from normwise.doctor import page, rules
+from normwise.doctor.checks import answerable
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.examine import examined
-from normwise.doctor.study import Asked, answerable, command
+from normwise.doctor.study import Asked, command
 from normwise.doctor.weights import load_weights
 from normwise.lab import batches, networks
 from normwise.lab.batch import Batch

@@ -51,7 +51,7 @@ class Trainer:
         self._plans = [self.first]
         self._on_progress = on_progress
         self._ended = 0
-        self._seconds: float | None = None
+        self._seconds = 0.0
 
     @property
     def settings(self) -> Settings:
@@ -103,7 +103,7 @@ class Trainer:
 
         study.train(runs, self.question.data, self.first.workers, tell)
         if left and self._ended:  # the first round also starts the process that runs are forked from
-            self._seconds = max(self._seconds or 0.0, (time.perf_counter() - began) / turns(left, self.workers))
+            self._seconds = max(self._seconds, (time.perf_counter() - began) / turns(left, self.workers))
         self._ended += count
 
     def treated(self, run: PlannedRun, remedy: str = "") -> TreatedRun:
@@ -126,10 +126,8 @@ class Trainer:
 
     def seconds(self, records: Sequence[RunRecord]) -> float:
         """What a run takes, its start included: in the slowest round of treatments, or by the records before those."""
-        if self._seconds is not None:
-            return self._seconds
         clocks = [record.timing[-1]["seconds"] for record in records if record.timing]
-        return START + (sum(clocks) / len(clocks) if clocks else 0.0)
+        return max(self._seconds, START + (sum(clocks) / len(clocks) if clocks else 0.0))
 
     def scale(self, records: Sequence[RunRecord]) -> Scale:
         """By what runs are compared; without chance, guessing is the best that was measured before the first step."""
