@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from normwise.doctor.gains import NOTHING, Scale
+from normwise.doctor.remedies.choose import MOST
 from normwise.doctor.rounds import turns
 from normwise.doctor.treat import Wanted
 from normwise.doctor.treatment import TreatedRun
 from normwise.errors import RequestError
 from normwise.lab import study
 from normwise.lab.learned import beyond_chance, learned, validation
-from normwise.lab.plan import Plan, PlannedRun, planned, together
+from normwise.lab.plan import Plan, PlannedRun, planned, together, workers
 from normwise.lab.question import Question
 from normwise.lab.settings import Keys, Settings
 from normwise.lab.status import OnProgress, Status
@@ -39,14 +40,15 @@ class Trainer:
     Attributes:
         question: what is asked.
         first: the plan of the watched runs.
-        workers: runs at once.
+        workers: runs at once; one per core, up to the runs of the first round of treatments.
         total: how many runs there will be, as far as that is known.
     """
 
     def __init__(self, question: Question, on_progress: OnProgress) -> None:
         self.question = question
         self.first = planned(question, [(NOTHING, {})])
-        self.workers = max(1, self.first.workers)
+        self._processes = workers(question, MOST)
+        self.workers = max(1, self._processes)
         self.total = len(self.first.runs)
         self._plans = [self.first]
         self._on_progress = on_progress
@@ -101,7 +103,7 @@ class Trainer:
             every = (self._ended + rest) * steps + status.steps
             self._on_progress(Status(self._ended + status.runs_done, self.total, made, every))
 
-        study.train(runs, self.question.data, self.first.workers, tell)
+        study.train(runs, self.question.data, self._processes, tell)
         if left and self._ended:  # the first round also starts the process that runs are forked from
             self._seconds = max(self._seconds, (time.perf_counter() - began) / turns(left, self.workers))
         self._ended += count

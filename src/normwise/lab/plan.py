@@ -102,7 +102,7 @@ def planned(question: Question, arms: Sequence[Asked], seeds: Sequence[int] | No
         resolved,
         runs,
         question.data,
-        _workers(question, len(runs)),
+        workers(question, len(runs)),
         _study(question, arms, runs),
         question.task,
         _baseline(question.asked.get("baseline"), resolved),
@@ -226,8 +226,10 @@ def _steps(question: Question, arm: Arm, point: Point) -> int:
     return question.steps
 
 
-def _workers(question: Question, runs: int) -> int:
-    """On a CPU one process per core; runs on another device share it, one after another.
+def workers(question: Question, runs: int) -> int:
+    """How many processes at once for so many runs; 0 for none but this one.
+
+    On a CPU one process per core; runs on another device share it, one after another.
 
     A function that was handed over, and not named, may exist in this process alone: so its runs train here.
     """
