@@ -56,7 +56,17 @@ def test_of_runs_that_are_no_better_than_guessing_the_nearest_to_it_is_the_best(
     found, _ = treated(
         "clip", "warmup", "relu-he", "adam", nothing=0.05, clip=0.01, warmup=0.04, relu_he=0.03, adam=0.02
     )
-    assert [each.name for each in found if each.dropped] == ["clip"]
+    assert [each.name for each in found if not each.dropped and " + " not in each.name] == [
+        "nothing",
+        "warmup",
+        "random",
+    ]
+
+
+def test_what_is_no_better_than_nothing_at_first_is_not_tried_again_but_batch_normalization():
+    found, _ = treated(*SIX, relu_he=0.5, adam=0.29, batch_normalization=0.1)
+    assert [each.name for each in found if len(each.runs) > 1][:3] == ["nothing", "relu-he", "batch-normalization"]
+    assert "adam" in [each.name for each in found if each.dropped]
 
 
 def test_with_one_seed_nothing_is_dropped_and_nothing_helps():

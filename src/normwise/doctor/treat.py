@@ -14,7 +14,7 @@ from normwise.doctor.remedies.choose import ALWAYS
 from normwise.doctor.rounds import FINALISTS, idle
 from normwise.doctor.treatment import TreatedRun, Treatment
 
-DROPPED = "others were better with seed {seed}"
+DROPPED = "with seed {seed} it was not among the best, or no better than nothing"
 """Why a remedy was not tried on every seed."""
 
 
@@ -47,7 +47,7 @@ class Treating:
     """The rounds of a treatment.
 
     1. Every remedy with the first seed.
-    2. The best ``FINALISTS`` with the other seeds, batch normalization always among them.
+    2. The best ``FINALISTS`` that are better than nothing with the other seeds, and batch normalization always.
     3. Two that change different keys, combined, with all seeds: the best two that are better than nothing.
 
     The runs of ``random`` fill what would leave a worker idle, and come last.
@@ -113,9 +113,12 @@ class Treating:
     def _finalists(self) -> list[str]:
         """The best remedies by their first run, in the order in which they were chosen: as many as there is time for.
 
-        Batch normalization is always among them. A combination of two is worth more than a third remedy.
+        One that is no better than the worst run of nothing is none of them, but for batch normalization, which always
+        is, and the best of all where there is no other. A combination of two is worth more than a third remedy.
         """
-        names = sorted(self._settings, key=self._score, reverse=True)
+        ranked = sorted(self._settings, key=self._score, reverse=True)
+        worst = min(map(self._scale.metric.score, self._scale.values(self._nothing)), default=-math.inf)
+        names = [name for name in ranked if name == ALWAYS or self._score(name)[0] > worst] or ranked[:1]
         most, others = min(FINALISTS, len(names)), len(self._seeds) - 1
         while most > 1 and not self._enough(most * others + len(self._seeds) + len(self._waiting)):
             most -= 1
