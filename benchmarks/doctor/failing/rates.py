@@ -35,15 +35,15 @@ CASES = (
     ),
     failing(
         "regressor-high-lr",
-        "TheDeepChecker, high_lr: Adam .1",
+        "TheDeepChecker, high_lr: Adam .1, threefold",
         regressor,
         data.regression,
         HIGH | {"dead-units"},
-        0.95,
+        0.9,
         sound={"lr": 0.003},
         cure=("lr/10", "lr/100"),
         judged_at="end",
-        lr=0.1,
+        lr=0.3,
         **REGRESSOR,
     ),
     failing(

@@ -120,7 +120,7 @@ def _loop(name: str, what: str, loop: object, learns_at: float) -> Case:
 
 CASES = (
     _loop("vae", "a variational autoencoder", vae, 0.3),
-    _loop("gan-discriminator", "a GAN's discriminator", discriminator, 0.5),
+    _loop("gan-discriminator", "a GAN's discriminator", discriminator, 0.25),
     _loop("fine-tuned", "a frozen backbone in evaluation mode", fine_tuned, 0.3),
     _loop("plain-loop", "a usual loop", plain, 0.9),
     _loop("plain-loop-batch", "a usual loop with batch normalization", partial(plain, norm="batch"), 0.9),
