@@ -19,9 +19,9 @@ Part = tuple[np.ndarray, np.ndarray]
 
 def watched(network: nn.Module, optimizer: torch.optim.Optimizer) -> AbstractContextManager[Any]:
     """``nw.watch``."""
-    import normwise as nw
+    from normwise.doctor.watch import watch
 
-    return nw.watch(network, optimizer, every=EVERY)
+    return watch(network, optimizer, every=EVERY)
 
 
 def shuffled(part: Part, size: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -120,11 +120,11 @@ def examined(network: nn.Module, part: Part, size: int = 64, *, training: bool =
         training: whether it is used in training mode, as it is when ``eval()`` was forgotten.
         sort: whether the examples come sorted by their class.
     """
-    import normwise as nw
+    from normwise.doctor.examine import examine
 
     network.train(training)
     batches = list(in_order(part, size, sort=sort))
-    found = nw.examine(network, batches, F.cross_entropy)
+    found = examine(network, batches, F.cross_entropy)
     network.train(training)
     was = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():
