@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, default="")
     parser.add_argument("--case", default="", metavar="NAME")
     parser.add_argument("--no-treat", action="store_true", help="try no remedies")
-    parser.add_argument("--seeds", type=int, default=3, help=f"of a failing network (3); others have {HEALTHY_SEEDS}")
+    parser.add_argument("--seeds", type=int, default=3, help=f"of a network (3); a healthy one has {HEALTHY_SEEDS}")
     parser.add_argument("--ledger", type=Path, metavar="CSV", help=f"append a row per case, for example to {RESULTS}")
     parser.add_argument("--resume", action="store_true", help="leave out the cases that the ledger has from this code")
     parser.add_argument(
@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def seeds_of(case: Case, asked: int) -> int:
-    """Failing networks are trained on more seeds than others, since what fails often fails by chance."""
-    return asked if case.kind == "failing" else min(asked, HEALTHY_SEEDS)
+    """Healthy networks are trained on fewer seeds than others, of which some fail by chance."""
+    return min(asked, HEALTHY_SEEDS) if case.kind == "healthy" else asked
 
 
 def scored(case: Case, seeds: int, *, treat: bool) -> score.Score:

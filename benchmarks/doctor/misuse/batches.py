@@ -57,11 +57,11 @@ def sorted_by_class(part: Part, size: int, steps: int, seed: int) -> Iterator[Ba
 
 
 def in_class_order(seed: int, steps: int | None, *, watch: bool) -> Ran:
-    """Trained on batches of one class."""
+    """Trained on batches of one class; watched, or examined with the training data in their order."""
     torch.manual_seed(seed)
     network, parts = perceptron(hidden=4), vectors()
     watching = fit(network, sorted_by_class(parts[0], 32, steps or 300, seed), watch=watch)
-    return seen(watching, network, parts[0]) if watch else examined(network, parts[1])
+    return seen(watching, network, parts[0]) if watch else examined(network, parts[0], 32, sort=True)
 
 
 def sorted_test(seed: int, steps: int | None) -> Ran:
