@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import folding, layers, overhead
+from benchmarks import folding, layers, overhead, recording
 from benchmarks.overhead import Microseconds
 from benchmarks.pair import Pair, seconds
 from normwise.lab import batches, networks, runner
@@ -119,6 +119,13 @@ BENCHMARKS = {
         )
         for data, steps, model in (("digits", 10_000, "mlp"), ("mnist", 20_000, "mlp"), ("cifar10", 2000, "cnn"))
         for arm in ARMS
+    },
+    **{
+        f"recording-{name}": Benchmark(
+            f"a DataLoader loop that is recorded at each 16th step over the same without, {question}, one thread",
+            recording.pairs(make, shape),
+        )
+        for name, (question, make, shape) in recording.CASES.items()
     },
     **{
         f"layer-{name}": Benchmark(

@@ -82,16 +82,19 @@ class Forward(TorchFunctionMode):
     def end(self, outputs: Any) -> None:
         """Take everything off, just after the network's own forward; without outputs, the last call's are measured."""
         self._attached.close()
-        self._flush()
         outputs = self._last if outputs is None else outputs
+        found = next((tensor for tensor in tensors(outputs) if tensor.is_floating_point() and tensor.numel()), None)
+        if found is None or not _is_plain(found):
+            self._flush()
+        else:
+            source = self._claimed(found)
+            self._flush()
+            self.measures.output(found, source)
         self._last = None
         self._stack.clear()
         if self._calls is not None:
             self._calls.forget()
         self.measures.flush()
-        found = next((tensor for tensor in tensors(outputs) if tensor.is_floating_point() and tensor.numel()), None)
-        if found is not None and _is_plain(found):
-            self.measures.output(found)
 
     def _before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         part = self._parts.get(module)
@@ -150,9 +153,7 @@ class Forward(TorchFunctionMode):
         if part.kind == "metric" or isinstance(module, nn.Tanhshrink):  # calls tanh, which is not what it computes
             return func(*args, **kwargs)
         layer = self._named(part.name if own else _below(part.name, what))
-        source = layer
-        if self._pending[0] is u:
-            source, self._pending = self._pending[1], (None, "")
+        source = self._claimed(u) or layer
         call = None
         if self._calls is not None:
             call = self._calls.before(layer, "activation", type(module).__name__ if own else what, (u,))
@@ -166,6 +167,14 @@ class Forward(TorchFunctionMode):
     def _named(self, base: str) -> str:
         self._names[base] += 1
         return base if self._names[base] == 1 else f"{base}#{self._names[base]}"
+
+    def _claimed(self, tensor: Tensor) -> str:
+        """The layer that made a tensor just now, which need not be checked again; empty where none did."""
+        output, layer = self._pending
+        if output is not tensor:
+            return ""
+        self._pending = (None, "")
+        return layer
 
     def _flush(self) -> None:
         """Check the output of the last module, which no activation took."""

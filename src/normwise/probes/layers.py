@@ -22,6 +22,7 @@ from normwise.probes.watched import Norm, Outputs, Units
 SATURATED = 0.95  # of the examples and positions
 SMALL = 1 << 14  # elements of a tensor that is kept
 MOST = 1 << 20  # elements that are kept
+ON_HOST = 1 << 12  # elements of one example, up to which means over the examples are brought to the host
 
 Mask = NDArray[np.bool_]
 
@@ -31,14 +32,15 @@ class Seen(NamedTuple):
 
     Attributes:
         units: of every nonlinearity; ``dead`` is None in each.
-        dead: for each of them which units are dead in this batch; None where f' is 0 nowhere.
+        dead: which units are dead in this batch, one row for each of some layers that were measured together; none of
+            those whose f' is 0 nowhere.
         norms: of every batch normalization.
         outputs: of the network.
         broken: the first layer with a value that is not finite; empty for the input; None where there is none.
     """
 
     units: tuple[Units, ...]
-    dead: tuple[Mask | None, ...]
+    dead: dict[tuple[str, ...], Mask]
     norms: tuple[Norm, ...]
     outputs: Outputs | None
     broken: str | None
@@ -81,6 +83,17 @@ class _Norm(NamedTuple):
     tracks: bool
 
 
+class _Check(NamedTuple):
+    place: int
+    layer: str
+
+
+class _Output(NamedTuple):
+    place: int
+    source: str
+    shape: tuple[int, ...]
+
+
 class Input(NamedTuple):
     """An activation's input, as it was before the activation."""
 
@@ -93,9 +106,8 @@ class Measures:
 
     def __init__(self) -> None:
         self._numbers: list[Tensor] = []
-        self._order: list[_Measured | _Norm | list[tuple[int, str]] | tuple[int, int]] = []
+        self._order: list[_Measured | _Norm | _Check | _Output] = []
         self._kept: dict[_Kind, list[tuple[_Unit, Tensor, Tensor]]] = {}
-        self._checks: dict[Any, list[tuple[int, str, Tensor]]] = {}
         self._memory: set[int] = set()
         self._elements = 0
         self._calls = 0
@@ -124,10 +136,9 @@ class Measures:
     def check(self, layer: str, tensor: Tensor) -> None:
         """See whether all elements of a layer's output, or of the input, are finite."""
         self._calls += 1
-        kept = tensor.detach() if tensor.numel() <= SMALL else tensor.detach().mul(0).sum()
-        self._keep(kept)
-        key = (kept.shape, kept.dtype, kept.device)
-        self._checks.setdefault(key, []).append((self._calls, layer, kept))
+        zeros = tensor.detach().mul(0)  # 0·∞ and 0·NaN are NaN
+        self._numbers.append(zeros.sum().view(1))
+        self._order.append(_Check(self._calls, layer))
 
     def normalized(self, layer: str, module: Any, x: Tensor) -> None:
         """Measure the input of a batch normalization, before its statistics move."""
@@ -144,12 +155,13 @@ class Measures:
         training = bool(module.training) or not tracks
         self._order.append(_Norm(layer, training, x.numel() // channels, channels, module.eps, tracks))
 
-    def output(self, y: Tensor) -> None:
-        """Measure the network's output."""
+    def output(self, y: Tensor, source: str) -> None:
+        """Measure the network's output, which the layer ``source`` made."""
+        self._calls += 1
         y = promoted(y.detach())
         y = y if y.ndim else y.reshape(1)
-        self._order.append((len(y), y.numel()))
-        self._numbers += [*_moments(y.unsqueeze(0)), *_spread(y.unsqueeze(0))]
+        self._order.append(_Output(self._calls, source, tuple(y.shape)))
+        self._numbers += _summary(y.unsqueeze(0))
 
     def overwritten(self, tensor: Any) -> None:
         """Measure what is kept, where a call is about to overwrite it."""
@@ -160,11 +172,7 @@ class Measures:
         """Measure what is kept."""
         for kind, rows in self._kept.items():
             self._activations(kind, rows)
-        for checks in self._checks.values():
-            zeros = torch.stack([tensor for _, _, tensor in checks]).mul_(0)  # 0·∞ and 0·NaN are NaN
-            self._numbers.append(zeros.flatten(1).sum(1) if zeros.ndim > 1 else zeros)
-            self._order.append([(place, layer) for place, layer, _ in checks])
-        self._kept, self._checks, self._memory, self._elements = {}, {}, set(), 0
+        self._kept, self._memory, self._elements = {}, set(), 0
 
     def _keep(self, *tensors: Tensor) -> None:
         self._elements += sum(tensor.numel() for tensor in tensors)
@@ -173,46 +181,48 @@ class Measures:
         self._memory.update(map(_memory, tensors))
 
     def _activations(self, kind: _Kind, rows: list[tuple[_Unit, Tensor, Tensor]]) -> None:
-        u, y = (_with_units(promoted(_together([row[place] for row in rows]))) for place in (1, 2))  # type: ignore[misc]
+        if len(rows) == 1:
+            u, y = (_with_units(promoted(tensor.unsqueeze(0))) for tensor in rows[0][1:])
+            self._numbers += [*_summary(u), *_summary(y)]
+        else:
+            both = _with_units(promoted(torch.stack([row[1] for row in rows] + [row[2] for row in rows])))
+            self._numbers += _summary(both)
+            u, y = both[: len(rows)], both[len(rows) :]
         dims = [dim for dim in range(1, u.ndim) if dim != (kind.axis % (u.ndim - 1)) + 1]
-        self._numbers += [*_moments(u), *_spread(y), _live(kind, y).sum(dims).flatten()]
+        self._numbers.append(_live(kind, y).sum(dims).flatten())
         if kind.steep is not None:
             self._numbers.append(_outside(u, kind.steep).sum(dims).flatten())
         self._order.append(_Measured(kind, [row[0] for row in rows]))
 
     def numbers(self) -> list[Tensor]:
-        """What was measured, to be read by ``read``."""
-        return self._numbers
+        """Hand over what was measured, to be read by ``read``."""
+        numbers, self._numbers = self._numbers, []
+        return numbers
 
     def read(self, taken: Taken) -> Seen:
         """What was measured, as plain values."""
-        return _Reader(taken).seen(self._order)
+        with np.errstate(all="ignore"):
+            return _Reader(taken).seen(self._order)
 
 
 def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def _together(tensors: Sequence[Tensor]) -> Tensor:
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)  # type: ignore[arg-type]
-
-
 def _with_units(x: Tensor) -> Tensor:
     return x if x.ndim > 2 else x.unsqueeze(2)
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of each tensor, and √Σ(x − mean)²."""
-    x = x.flatten(1)
-    mean = x.mean(1, keepdim=True)
-    return mean.view(-1), torch.linalg.vector_norm(x - mean, dim=1)
-
-
-def _spread(y: Tensor) -> tuple[Tensor, Tensor]:
-    """With ȳ the mean over the examples: √Σ(y − ȳ)² and √Σȳ², the latter over one example."""
-    center = y.mean(1, keepdim=True)
-    between = torch.linalg.vector_norm((y - center).flatten(1), dim=1)
-    return between, torch.linalg.vector_norm(center.flatten(1), dim=1)
+def _summary(x: Tensor) -> list[Tensor]:
+    """Of each of K tensors √Σ(x − x̄)², with x̄ its mean over the examples, and what the reader needs of x̄."""
+    center = x.mean(1, keepdim=True)
+    between = torch.linalg.vector_norm((x - center).flatten(1), dim=1)
+    center = center.flatten(1)
+    if center.shape[1] <= ON_HOST:
+        return [between, center.flatten()]
+    mean = center.mean(1, keepdim=True)
+    norms = [torch.linalg.vector_norm(each, dim=1) for each in (center - mean, center)]
+    return [between, mean.flatten(), *norms]
 
 
 def _outside(x: Tensor, bounds: Interval) -> Tensor:
@@ -236,7 +246,8 @@ class _Reader:
 
     def __init__(self, taken: Taken) -> None:
         self._taken = taken
-        self._units: dict[int, tuple[Units, Mask | None]] = {}
+        self._units: dict[int, Units] = {}
+        self._dead: dict[tuple[str, ...], Mask] = {}
         self._broken: dict[int, str] = {}
 
     def seen(self, order: Sequence[Any]) -> Seen:
@@ -246,31 +257,35 @@ class _Reader:
                 self._read_units(each)
             elif isinstance(each, _Norm):
                 norms.append(self._norm(each))
-            elif isinstance(each, list):
-                self._read_checks(each)
+            elif isinstance(each, _Check):
+                self._find(each.place, each.layer, self._taken.next(1).item())
             else:
-                outputs = self._output(*each)
-        found = [self._units[place] for place in sorted(self._units)]
+                outputs = self._output(each)
+        units = tuple(self._units[place] for place in sorted(self._units))
         broken = self._broken[min(self._broken)] if self._broken else None
-        return Seen(tuple(unit for unit, _ in found), tuple(mask for _, mask in found), tuple(norms), outputs, broken)
+        return Seen(units, self._dead, tuple(norms), outputs, broken)
 
     def _read_units(self, measured: _Measured) -> None:
         kind, count = measured.kind, len(measured.units)
         size = math.prod(kind.shape)
         units = kind.shape[kind.axis] if len(kind.shape) > 1 else 1
-        means, norms, between, centers = (self._taken.next(count) for _ in range(4))
-        spreads = _spreads(between, centers, kind.shape[0]).tolist()
+        if count == 1:
+            u, y = self._summary(1, kind.shape), self._summary(1, kind.shape)
+        else:
+            both = self._summary(2 * count, kind.shape)
+            u, y = _Summary(*(each[:count] for each in both)), _Summary(*(each[count:] for each in both))
+        means, stds, spreads = u.means.tolist(), u.stds.tolist(), y.spreads.tolist()
         live = self._taken.next(count * units).reshape(count, units)
         zero = (1 - live.sum(1) / size).tolist()
-        dead = live == 0 if kind.what in FLAT else None
+        if kind.what in FLAT:
+            self._dead[tuple(unit.layer for unit in measured.units)] = live == 0
         saturated = self._saturated(count, units, size // units) if kind.steep is not None else [None] * count
-        stds = (norms / math.sqrt(size)).tolist()
         for row, unit in enumerate(measured.units):
-            mean, std = float(means[row]), stds[row]
-            value = Units(unit.layer, unit.what, mean, std, saturated[row], None, zero[row], units, spreads[row])
-            self._units[unit.place] = (value, None if dead is None else dead[row])
-            if not math.isfinite(mean):
-                self._broken[unit.place] = unit.source
+            mean = means[row]
+            self._units[unit.place] = Units(
+                unit.layer, unit.what, mean, stds[row], saturated[row], None, zero[row], units, spreads[row]
+            )
+            self._find(unit.place, unit.source, mean)
 
     def _saturated(self, count: int, units: int, values: int) -> list[float | None]:
         outside = self._taken.next(count * units).reshape(count, units)
@@ -278,30 +293,45 @@ class _Reader:
         found: list[float | None] = shares.tolist()
         return found
 
-    def _read_checks(self, checks: list[tuple[int, str]]) -> None:
-        for (place, layer), finite in zip(checks, np.isfinite(self._taken.next(len(checks))).tolist(), strict=True):
-            if not finite:
-                self._broken[place] = layer
+    def _find(self, place: int, layer: str, value: float) -> None:
+        if not math.isfinite(value):
+            self._broken[place] = layer
 
     def _norm(self, norm: _Norm) -> Norm:
         mean, deviation = self._taken.next(norm.channels), self._taken.next(norm.channels)
         if not norm.tracks:
             return Norm(norm.layer, norm.training, norm.values, None, None, True)
         running_mean, running_var = self._taken.next(norm.channels), self._taken.next(norm.channels)
-        with np.errstate(all="ignore"):
-            gap = np.abs(mean - running_mean) / np.sqrt(running_var + norm.eps)
-            ratio = np.abs(np.log2((deviation**2 / norm.values + norm.eps) / (running_var + norm.eps)))
+        gap = np.abs(mean - running_mean) / np.sqrt(running_var + norm.eps)
+        ratio = np.abs(np.log2((deviation**2 / norm.values + norm.eps) / (running_var + norm.eps)))
         finite = bool(np.isfinite(running_mean).all() and np.isfinite(running_var).all())
         return Norm(norm.layer, norm.training, norm.values, float(gap.max()), float(ratio.max()), finite)
 
-    def _output(self, examples: int, size: int) -> Outputs:
-        mean, norm, between, center = (self._taken.next(1) for _ in range(4))
-        return Outputs(float(mean[0]), float(norm[0]) / math.sqrt(size), _spreads(between, center, examples).item())
+    def _output(self, output: _Output) -> Outputs:
+        found = Outputs(*(each.item() for each in self._summary(1, output.shape)))
+        self._find(output.place, output.source, found.mean)
+        return found
+
+    def _summary(self, count: int, shape: tuple[int, ...]) -> _Summary:
+        """What ``_summary`` measured: Σ(x − m)² = Σ(x − x̄)² + N·Σ(x̄ − m)² and Σx² = Σ(x − x̄)² + N·Σx̄²."""
+        examples, of_one = shape[0], math.prod(shape[1:])
+        between = self._taken.next(count)
+        if of_one <= ON_HOST:
+            centers = self._taken.next(count * of_one).reshape(count, of_one)
+            means = centers.mean(1)
+            deviations = np.sqrt(((centers - means[:, None]) ** 2).sum(1))
+            norms = np.sqrt((centers**2).sum(1))
+        else:
+            means, deviations, norms = (self._taken.next(count) for _ in range(3))
+        stds = np.hypot(between, math.sqrt(examples) * deviations) / math.sqrt(examples * of_one)
+        whole = np.hypot(between, math.sqrt(examples) * norms)
+        spreads = np.divide(between, whole, out=np.zeros_like(whole), where=whole != 0)
+        return _Summary(means, stds, spreads if examples > 1 else np.full(count, math.nan))
 
 
-def _spreads(between: Numbers, centers: Numbers, examples: int) -> Numbers:
-    """√(Σ(y − ȳ)²/Σy²), where Σy² = Σ(y − ȳ)² + N·Σȳ² over one example; NaN for a single example."""
-    whole = np.hypot(between, math.sqrt(examples) * centers)
-    if examples < 2:
-        return np.full_like(whole, np.nan)
-    return np.divide(between, whole, out=np.zeros_like(whole), where=whole != 0)
+class _Summary(NamedTuple):
+    """Mean and deviation of some tensors, and the share of their root mean square that differs between examples."""
+
+    means: Numbers
+    stds: Numbers
+    spreads: Numbers

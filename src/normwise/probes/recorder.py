@@ -20,12 +20,12 @@ from normwise.probes import facts
 from normwise.probes.calls import Calls
 from normwise.probes.forward import Forward, parts
 from normwise.probes.inputs import InputMoments
-from normwise.probes.layers import Mask, Seen
+from normwise.probes.layers import Mask, Measures, Seen
 from normwise.probes.leftover import Leftover
 from normwise.probes.step import Maps, Step
 from normwise.probes.tail import Tail, tail
 from normwise.probes.targets import TargetCounts
-from normwise.probes.tensors import Taken, promoted
+from normwise.probes.tensors import Taken, joined, promoted
 from normwise.probes.watched import Call, Loss, NotFinite, Observation, Optimizer, Units, Watched
 
 FIRST = frozenset({1, 2, 4, 8})
@@ -33,6 +33,9 @@ FIRST = frozenset({1, 2, 4, 8})
 
 TARGETS = 20
 """First steps whose targets are looked at, besides those of recorded steps."""
+
+UNREAD = 32
+"""Recorded steps whose numbers stay on the device."""
 
 IN_A_ROW = 3
 """Recorded steps in which a unit is dead that is called so."""
@@ -92,8 +95,9 @@ class Recorder:
         self._calls: tuple[Call, ...] | None = None
         self._order: tuple[str, ...] = ()
         self._described: Optimizer | None = None
+        self._unread: list[tuple[Step, Measures, Tensor]] = []
         self._observations: list[Observation] = []
-        self._dead: list[tuple[Mask | None, ...]] = []
+        self._dead: list[dict[tuple[str, ...], Mask]] = []
         self._not_finite: NotFinite | None = None
         self._finite = 0
         self._evaluating: dict[str, None] = {}
@@ -132,7 +136,7 @@ class Recorder:
         Args:
             loss: of the step's batch, with its graph: before or after its backward.
             target: what the loss compared the outputs with, in the loss's own unit; None where there is none.
-            scale: what the loss was multiplied by before its backward, which is recorded without it; None for no factor.
+            scale: what the loss was multiplied by before its backward, which is recorded without it.
 
         Raises:
             InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph.
@@ -207,7 +211,7 @@ class Recorder:
             )
         if self._open is not None and self._open.ended:
             self._close()
-        self._take_losses()
+        self._read()
         learned = [each for each in self._network.parameters() if each.requires_grad]
         total = sum(each.numel() for each in self._network.parameters())
         count = sum(each.numel() for each in learned)
@@ -311,32 +315,39 @@ class Recorder:
             return
         if self._optimizer is None:
             step.after_update()
-        self._take_losses()
         if step.given is not None:
             self._inputs.add(step.given)
         self._evaluating |= dict.fromkeys(name for name in step.evaluating if name)
         if self._calls is None:
             self._calls, self._order = step.forward.calls, tuple(step.forward.order)
-        measures = step.forward.measures
-        taken = Taken([*measures.numbers(), *step.numbers()])
-        seen, weights = measures.read(taken), step.read(taken, self._order)
-        loss = self._losses[step.number - 1]
-        units = self._with_dead(seen)
-        observation = Observation(step.number, loss, step.rate, weights, units, seen.norms, seen.outputs)
-        self._observations.append(observation)
-        self._find_not_finite(observation, seen)
+        self._take_losses()
+        self._unread.append((step, step.forward.measures, joined([*step.forward.measures.numbers(), *step.numbers()])))
+        step.forward = None
+        if len(self._unread) >= UNREAD:
+            self._read()
+
+    def _read(self) -> None:
+        """Read the steps that are recorded and not read yet, together: what runs often runs faster."""
+        self._take_losses()
+        for step, measures, numbers in self._unread:
+            taken = Taken(numbers)
+            seen, weights = measures.read(taken), step.read(taken, self._order)
+            loss, units = self._losses[step.number - 1], self._with_dead(seen)
+            observation = Observation(step.number, loss, step.rate, weights, units, seen.norms, seen.outputs)
+            self._observations.append(observation)
+            self._find_not_finite(observation, seen)
+        self._unread.clear()
 
     def _with_dead(self, seen: Seen) -> tuple[Units, ...]:
-        if self._dead and list(map(_size, self._dead[-1])) != list(map(_size, seen.dead)):
-            self._dead.clear()
+        """The units of a step with the share of those that were dead in each of the last recorded steps."""
         self._dead = [*self._dead, seen.dead][-IN_A_ROW:]
-        if len(self._dead) < IN_A_ROW:
-            return seen.units
-        masks = zip(*self._dead, strict=True)
-        return tuple(
-            unit if mask[0] is None else unit._replace(dead=float(np.logical_and.reduce(mask).mean()))
-            for unit, mask in zip(seen.units, masks, strict=True)
-        )
+        shares: dict[str, float] = {}
+        for layers in seen.dead:
+            masks = [each[layers] for each in self._dead if layers in each]
+            if len(masks) == IN_A_ROW and len({mask.shape for mask in masks}) == 1:
+                dead = np.logical_and.reduce(masks).mean(1)
+                shares.update(zip(layers, dead.tolist(), strict=True))
+        return tuple(unit._replace(dead=shares.get(unit.layer)) for unit in seen.units) if shares else seen.units
 
     def _take_losses(self) -> None:
         first = len(self._losses)
@@ -369,10 +380,6 @@ def _broken(observation: Observation, seen: Seen) -> Iterator[NotFinite]:
     for each in reversed(weights):
         if each.gradient is not None and not isfinite(each.gradient):
             yield NotFinite(step, "gradient", each.layer)
-
-
-def _size(mask: Mask | None) -> int:
-    return 0 if mask is None else len(mask)
 
 
 def _trains(network: nn.Module) -> bool:

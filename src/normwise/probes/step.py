@@ -25,11 +25,11 @@ class Maps:
         self.sizes = [weight.numel() for weight in self.weights]
         self._is_transposed = [isinstance(module, nn.modules.conv._ConvTransposeNd) for _, module in found]
 
-    def rows(self, place: int, gradient: Tensor) -> Tensor:
-        """For each output of a map Σ|∂loss/∂w| over its row, which is 0 where each element is."""
+    def rows(self, place: int, sizes: Tensor) -> Tensor:
+        """For each output of a map Σ|∂loss/∂w| over its row of |∂loss/∂w|, which is 0 where each element is."""
         if self._is_transposed[place]:  # (inputs, outputs/groups, …)
-            gradient = gradient.transpose(0, 1)
-        return promoted(gradient).flatten(1).abs().sum(1)
+            sizes = sizes.transpose(0, 1)
+        return sizes.sum(1) if sizes.ndim == 2 else sizes.flatten(1).sum(1)
 
 
 class Step:
@@ -81,7 +81,8 @@ class Step:
         kept = [(place, grad) for place, grad in found if grad is not None and grad.layout is torch.strided]
         self._with_gradient = [place for place, _ in kept]
         self._gradients = norms([grad for _, grad in kept])
-        self._rows = [self._maps.rows(place, grad) for place, grad in kept]
+        sizes = torch._foreach_abs([promoted(grad) for _, grad in kept]) if kept else ()
+        self._rows = [self._maps.rows(place, size) for place, size in zip(self._with_gradient, sizes, strict=True)]
 
     @torch.no_grad()
     def after_update(self) -> None:

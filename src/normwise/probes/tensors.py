@@ -38,10 +38,11 @@ def promoted(tensor: Tensor) -> Tensor:
 
 
 class Taken:
-    """The numbers of many vectors, on the host, taken in order."""
+    """The numbers of a vector, brought to the host and taken in order."""
 
-    def __init__(self, vectors: list[Tensor]) -> None:
-        self._numbers, self._place = joined(vectors), 0
+    def __init__(self, vector: Tensor) -> None:
+        self._numbers: Numbers = vector.cpu().numpy().astype(np.float64)
+        self._place = 0
 
     def next(self, count: int) -> Numbers:
         """The next so many."""
@@ -49,13 +50,9 @@ class Taken:
         return self._numbers[self._place - count : self._place]
 
 
-def joined(vectors: list[Tensor]) -> Numbers:
-    """Vectors, one behind the other, as one array on the host: in one transfer where they are on one device."""
-    if not vectors:
-        return np.empty(0)
+def joined(vectors: list[Tensor]) -> Tensor:
+    """Vectors, one behind the other: one transfer to the host where they are on one device."""
     try:
-        found = torch.cat(vectors)
+        return torch.cat(vectors)
     except RuntimeError:  # on several devices
-        found = torch.cat([vector.cpu() for vector in vectors])
-    array: Numbers = found.cpu().numpy().astype(np.float64)
-    return array
+        return torch.cat([vector.cpu() for vector in vectors])
