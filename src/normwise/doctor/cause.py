@@ -36,8 +36,11 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
     "unscaled-inputs": SCALE,
     "unscaled-targets": SCALE,
     "bad-initialization": SCALE - {"bad-initialization", "vanishing-gradient", "learning-rate-too-low"},
-    "exploding-gradient": frozenset({"non-finite", "learning-rate-too-high", "ignores-input", "oscillating-loss"}),
-    "learning-rate-too-high": SCALE - {"bad-initialization", "learning-rate-too-high", "learning-rate-too-low"},
+    "exploding-gradient": frozenset(
+        {"ignores-input", "learning-rate-too-high", "non-finite", "oscillating-loss", "poisoned-statistics"}
+    ),
+    "learning-rate-too-high": (SCALE | {"poisoned-statistics"})
+    - {"bad-initialization", "learning-rate-too-high", "learning-rate-too-low"},
     "dead-units": frozenset({"vanishing-gradient", "ignores-input", "learning-rate-too-low"}),
     "vanishing-gradient": frozenset(
         {
