@@ -94,16 +94,13 @@ def trained() -> nn.Sequential:
     return copy.deepcopy(_trained())
 
 
-def train(network, examples: TensorDataset, steps: int = 200, size: int = 32, lr: float = 1e-2, *, sort: bool = False):
-    """Train a network as it is, in whatever mode; ``sort`` gives batches of one class each."""
+def train(network, examples: TensorDataset, steps: int = 200, size: int = 32, lr: float = 1e-2):
+    """Train a network as it is, in whatever mode."""
     x, y = examples.tensors
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(filter(lambda each: each.requires_grad, network.parameters()), lr)
-    for step in range(steps):
+    for _ in range(steps):
         rows = torch.randint(len(y), (size,), generator=generator)
-        if sort:
-            of_class = (y == step % CLASSES).nonzero().flatten()
-            rows = of_class[rows % len(of_class)]
         optimizer.zero_grad()
         F.cross_entropy(network(x[rows]), y[rows]).backward()
         optimizer.step()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import normwise as nw
-from doctor.misused import FEATURES, Residual, by_class, cnn, data, images, loader, mlp, train, trained
+from doctor.misused import CLASSES, FEATURES, Residual, by_class, cnn, data, images, loader, mlp, train, trained
 from normwise.doctor.examine import examine
 
 CE = nn.CrossEntropyLoss()
@@ -78,8 +78,8 @@ def untracked(size, ordered=False):
     return network, loader(by_class(data(seed=1)), shuffle=False) if ordered else validation(size)
 
 
-def one_class():
-    return train(mlp(), data(), sort=True).eval(), validation()
+def other_order_of_classes():
+    return trained().eval(), [(x, (y + 1) % CLASSES) for x, y in validation()]
 
 
 MISUSED = {
@@ -99,8 +99,7 @@ MISUSED = {
     "zero γ": (zero_gamma, "zero-gamma"),
     "eval() forgotten": (left_in_training, "left-in-training-mode"),
     "eval() forgotten, by class": (lambda: left_in_training(ordered=True), "left-in-training-mode"),
-    "examples of one class in a batch": (one_class, "no-better-than-guessing"),
-    "not trained": (lambda: (mlp().eval(), validation()), "no-better-than-guessing"),
+    "another order of classes": (other_order_of_classes, "no-better-than-guessing"),
     "no statistics": (lambda: untracked(2), "untracked-statistics"),
     "no statistics, by class": (lambda: untracked(32, ordered=True), "untracked-statistics"),
 }
