@@ -101,11 +101,9 @@ class Given:
         """A new meter of the metric."""
         return meters.meter(self.kind, self.metric, self._width, self._own)
 
-    def chance(self, targets: list[Any]) -> Chance | None:
+    def chance(self, targets: list[Tensor]) -> Chance | None:
         """What guessing scores on these targets; None where there is no telling."""
-        if self._own is not None or self.metric == LOSS or not all(isinstance(each, Tensor) for each in targets):
-            return None
-        if len({each.shape[1:] for each in targets}) != 1:
+        if self._own is not None or self.metric == LOSS or len({each.shape[1:] for each in targets}) != 1:
             return None
         joined = torch.cat([each.cpu() for each in targets])
         values = joined.numpy() if self.kind == "classification" else joined.float().numpy()

@@ -106,6 +106,7 @@ def _call(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tu
 
 def _example_means(x: Tensor, axis: int) -> Moments:
     """The moments over the examples of a batch of their means over positions, (C,)."""
-    means = x.movedim(axis, 1).flatten(2).double().mean(2) if x.ndim > 2 else x.double()
+    means = x.movedim(axis, 1).flatten(2).float().mean(2) if x.ndim > 2 else x
+    means = means.to("cpu").double()
     count = torch.full_like(means[0], len(means))
     return Moments(count, means.mean(0), means.var(0, correction=0))

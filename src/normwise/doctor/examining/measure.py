@@ -14,6 +14,7 @@ from normwise.doctor.examining.scores import GROUPS, Scorer, Scores
 from normwise.doctor.examining.statistics import Statistics, estimable, tracking
 from normwise.errors import SurgeryError
 from normwise.lab.batch import Batch
+from normwise.lab.evaluate import MOST_KEPT
 from normwise.surgery.estimating.undisturbed import undisturbed
 from normwise.surgery.estimating.watch import Watch
 from normwise.surgery.population import estimate_population
@@ -41,7 +42,7 @@ class Seen(NamedTuple):
     Attributes:
         ways: loss and metric.
         inputs: what the layers were given with the moments of each batch, by name.
-        targets: of the batches that were measured.
+        targets: of the batches that were measured, of the first ones where they are large.
         width: the number of classes, or whatever else the outputs' second axis is; None where there is none.
         batches: how many were measured.
         estimated_from: how many batches the estimated statistics come from; the fewer of two halves.
@@ -49,7 +50,7 @@ class Seen(NamedTuple):
 
     ways: Ways
     inputs: dict[str, Inputs]
-    targets: list[Any]
+    targets: list[Tensor]
     width: int | None
     batches: int
     estimated_from: int
@@ -122,7 +123,8 @@ class _Measuring:
         recorder = Recorder(self._norms)
         watch = Watch({layer: self._norms[layer] for layer in self._layers if layer.running_mean is not None})
         ways: Ways | None = None
-        targets: list[Any] = []
+        targets: list[Tensor] = []
+        count = kept = 0
         width: int | None = None
         for index, batch in enumerate(source.measured):
             if ways is None:
@@ -131,12 +133,15 @@ class _Measuring:
                 ways = self._ways(make(outputs, batch.target), source.pieces(sum(counts)))
             outputs = self._as_in_training(batch, recorder, watch)
             self._add(ways, batch, outputs, index)
-            targets.append(batch.target)
-        if ways is None or not targets:
+            count += 1
+            if isinstance(batch.target, Tensor) and kept < MOST_KEPT:
+                targets.append(batch.target)
+                kept += batch.target.numel()
+        if ways is None:
             raise SurgeryError(
                 "there was no batch to measure; give at least one, and two where none are for estimating"
             )
-        return Seen(ways, recorder.found, targets, width, len(targets), min(counts))
+        return Seen(ways, recorder.found, targets, width, count, min(counts))
 
     def _ways(self, scorer: Scorer, pieces: int) -> Ways:
         estimated = Scores(scorer, pieces) if self._estimated else None

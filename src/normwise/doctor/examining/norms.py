@@ -41,7 +41,7 @@ def examined_norm(module: nn.Module, name: str, inputs: Inputs) -> ExaminedNorm:
         ratio=None if gaps is None else _finite(gaps[1].max()),
         between=inputs.between(),
         noise=noise(momentum, batches, inputs.values) if tracks else None,
-        zero_gamma=0.0 if gamma is None else float((gamma == 0).double().mean()),
+        zero_gamma=0.0 if gamma is None else float((gamma == 0).float().mean()),
         tiny=_tiny(inputs),
         training=module.training,
     )

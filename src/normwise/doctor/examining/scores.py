@@ -134,9 +134,9 @@ def constant_loss(scorer: Scorer, targets: Sequence[Any], classes: int | None) -
     if scorer.kind != "classification" or not classes or any(target.ndim != 1 for target in targets):
         return None
     labels = torch.cat(list(targets))
-    counted = labels[labels != IGNORED]
+    counted = labels[labels != IGNORED].cpu()
     shares = torch.bincount(counted, minlength=classes).double() / max(1, len(counted))
-    outputs = shares.clamp(min=1e-12).log().float().expand(len(labels), -1)
+    outputs = shares.clamp(min=1e-12).log().float().expand(len(labels), -1).to(labels.device)
     try:
         return _finite(float(scorer.loss(outputs, labels)))
     except (RequestError, RuntimeError):

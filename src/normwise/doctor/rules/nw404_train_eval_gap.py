@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
@@ -15,24 +13,25 @@ from normwise.doctor.rules.evaluation import (
     SHARE,
     SURE,
     against_batch,
+    against_estimated,
     batch_norms,
     eval_gap,
     norm_rule,
     percent,
+    worst,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
 
 SORTED = 2.0
-"""Deviation between batches, over that of random ones, from which the moments of a batch tell what is in it."""
+"""Deviation between batches, over that of random ones, beyond which the moments of a batch tell what is in it."""
 
 
 def _examine(found: Examination) -> Seen | None:
     cost = against_batch(found)
     if cost is None:
         return None
-    known = [norm.between for norm in found.norms if norm.between is not None]
-    between = median(known) if known else None
-    told = between is not None and between > SORTED
+    between = worst(found.norms, "between")
+    told = between is not None and between > SORTED and against_estimated(found) is None
     return Seen(
         f"In evaluation mode the network is worse than in training mode: {cost.words}. "
         + (
@@ -42,7 +41,7 @@ def _examine(found: Examination) -> Seen | None:
             else "It was trained with the moments of each batch, and its running statistics are not those."
         ),
         evidence={"between": between, **cost.evidence},
-        weight=0.3,
+        weight=0.75 if told else 0.3,
         severity=cost.severity,
     )
 
