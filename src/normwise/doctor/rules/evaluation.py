@@ -17,7 +17,7 @@ from normwise.records.metric import Metric
 
 POINTS, SHARE, RATIO = 0.02, 0.05, 2.0
 """The least that matters: of a metric in percent, of another as a share of its value, and of the loss as a ratio."""
-MANY = 2.5
+MANY = 4.0
 """So many times that, of a metric, where the moments of batches are worse: of small ones they always are, somewhat."""
 SURE = 1.25
 """Margins, of two standard errors each, beyond which a difference is no noise."""
