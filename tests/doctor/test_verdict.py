@@ -7,6 +7,7 @@ from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.gains import recommended
 from normwise.doctor.outcome import Outcome, Status
 from normwise.doctor.remedies import BY_NAME
+from normwise.doctor.treatment import TreatedRun
 from normwise.doctor.verdict import Said, first_sentence, recommendation, verdict
 from normwise.records.metric import ACCURACY
 
@@ -27,6 +28,11 @@ def said(*names, findings=(VANISHING,), statuses=("stuck",) * 3, value=0.31, unt
     treatments = treated(*names, **options)[0] if names else []
     found = recommended(treatments, SIZES, SCALE) if treatments else None
     return verdict(Said(findings, outcomes(*statuses), treatments, found, ACCURACY, value, untried, without))
+
+
+def finished(value, seed, remedy, noisy):
+    value = noisy[seed] if value == 0.9 else round(value + 0.01 * seed, 6)
+    return TreatedRun(seed, "finished", value, learned=True, remedy=remedy)
 
 
 THREE = ("relu-he", "lr*10", "adam", "batch-normalization")
@@ -50,6 +56,13 @@ def test_a_smaller_change_that_is_as_good():
     found = said(*THREE, relu_he=0.9, adam=0.9, batch_normalization=0.3, adam__relu_he=0.3)
     assert "Adam helped: 31.0 % → 91.0 %" in found
     assert "batch normalization alone: 31.0 % (no better beyond seed noise); a remedy drawn by lot" in found
+
+
+def test_one_that_is_better_and_not_clear_of_noise_is_not_taken_for_the_best(monkeypatch):
+    noisy = [0.6, 0.99, 0.95]
+    monkeypatch.setattr("doctor.treating.run", lambda value, seed=0, remedy="": finished(value, seed, remedy, noisy))
+    found = said("clip", "adam", clip=0.7, adam=0.9, adam__clip=0.3)
+    assert "a norm of 1 helped most: 31.0 % → 71.0 %; Adam (84.7 %) is not clear of seed noise; a remedy" in found
 
 
 def test_no_improvement_is_said_plainly():

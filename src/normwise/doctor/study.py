@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -188,7 +189,7 @@ def command(written: str, own: Sequence[str]) -> str:
 def _without(given_: Given, refused: dict[str, str]) -> str:
     """Why batch normalization could not be tried; empty where it was."""
     if ALWAYS in refused:
-        return refused[ALWAYS]
+        return re.split(r"[:;] ", refused[ALWAYS])[0]
     if given_.normalized or given_.keys.norm == "batch":
         return "the network has normalization already"
     return "it needs at least 2 examples in a batch" if given_.keys.batch_size == 1 else ""

@@ -135,5 +135,5 @@ class Trainer:
         """By what runs are compared; without chance, guessing is the best that was measured before the first step."""
         task = self.question.task
         starts = [value for record in records for value in validation(record)[:1] if value is not None]
-        guess = Chance(task.metric.best(starts), 0.0) if starts else None
-        return Scale(task.metric, task.chance or guess)
+        chance = task.chance or (Chance(task.metric.best(starts), 0.0) if starts else None)
+        return Scale(task.metric, chance and chance._replace(value=round(chance.value, 12) + 0.0))

@@ -103,11 +103,12 @@ def _helped(said: Said, of: str) -> str:
     ours, write = said.recommendation, said.metric.write
     assert ours is not None
     change = f"{write(said.treatments[0].mean)} → {write(ours.mean)}"
-    best = candidates(said.treatments)[0]
-    if best is ours:
-        return f"{of}, {called(ours.name)} helped most: {change}"
-    smaller = f"the smallest change of those as good as the best, {called(best.name)} ({write(best.mean)})"
-    return f"{of}, {called(ours.name)} helped: {change}, {smaller}"
+    first, best = candidates(said.treatments)[0], next(each for each in candidates(said.treatments) if each.helped)
+    if best is not ours:
+        smaller = f"the smallest change of those as good as the best, {called(best.name)} ({write(best.mean)})"
+        return f"{of}, {called(ours.name)} helped: {change}, {smaller}"
+    unsure = "" if first is best else f"; {called(first.name)} ({write(first.mean)}) is not clear of seed noise"
+    return f"{of}, {called(ours.name)} helped most: {change}{unsure}"
 
 
 def _nothing_helped(said: Said, of: str, seeds: int) -> str:
@@ -122,7 +123,7 @@ def _nothing_helped(said: Said, of: str, seeds: int) -> str:
         return f"No improvement is certain, since {why}: {of[0].lower()}{of[1:]}, {which}"
     if (best.gain or 0.0) <= 0:
         return f"No improvement found: {of[0].lower()}{of[1:]}, none was better than nothing ({write(nothing.mean)})"
-    beyond = "none was better than nothing beyond seed noise"
+    beyond = "none was better than nothing beyond seed noise" + ", of which two seeds tell little" * (seeds == 2)
     return f"No improvement found: {of[0].lower()}{of[1:]}, {beyond}; {which}"
 
 
