@@ -47,6 +47,7 @@ def _scaled(parts: Parts, scale: float, shift: float) -> Parts:
     return tuple((X * np.float32(scale) + np.float32(shift), y) for X, y in parts)
 
 
+@cache
 def digits(scale: float = 1 / 16) -> Parts:
     """The 8×8 digits of scikit-learn, as vectors."""
     from sklearn.datasets import load_digits

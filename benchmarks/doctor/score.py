@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -59,6 +60,16 @@ def score(case: Case, seeds: int, *, treat: bool = True) -> Score:
         return of_loop(case, seeds)
     with lab.folder() as out:
         return of_setup(case, seeds, out, treat=treat)
+
+
+def shortened(case: Case, steps: int) -> Case:
+    """The case with fewer steps, for a test."""
+    if case.setup is not None:
+        options = {**case.setup.options, "steps": steps}
+        return replace(case, setup=case.setup._replace(options=options))
+    loop = case.loop
+    assert loop is not None
+    return replace(case, loop=lambda seed, _: loop(seed, steps))
 
 
 def is_below(case: Case, value: float | None) -> bool:
