@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -14,12 +15,12 @@ from benchmarks.pair import Pair, seconds
 from normwise.lab.data import load
 from normwise.probes.recorder import Recorder
 
-EPOCHS, BATCH, EVERY = 20, 60, 16
+EPOCHS, BATCH, EVERY = 60, 60, 16
 
 
 def mlp(depth: int) -> nn.Module:
     widths = [64] + [100] * depth
-    hidden = [each for n, m in zip(widths, widths[1:], strict=False) for each in (nn.Linear(n, m), nn.ReLU())]
+    hidden = [each for n, m in pairwise(widths) for each in (nn.Linear(n, m), nn.ReLU())]
     return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(100, 10))
 
 
@@ -49,7 +50,7 @@ def pairs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Callable[[in
 
     def measure(n: int) -> Iterator[Pair]:
         torch.set_num_threads(1)
-        train = load("digits").train
+        train = load("digits").build("classification").train
         X = torch.from_numpy(train.X).reshape(-1, *shape).float() / 16
         loader = DataLoader(TensorDataset(X, torch.from_numpy(train.y)), BATCH, shuffle=True, drop_last=True)
         _train(make(), loader, recorded=True)
