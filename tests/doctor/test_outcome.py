@@ -7,7 +7,7 @@ import pytest
 
 from doctor.evidence import LEARNS, SLOW, STUCK, watched
 from normwise.doctor.outcome import Status, outcome
-from normwise.probes.watched import Loss, NotFinite
+from normwise.probes.watched import Loss, NotFinite, Targets
 
 
 def noisy(losses, noise: float):
@@ -17,6 +17,8 @@ def noisy(losses, noise: float):
 
 OTHER = Loss("other")
 FALLS = tuple(6e5 - 1000 * step for step in range(320))
+ONE_HOT = {"loss": Loss("mse", (), (32, 10)), "targets": Targets(low=0.0, high=9.0), "constant": 8.25}
+"""Class numbers, of which the loss makes vectors of 0 and 1."""
 LATE = tuple(2.303 if step < 200 else max(0.4, 2.303 - 0.03 * (step - 200)) for step in range(320))
 
 
@@ -37,6 +39,9 @@ LATE = tuple(2.303 if step < 200 else max(0.4, 2.303 - 0.03 * (step - 200)) for 
         (Status.DIVERGED, {"losses": LEARNS, "not_finite": NotFinite(320, "weight", "0")}),
         (Status.DIVERGED, {"losses": tuple(2.3 + 0.1 * step for step in range(320))}),
         (Status.SLOW, {"losses": tuple(2.3 - 1.2 * math.sin(0.01 * step) for step in range(320))}),  # comes back
+        (Status.STUCK, {"losses": tuple(2.31 + 0.5 * 0.985**step for step in range(320))}),  # down to that of guessing
+        (Status.STUCK, ONE_HOT | {"losses": (0.09,) * 320}),
+        (Status.LEARNED, ONE_HOT | {"losses": tuple(0.02 + 0.1 * 0.97**step for step in range(320))}),
         # without targets
         (Status.STUCK, {"losses": STUCK, "constant": None}),
         (Status.LEARNED, {"losses": tuple(550 * 0.99**step for step in range(320)), "constant": None, "loss": OTHER}),

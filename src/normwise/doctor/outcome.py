@@ -77,6 +77,8 @@ class Outcome:
 
 STUCK, LEARNED = 0.02, 0.5
 """The skill up to which a training that does not improve is stuck, and from which it learned."""
+YOUNG = 100
+"""Steps up to which a loss that falls is not stuck; after more it has to come below the constant's in as many again."""
 ONCE = 0.1
 """The skill, over a fifth of the steps, by which a training learned something even if it lost it again."""
 FAR = 3.0
@@ -105,7 +107,8 @@ def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned
     start = _mean(losses[: max(1, min(10, len(losses) // 20))])
     best = min(_means(losses, window), default=None)
     end = _mean(losses[-window:]) if finite else None
-    constant = watched.constant if watched.constant is not None else _guessing(watched)
+    constant = _one_hot(watched) if is_one_hot(watched) else watched.constant
+    constant = _guessing(watched) if constant is None else constant
     reference = constant if constant is not None and constant > 0 else abs(start)
     fall, error, noise = _last_third(losses)
     outcome = Outcome(
@@ -121,10 +124,10 @@ def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned
         evaluations=tuple(evaluations),
         learned=learned,
     )
-    return replace(outcome, status=_status(outcome, len(losses)))
+    return replace(outcome, status=_status(outcome, len(losses), fall))
 
 
-def _status(outcome: Outcome, count: int) -> Status:
+def _status(outcome: Outcome, count: int, fall: float) -> Status:
     if outcome.end is None or outcome.end > _limit(outcome):
         return Status.DIVERGED
     if outcome.skill is None:  # a loss that starts at 0 or below has no yardstick
@@ -134,9 +137,14 @@ def _status(outcome: Outcome, count: int) -> Status:
     beyond_noise = max(STUCK, 2 * outcome.noise / max(1, count // 5) ** 0.5)
     if (outcome.learned or _once_learned(outcome)) and outcome.skill > 1 - FAR:
         return Status.SLOW
-    if outcome.skill > beyond_noise or (outcome.improving and outcome.skill > 1 - FAR):
-        return Status.STUCK if outcome.learned is False and outcome.skill <= beyond_noise else Status.SLOW
-    return Status.STUCK
+    if outcome.skill > beyond_noise:
+        return Status.SLOW
+    arrives = outcome.skill > 1 - FAR and (count < YOUNG or outcome.end - 3 * fall < (1 - STUCK) * _reference(outcome))
+    return Status.SLOW if outcome.improving and outcome.learned is not False and arrives else Status.STUCK
+
+
+def _reference(outcome: Outcome) -> float:
+    return abs(outcome.start) if outcome.constant is None else outcome.constant
 
 
 def _once_learned(outcome: Outcome) -> bool:
@@ -154,6 +162,20 @@ def _limit(outcome: Outcome) -> float:
 def _broke(watched: Watched) -> bool:
     """Whether the last weights were not finite; a gradient alone that is not is skipped by mixed precision."""
     return watched.not_finite is not None and watched.not_finite.what == "weight"
+
+
+def is_one_hot(watched: Watched) -> bool:
+    """Whether a regression's loss compares K outputs with class numbers, which it must have made vectors of 0 and 1."""
+    targets, outputs = watched.targets, watched.loss.outputs
+    if watched.loss.kind not in ("mse", "mae", "huber") or targets is None or not outputs or len(outputs) != 2:
+        return False
+    return outputs[1] > 2 and targets.low == 0 and targets.high == outputs[1] - 1
+
+
+def _one_hot(watched: Watched) -> float | None:
+    """The squared error of equal shares, the mean over K outputs."""
+    classes = (watched.loss.outputs or (1, 1))[1]
+    return (classes - 1) / classes**2 if watched.loss.kind == "mse" else None
 
 
 def _guessing(watched: Watched) -> float | None:

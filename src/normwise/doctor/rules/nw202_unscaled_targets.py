@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.outcome import is_one_hot
 from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import number
 
@@ -14,7 +15,13 @@ SMALL = 0.01
 def _see(training: Training, evidence: Evidence) -> Seen | None:
     watched = training.watched
     targets = watched.targets
-    if watched.loss.kind not in REGRESSION or targets is None or targets.std is None or targets.mean is None:
+    if (
+        watched.loss.kind not in REGRESSION
+        or is_one_hot(watched)
+        or targets is None
+        or targets.std is None
+        or targets.mean is None
+    ):
         return None
     size = max(abs(targets.mean), targets.std)
     if (targets.std > SMALL and size < LARGE) or targets.std == 0:

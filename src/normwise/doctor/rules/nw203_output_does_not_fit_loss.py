@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from normwise.doctor.evidence import Evidence, Training
+from normwise.doctor.outcome import is_one_hot
 from normwise.doctor.rules.judging import Seen, certain, rule
 from normwise.doctor.rules.layers import number
 from normwise.probes.watched import Loss, Targets, Watched
@@ -51,7 +52,7 @@ def _misfit(watched: Watched) -> Misfit | None:
     if loss.kind == "bce":
         return _probability(loss)
     if loss.kind in REGRESSION and watched.targets is not None:
-        return _range(loss, watched.targets)
+        return _squares(watched) or (None if is_one_hot(watched) else _range(loss, watched.targets))
     return None
 
 
@@ -132,7 +133,7 @@ def _range(loss: Loss, targets: Targets) -> Misfit | None:
                 f"The network ends in a {last}, so its outputs lie {reach}; the targets go from {number(seen_low)} to "
                 f"{number(seen_high)}. What lies outside cannot be learned. End in a linear layer."
             )
-    return _squares(loss, targets, last)
+    return None
 
 
 def _are_classes(targets: Targets) -> bool:
@@ -142,9 +143,11 @@ def _are_classes(targets: Targets) -> bool:
     return abs(targets.std**2 - targets.mean * (1 - targets.mean)) < 0.01 * targets.std**2
 
 
-def _squares(loss: Loss, targets: Targets, last: str) -> Misfit | None:
+def _squares(watched: Watched) -> Misfit | None:
     """A squared error of squashed outputs against 0 and 1: it is flat where the network is wrong and sure of it."""
-    if last not in ("softmax", "sigmoid") or not _are_classes(targets):
+    loss, last = watched.loss, _last(watched.loss, RANGES)
+    classes = is_one_hot(watched) or (watched.targets is not None and _are_classes(watched.targets))
+    if last not in ("softmax", "sigmoid") or not classes:
         return None
     return Misfit(
         f"The {loss.kind} loss is taken of a {last} against 0 and 1. Where the network is wrong and sure of it, that "
