@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from normwise.doctor.diagnose import STEPS
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding, Severity
@@ -126,7 +127,7 @@ def test_the_help_has_an_example_that_runs_and_the_doctor_s_own_defaults(command
     assert "normwise doctor --data digits --model mlp:100x20 --activation" in out
     assert "--budget" in out
     assert "--baseline" not in out
-    assert "By default 500." in out
+    assert f"By default {STEPS}." in out
 
 
 @pytest.mark.parametrize(

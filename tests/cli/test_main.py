@@ -25,7 +25,7 @@ def loaded(code, *arguments):
 HELPS = """
 import sys, io, contextlib
 from normwise.cli import main
-for command in ("--help", "compare --help", "bench --help", "fold --help", "runs --help", "--version"):
+for command in ("--help", "compare --help", "bench --help", "doctor --help", "fold --help", "runs --help", "--version"):
     sys.argv = ["normwise", *command.split()]
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         main()

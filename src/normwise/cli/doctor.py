@@ -10,7 +10,6 @@ from typer import Option
 
 from normwise.cli import console
 from normwise.cli.options import with_options
-from normwise.doctor.diagnose import STEPS
 from normwise.lab.factory import RETURNS
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ FOUND = 3
 """The exit code where something is wrong with the network."""
 
 HELPS = {
-    "steps": f"Updates per run. By default {STEPS}.",
+    "steps": "Updates per run. By default 500.",
     "seeds": "Runs of each treatment, with seeds 0 to N-1. By default 3.",
     "out": "Directory of the study. By default runs/doctor-DATA-MODEL[-TARGET][-TASK][-LOSS][-METRIC].",
 }
