@@ -32,7 +32,7 @@ class Score(NamedTuple):
         curable: the remedy that reaches it, of those tried or, where none of them does, of the whole table; empty for
             none; None where nothing failed, or nothing was tried.
         seconds: of the diagnosis.
-        ratio: these over the seconds of one training of the given length; None of a loop.
+        ratio: these over the seconds of one training, with one process; None of a loop, or where all runs diverged.
         seeds: runs.
         note: what went wrong, if the doctor raised.
     """
@@ -118,11 +118,11 @@ def of_setup(case: Case, seeds: int, out: Path, *, treat: bool) -> Score:
     if failed and tried and case.label:
         cured = advised is not None and cures(case, tried[advised.name].runs)
         curable = advised.name if advised and cured else _curing(case, found, seeds, out)
-    training = median(record.timing[-1]["seconds"] for record in records)
+    whole = [record.timing[-1]["seconds"] for record in records if record.done["status"] == "finished"]
     return Score(
         case, _middle(values), failed, found.healthy, cause, _right(case, failed, cause), _named(found),
         advised.name if advised else "", advised.gain if advised else None, cured, curable, seconds,
-        seconds / training, seeds,
+        seconds / median(whole) if whole else None, seeds,
     )  # fmt: skip
 
 
