@@ -472,3 +472,23 @@ def test_refuses_what_it_cannot_watch():
             recorder.step(torch.ones(2))
     with Recorder(net, optimizer):
         pass
+
+
+def test_layers_whose_rows_start_the_same():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv1d(2, 3, 1), nn.ConvTranspose1d(3, 2, 1), nn.Flatten(), nn.Linear(8, 4), nn.Linear(4, 1)
+    )
+    nn.init.constant_(network[0].weight, 0.01)
+    network[1].weight.data.copy_(torch.randn(3, 1, 1).expand(3, 2, 1))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with Recorder(network, optimizer, every=1) as recorder:
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = network(torch.randn(5, 2, 4)).square().mean()
+            loss.backward()
+            optimizer.step()
+            recorder.step(loss)
+    first, second = recorder.watched().observations
+    assert [row.alike for row in first.weights] == [True, True, False, False]
+    assert not any(row.alike for row in second.weights)

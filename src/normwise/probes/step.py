@@ -31,6 +31,11 @@ class Maps:
             sizes = sizes.transpose(0, 1)
         return sizes.sum(1) if sizes.ndim == 2 else sizes.flatten(1).sum(1)
 
+    def alike(self, place: int) -> Tensor:
+        """Whether the rows of a map, two at least, are all the same."""
+        weight = self.weights[place].transpose(0, 1) if self._is_transposed[place] else self.weights[place]
+        return (weight == weight[:1]).all() & (len(weight) > 1)
+
 
 class Step:
     """A step that is recorded.
@@ -54,6 +59,7 @@ class Step:
         self.given: Any = None
         self._before: list[Tensor] = []
         self._weights: list[Tensor] = []
+        self._alike: list[Tensor] = []
         self._updates: list[Tensor] = []
         self._with_gradient: list[int] | None = None
         self._gradients: list[Tensor] = []
@@ -73,6 +79,8 @@ class Step:
     def before_update(self) -> None:
         """Measure the weights, and keep them until the update."""
         self._before, self._weights = negated(self._maps.weights), norms(self._maps.weights)
+        if self.number == 1:
+            self._alike = [self._maps.alike(place).to(norm.dtype) for place, norm in enumerate(self._weights)]
 
     @torch.no_grad()
     def gradients(self) -> None:
@@ -93,7 +101,7 @@ class Step:
 
     def numbers(self) -> list[Tensor]:
         """What was measured, to be read by ``read``."""
-        scalars = [*self._weights, *self._updates, *self._gradients]
+        scalars = [*self._weights, *self._updates, *self._gradients, *self._alike]
         return [*([torch.stack(scalars)] if scalars else []), *self._rows]
 
     def read(self, taken: Taken, order: Sequence[str]) -> tuple[Weights, ...]:
@@ -102,10 +110,13 @@ class Step:
         weights = taken.next(len(maps.names)).tolist()
         updates: list[float | None] = taken.next(len(self._updates)).tolist() or [None] * len(maps.names)
         gradients = dict(zip(places, taken.next(len(places)).tolist(), strict=True))
+        alike = taken.next(len(self._alike)).astype(bool).tolist() or [False] * len(maps.names)
         rows = [len(row) for row in self._rows]
         zero = dict(zip(places, _zeros(taken.next(sum(rows)), rows), strict=True))
         found = {
-            name: Weights(name, weights[place], gradients.get(place), updates[place], size, zero.get(place))
+            name: Weights(
+                name, weights[place], gradients.get(place), updates[place], size, zero.get(place), alike[place]
+            )
             for place, (name, size) in enumerate(zip(maps.names, maps.sizes, strict=True))
         }
         return tuple(found[name] for name in dict.fromkeys([*order, *found]) if name in found)
