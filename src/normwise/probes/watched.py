@@ -17,8 +17,8 @@ class Call(NamedTuple):
         shape: of its first input tensor.
         output: of its first output tensor.
         facts: what the call's kind has: ``bias`` (bool) of a linear map; ``momentum``, ``training``, ``tracks``,
-            ``affine``, ``eps``, ``batches`` (num_batches_tracked), ``zero_gamma`` (the share of γ = 0) of a batch
-            normalization; ``p`` of a dropout;
+            ``affine``, ``eps``, ``batches`` (num_batches_tracked after this call), ``zero_gamma`` (the share of γ = 0)
+            of a batch normalization; ``p`` of a dropout;
             ``frozen`` (no parameter of it requires a gradient).
     """
 
@@ -115,7 +115,9 @@ class Weights(NamedTuple):
 
 
 class Units(NamedTuple):
-    """A nonlinearity at one call. A unit is one feature, or one feature map (axis 1), over examples and positions.
+    """A nonlinearity at one call. A unit is one feature, or one feature map, over examples and positions.
+
+    Examples are on axis 0, units on axis 1; on the last one behind a linear, recurrent, embedding or attention layer.
 
     Attributes:
         layer: as in ``Call``.
@@ -128,7 +130,7 @@ class Units(NamedTuple):
         zero: the mean share of outputs that are 0 or have f' = 0 (sparsity; one half is usual for a ReLU).
         units: how many there are.
         spread: the root mean square over units of the deviation between examples, over that of the output itself: 0
-            where the output does not depend on the example.
+            where the output does not depend on the example; NaN where there is only one.
     """
 
     layer: str
