@@ -54,9 +54,11 @@ def summary(rows: Sequence[Row]) -> Iterator[str]:
             continue
         yield f"{half}: {len(found)} cases"
         for kind in ("failing", "misuse"):
-            yield from _of_kind([each for each in found if each["kind"] == kind], kind)
+            if those := [each for each in found if each["kind"] == kind]:
+                yield from _of_kind(those, kind)
         sound = [each for each in found if each["kind"] == "healthy" and each["failed"] == "no"]
-        yield _counted("healthy: false alarms", sound, lambda each: each["healthy"] == "no", listed=True)
+        if sound:
+            yield _counted("healthy: false alarms", sound, lambda each: each["healthy"] == "no", listed=True)
         broken = [str(each["case"]) for each in found if each["note"]]
         if broken:
             yield f"  raised: {', '.join(broken)}"
