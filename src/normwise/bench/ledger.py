@@ -85,7 +85,7 @@ def code_hash() -> str:
     """The first 12 digits of SHA-256 over the source of the package and, in a checkout, of the benchmarks."""
     package = Path(normwise.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *(package.parents[1] / "benchmarks").glob("*.py")]):
+    for path in sorted([*package.rglob("*.py"), *(package.parents[1] / "benchmarks").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
