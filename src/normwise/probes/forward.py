@@ -54,12 +54,13 @@ class Forward(TorchFunctionMode):
 
     Args:
         parts: the network's modules.
+        measures: what measures it.
         calls: where each call is told; None after the first forward.
     """
 
-    def __init__(self, parts: Mapping[nn.Module, Part], calls: Calls | None) -> None:
+    def __init__(self, parts: Mapping[nn.Module, Part], measures: Measures, calls: Calls | None) -> None:
         super().__init__()
-        self.measures = Measures()
+        self._measures = measures
         self.order: dict[str, None] = {}
         self._parts, self._calls = parts, calls
         self._stack: list[tuple[nn.Module, Part, str]] = []
@@ -109,12 +110,11 @@ class Forward(TorchFunctionMode):
         else:
             source = self._claimed(found)
             self._flush()
-            self.measures.output(found, source)
+            self._measures.output(found, source)
         self._last = None
         self._stack.clear()
         if self._calls is not None:
             self._calls.forget()
-        self.measures.flush()
 
     def _through(self, module: nn.Module, part: Part, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """A module's forward, which is watched: quicker than hooks, which each module would look for."""
@@ -123,7 +123,7 @@ class Forward(TorchFunctionMode):
         if part.kind == "batch_norm":
             x: Any = args[0] if args else kwargs.get("input")
             if _is_plain(x) and x.numel():
-                self.measures.normalized(layer, module, x)
+                self._measures.normalized(layer, module, x)
         output = forward(*args, **kwargs)
         while self._stack and self._stack.pop()[0] is not module:  # what raised, and was caught
             pass
@@ -147,8 +147,6 @@ class Forward(TorchFunctionMode):
         what = ACTIVATIONS.get(func)
         if what is not None:
             return self._activated(func, what, args, kwargs)
-        if overwrites(func, args, kwargs):
-            self.measures.overwritten(kwargs.get("out", args[0] if args else None))
         output = func(*args, **kwargs)
         if self._calls is not None and self._stack:
             part = self._stack[-1][1]
@@ -170,9 +168,9 @@ class Forward(TorchFunctionMode):
         call = None
         if self._calls is not None:
             call = self._calls.before(layer, "activation", type(module).__name__ if own else what, (u,))
-        given = self.measures.before(what, args, kwargs, self._axis, copied=overwrites(func, args, kwargs))
+        given = self._measures.before(what, args, kwargs, self._axis, copied=overwrites(func, args, kwargs))
         output = func(*args, **kwargs)
-        self.measures.after(layer, source, given, output)
+        self._measures.after(layer, source, given, output)
         if self._calls is not None and call is not None:
             self._calls.add(call, output)
         return output
@@ -198,7 +196,7 @@ class Forward(TorchFunctionMode):
 
     def _check(self, layer: str, tensor: Tensor) -> None:
         if _is_plain(tensor) and tensor.is_floating_point() and not is_transformed():
-            self.measures.check(layer, tensor)
+            self._measures.check(layer, tensor)
 
 
 def _is_plain(value: Any) -> bool:

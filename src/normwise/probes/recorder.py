@@ -20,9 +20,9 @@ from normwise.probes import facts
 from normwise.probes.calls import Calls
 from normwise.probes.forward import Forward, parts
 from normwise.probes.inputs import InputMoments
-from normwise.probes.layers import Mask, Measures, Seen
+from normwise.probes.layers import MOST, Mask, Measures, Seen, seen
 from normwise.probes.leftover import Leftover
-from normwise.probes.step import Maps, Step
+from normwise.probes.step import Maps, Step, begun, measured
 from normwise.probes.tail import Tail, tail
 from normwise.probes.targets import TargetCounts
 from normwise.probes.tensors import Taken, joined, promoted
@@ -95,7 +95,10 @@ class Recorder:
         self._calls: tuple[Call, ...] | None = None
         self._order: tuple[str, ...] = ()
         self._described: Optimizer | None = None
-        self._unread: list[tuple[Step, Measures, Tensor]] = []
+        self._measures = Measures()
+        self._ended: list[Step] = []
+        self._unread: list[tuple[list[Step], Tensor]] = []
+        self._waits = 0
         self._observations: list[Observation] = []
         self._dead: list[dict[tuple[str, ...], Mask]] = []
         self._not_finite: NotFinite | None = None
@@ -270,13 +273,15 @@ class Recorder:
             if not self._is_recorded(self._steps + 1):
                 self._attend()
                 return False
-            step = self._open = Step(self._steps + 1, self._maps)
-            step.before_update()
+            step = self._open = begun(self._steps + 1, self._maps)
             self._attend()
         elif step.forward is not None and (step.trains or not trains):
             return False
         step.trains = trains
-        step.forward = self._running = Forward(self._parts, Calls() if self._calls is None else None)
+        step.forward = self._running = Forward(
+            self._parts, self._measures, Calls() if self._calls is None else None
+        )
+        step.found = self._measures.begin()
         step.evaluating = tuple(part.name for module, part in self._parts.items() if not module.training)
         step.given = (args, kwargs) if step.number in FIRST else None
         self._running.begin(self._network, args, kwargs)
@@ -320,23 +325,40 @@ class Recorder:
         self._evaluating |= dict.fromkeys(name for name in step.evaluating if name)
         if self._calls is None:
             self._calls, self._order = step.forward.calls, tuple(step.forward.order)
-        self._take_losses()
-        self._unread.append((step, step.forward.measures, joined([*step.forward.measures.numbers(), *step.numbers()])))
+        self._ended.append(step)
         step.forward = None
-        if len(self._unread) >= UNREAD:
+        if len(self._ended) + self._waits >= UNREAD:
             self._read()
+        elif self._measures.elements + 3 * len(self._ended) * self._maps.elements > MOST:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Measure the steps that are recorded."""
+        self._measures.flush()
+        self._unread += measured(self._ended)
+        self._waits += len(self._ended)
+        self._ended.clear()
 
     def _read(self) -> None:
         """Read the steps that are recorded and not read yet, together: what runs often runs faster."""
         self._take_losses()
-        for step, measures, numbers in self._unread:
-            taken = Taken(numbers)
-            seen, weights = measures.read(taken), step.read(taken, self._order)
-            loss, units = self._losses[step.number - 1], self._with_dead(seen)
-            observation = Observation(step.number, loss, step.rate, weights, units, seen.norms, seen.outputs)
-            self._observations.append(observation)
-            self._find_not_finite(observation, seen)
+        self._measure()
+        self._waits = 0
+        numbers = self._measures.numbers()
+        if numbers:
+            self._measures.read(Taken(joined(numbers)))
+        for steps, rows in self._unread:
+            for step, row in zip(steps, rows.cpu(), strict=True):
+                self._observe(step, Taken(row))
         self._unread.clear()
+
+    def _observe(self, step: Step, taken: Taken) -> None:
+        assert step.found is not None
+        found, weights = seen(step.found), step.read(taken, self._order)
+        loss, units = self._losses[step.number - 1], self._with_dead(found)
+        observation = Observation(step.number, loss, step.rate, weights, units, found.norms, found.outputs)
+        self._observations.append(observation)
+        self._find_not_finite(observation, found)
 
     def _with_dead(self, seen: Seen) -> tuple[Units, ...]:
         """The units of a step with the share of those that were dead in each of the last recorded steps."""

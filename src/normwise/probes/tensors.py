@@ -32,6 +32,11 @@ def add_(tensors: list[Tensor], others: Sequence[Tensor]) -> None:
         torch._foreach_add_(tensors, list(others))
 
 
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    """The elements of tensors of one type, one behind the other, in memory of their own."""
+    return torch._C._nn.flatten_dense_tensors(list(tensors))
+
+
 def promoted(tensor: Tensor) -> Tensor:
     """The tensor itself, or in float32 where it is of half precision."""
     return tensor.float() if tensor.dtype in HALF else tensor
