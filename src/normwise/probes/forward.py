@@ -20,6 +20,14 @@ from normwise.probes.watched import Call
 UNIT_AXES = {"linear": -1, "embedding": -1, "recurrent": -1, "attention": -1, "conv": 1, "batch_norm": 1}
 """The axis of the features behind a module of a kind."""
 
+FIRST = 2
+"""Forwards whose functions are watched in any case."""
+
+AGAIN = 8
+"""Each so many forwards functions are watched again, as a network may call others."""
+
+_UNKNOWN = object()
+
 
 class Part(NamedTuple):
     """A module of the network.
@@ -49,20 +57,53 @@ def parts(model: nn.Module) -> dict[nn.Module, Part]:
     return found
 
 
+class Activation(NamedTuple):
+    """What a module of an activation computes of its first argument, with further arguments of the function."""
+
+    what: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    in_place: bool
+
+
+class Activations:
+    """The activations that forwards called: where modules alone call them, functions need not be watched.
+
+    Attributes:
+        known: what the modules compute; None for nothing that is measured.
+        elsewhere: whether an activation was called otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[nn.Module, Activation | None] = {}
+        self.elsewhere = False
+        self._forwards = 0
+
+    def next(self) -> bool:
+        """Whether the functions of the next forward have to be watched: of the first ones and now and then of all."""
+        self._forwards += 1
+        return self.elsewhere or self._forwards <= FIRST or self._forwards % AGAIN == 0
+
+
 class Forward(TorchFunctionMode):
     """Watches from ``begin`` to ``end``. Activations are seen as functions, which their modules call too.
 
     Args:
         parts: the network's modules.
+        activations: those that earlier forwards called.
         measures: what measures it.
         calls: where each call is told; None after the first forward.
     """
 
-    def __init__(self, parts: Mapping[nn.Module, Part], measures: Measures, calls: Calls | None) -> None:
+    def __init__(
+        self, parts: Mapping[nn.Module, Part], activations: Activations, measures: Measures, calls: Calls | None
+    ) -> None:
         super().__init__()
         self._measures = measures
         self.order: dict[str, None] = {}
         self._parts, self._calls = parts, calls
+        self._activations, self._functions = activations, activations.next() or calls is not None
+        self._within: list[tuple[Activation, Any, Any]] = []
         self._stack: list[tuple[nn.Module, Part, str]] = []
         self._names: Counter[str] = Counter()
         self._pending: tuple[Any, str] = (None, "")
@@ -86,7 +127,8 @@ class Forward(TorchFunctionMode):
             if part.watched:
                 self._own.append((module.__dict__, module.__dict__.get("forward")))
                 module.__dict__["forward"] = partial(self._through, module, part, module.forward)
-        self._attached.enter_context(self)
+        if self._functions:
+            self._attached.enter_context(self)
 
     def _unwrap(self) -> None:
         for attributes, own in self._own:
@@ -118,6 +160,8 @@ class Forward(TorchFunctionMode):
 
     def _through(self, module: nn.Module, part: Part, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """A module's forward, which is watched: quicker than hooks, which each module would look for."""
+        if part.kind == "activation":
+            return self._through_activation(module, part, forward, args, kwargs)
         layer = self._named(part.name) if part.counts else ""
         self._stack.append((module, part, layer))
         if part.kind == "batch_norm":
@@ -139,6 +183,45 @@ class Forward(TorchFunctionMode):
                 self._calls.module(layer, part.kind, module, (args, kwargs), output)
         return output
 
+    def _through_activation(
+        self, module: nn.Module, part: Part, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if self._functions:
+            self._stack.append((module, part, ""))
+            self._within.clear()
+            output = forward(*args, **kwargs)
+            while self._stack and self._stack.pop()[0] is not module:
+                pass
+            self._learn(module, args, output)
+        else:
+            known = self._activations.known.get(module, _UNKNOWN)
+            if known is _UNKNOWN:
+                self._activations.elsewhere = True
+            if not isinstance(known, Activation) or not args or not _is_measurable(args[0]):
+                output = forward(*args, **kwargs)
+            else:
+                layer = self._named(part.name)
+                source = self._claimed(args[0]) or layer
+                given = self._measures.before(
+                    known.what, (args[0], *known.args), known.kwargs, self._axis, copied=known.in_place
+                )
+                output = forward(*args, **kwargs)
+                self._measures.after(layer, source, given, output)
+        if len(self._stack) == 1:
+            self._last = output
+        return output
+
+    def _learn(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Note what a module of an activation called, where that is one activation of its argument, or none."""
+        known = self._activations.known
+        if not self._within:
+            known[module] = None
+        elif len(self._within) == 1 and args and self._within[0][1] is args[0] and self._within[0][2] is output:
+            known[module] = self._within[0][0]
+        else:
+            self._activations.elsewhere = True
+        self._within.clear()
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -157,7 +240,7 @@ class Forward(TorchFunctionMode):
 
     def _activated(self, func: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         u: Any = args[0] if args else kwargs.get("input")
-        if not self._stack or not _is_plain(u) or not u.ndim or not u.numel() or is_transformed():
+        if not self._stack or not _is_measurable(u):
             return func(*args, **kwargs)
         module, part, _ = self._stack[-1]
         own = part.kind == "activation"
@@ -168,8 +251,14 @@ class Forward(TorchFunctionMode):
         call = None
         if self._calls is not None:
             call = self._calls.before(layer, "activation", type(module).__name__ if own else what, (u,))
-        given = self._measures.before(what, args, kwargs, self._axis, copied=overwrites(func, args, kwargs))
+        in_place = overwrites(func, args, kwargs)
+        given = self._measures.before(what, args, kwargs, self._axis, copied=in_place)
         output = func(*args, **kwargs)
+        if own:
+            further = {name: value for name, value in kwargs.items() if name != "input"}
+            self._within.append((Activation(what, args[1:], further, in_place), u, output))
+        else:
+            self._activations.elsewhere = True
         self._measures.after(layer, source, given, output)
         if self._calls is not None and call is not None:
             self._calls.add(call, output)
@@ -202,6 +291,10 @@ class Forward(TorchFunctionMode):
 def _is_plain(value: Any) -> bool:
     """Whether it is a tensor, and no subclass that may do something else."""
     return type(value) is Tensor or type(value) is nn.Parameter
+
+
+def _is_measurable(value: Any) -> bool:
+    return _is_plain(value) and value.ndim > 0 and value.numel() > 0 and not is_transformed()
 
 
 def _below(module: str, name: str) -> str:

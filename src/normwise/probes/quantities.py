@@ -82,6 +82,7 @@ class Value(NamedTuple):
         return [zeros.unsqueeze(1).flatten(1).sum(1)]
 
     def read(self, taken: Taken, calls: Sequence[Call]) -> None:
+        """See ``Quantity``."""
         for call, value in zip(calls, taken.next(len(calls)).tolist(), strict=True):
             call.see(value)
 
@@ -94,9 +95,11 @@ class Output(NamedTuple):
     device: torch.device
 
     def measured(self, rows: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+        """See ``_summary``."""
         return _summary(promoted(_stacked([y.reshape(self.shape) for (y,) in rows])))
 
     def read(self, taken: Taken, calls: Sequence[Call]) -> None:
+        """See ``Quantity``."""
         for call, row in zip(calls, zip(*_read(taken, len(calls), self.shape), strict=True), strict=True):
             call.found.outputs = Outputs(*map(float, row))
             call.see(call.found.outputs.mean)
@@ -123,18 +126,19 @@ class Normalized(NamedTuple):
         return [each.flatten() for each in (center, deviation, *own)]
 
     def read(self, taken: Taken, calls: Sequence[Call]) -> None:
+        """See ``Quantity``."""
         shape = len(calls), self.shape[self.axis]
         values = math.prod(self.shape) // shape[1]
         mean, deviation = (taken.next(math.prod(shape)).reshape(shape) for _ in range(2))
         gaps: list[Any] = [None] * len(calls)
-        ratios, finite = gaps, [True] * len(calls)
+        ratios, finite = gaps, np.ones(len(calls), bool)
         if self.tracks:
             running_mean, running_var = (taken.next(math.prod(shape)).reshape(shape) for _ in range(2))
             gaps = (np.abs(mean - running_mean) / np.sqrt(running_var + self.eps)).max(1).tolist()
             batch = deviation**2 / values + self.eps
             ratios = np.abs(np.log2(batch / (running_var + self.eps))).max(1).tolist()
-            finite = (np.isfinite(running_mean) & np.isfinite(running_var)).all(1).tolist()
-        for call, gap, ratio, is_finite in zip(calls, gaps, ratios, finite, strict=True):
+            finite = (np.isfinite(running_mean) & np.isfinite(running_var)).all(1)
+        for call, gap, ratio, is_finite in zip(calls, gaps, ratios, finite.tolist(), strict=True):
             call.found.norms[call.place] = Norm(call.layer, self.training, values, gap, ratio, is_finite)
 
 
@@ -150,6 +154,7 @@ class Activation(NamedTuple):
     alive: Interval | None
 
     def measured(self, rows: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+        """See ``_summary``, and for each unit how many outputs are live, and inputs outside less those inside."""
         inputs, outputs = [u for u, _ in rows], [y for _, y in rows]
         if len(rows) == 1:
             u, y = (_with_units(promoted(each.unsqueeze(0))) for each in rows[0])
@@ -175,6 +180,7 @@ class Activation(NamedTuple):
         return signs
 
     def read(self, taken: Taken, calls: Sequence[Call]) -> None:
+        """See ``Quantity``."""
         count, size = len(calls), math.prod(self.shape)
         units = self.shape[self.axis] if len(self.shape) > 1 else 1
         if count == 1:

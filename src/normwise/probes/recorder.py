@@ -18,7 +18,7 @@ from normwise.errors import InvalidArgumentError
 from normwise.nn.kinds import linear_maps
 from normwise.probes import facts
 from normwise.probes.calls import Calls
-from normwise.probes.forward import Forward, parts
+from normwise.probes.forward import Activations, Forward, parts
 from normwise.probes.inputs import InputMoments
 from normwise.probes.layers import MOST, Mask, Measures, Seen, seen
 from normwise.probes.leftover import Leftover
@@ -78,6 +78,7 @@ class Recorder:
         self._network, self._optimizer, self._every = facts.network_of(model), facts.optimizer_of(optimizer), every
         self._maps = Maps(self._network)
         self._parts = parts(self._network)
+        self._activations = Activations()
         self._watching = ExitStack()
         self._forward_hook: RemovableHandle | None = None
         self._update_hooks: list[RemovableHandle] = []
@@ -87,6 +88,7 @@ class Recorder:
         self._paused = 0
         self._steps = 0
         self._forced = 0
+        self._idle_until = 0
         self._losses: list[float] = []
         self._waiting: list[Tensor] = []
         self._tail = Tail(Loss())
@@ -144,17 +146,24 @@ class Recorder:
         Raises:
             InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph.
         """
-        _check(loss)
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or loss.grad_fn is None:
+            raise _refusal(loss)
         self._steps += 1
         if self._steps == 1:
             self._tail = tail(loss, scaled=scale is not None)
             self._targets = TargetCounts(self._tail)
         if loss.is_cpu:  # elsewhere that would wait for the device
-            self._losses.append(loss.item() / (scale or 1.0))
-            if not isfinite(self._losses[-1]):
-                self._forced = self._steps + 1
+            value = loss.item() / scale if scale else loss.item()
+            self._losses.append(value)
+            if not isfinite(value):
+                self._forced, self._idle_until = self._steps + 1, 0
         else:
-            self._waiting.append(loss.detach() if scale is None else loss.detach() / scale)
+            self._waiting.append(loss.detach() / scale if scale else loss.detach())
+        if self._steps >= self._idle_until:
+            self._attend_to(target)
+
+    def _attend_to(self, target: Any) -> None:
+        """See the targets of a step, and what else it may need."""
         step = self._open
         recorded = step is not None and not step.ended
         if target is not None and (recorded or self._steps <= TARGETS):
@@ -165,6 +174,8 @@ class Recorder:
                 step.gradients()
         if self._open is not None or self._forward_hook is not None or self._is_recorded(self._steps + 1):
             self._attend()
+        elif self._steps >= TARGETS:
+            self._idle_until = (self._steps // self._every + 1) * self._every - 1
 
     def _is_recorded(self, number: int) -> bool:
         return number % self._every == 0 or number in FIRST or number == self._forced
@@ -279,7 +290,7 @@ class Recorder:
             return False
         step.trains = trains
         step.forward = self._running = Forward(
-            self._parts, self._measures, Calls() if self._calls is None else None
+            self._parts, self._activations, self._measures, Calls() if self._calls is None else None
         )
         step.found = self._measures.begin()
         step.evaluating = tuple(part.name for module, part in self._parts.items() if not module.training)
@@ -417,12 +428,11 @@ def _small(network: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Pa
     return last if last is not None else min(learned, key=lambda each: each.numel(), default=None)
 
 
-def _check(loss: Any) -> None:
+def _refusal(loss: Any) -> InvalidArgumentError:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         given = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise InvalidArgumentError(f"loss must be the scalar tensor that backward was called on, got {given}")
-    if loss.grad_fn is None:
-        raise InvalidArgumentError(
-            "loss has no graph, so that there is nothing that trains the network; give the loss that backward was "
-            "called on, without detach() or no_grad()"
-        )
+        return InvalidArgumentError(f"loss must be the scalar tensor that backward was called on, got {given}")
+    return InvalidArgumentError(
+        "loss has no graph, so that there is nothing that trains the network; give the loss that backward was "
+        "called on, without detach() or no_grad()"
+    )

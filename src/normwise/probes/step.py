@@ -196,15 +196,15 @@ def _together(steps: list[SmallStep], maps: Maps) -> Tensor:
     places = first.with_gradient or ()
     before = promoted(torch.stack([step.before for step in steps]))
     gradient = promoted(torch.stack([step.gradient for step in steps]))
-    numbers = _norms(before.split(maps.sizes, dim=1))
+    numbers = _norms(torch.split(before, maps.sizes, 1))
     if first.is_updated:
         after = promoted(torch.stack([step.after for step in steps]))
-        numbers += _norms(after.sub_(before).split(maps.sizes, dim=1))
+        numbers += _norms(torch.split(after.sub_(before), maps.sizes, 1))
     sizes = [maps.sizes[place] for place in places]
-    gradients = gradient.split(sizes, dim=1) if places else ()
+    gradients = torch.split(gradient, sizes, 1) if places else ()
     numbers += _norms(gradients)
     numbers += [each.reshape(1, 1) for each in first.alike]
-    for place, each in zip(places, gradient.abs_().split(sizes, dim=1) if places else (), strict=True):
+    for place, each in zip(places, torch.split(gradient.abs_(), sizes, 1) if places else (), strict=True):
         numbers.append(maps.rows(place, each.view(len(steps), *maps.weights[place].shape)))
     return torch.cat(numbers, dim=1)
 
