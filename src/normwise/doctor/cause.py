@@ -1,4 +1,7 @@
-"""From findings to the root cause: a saturated layer that makes the gradient vanish is one trouble, not two."""
+"""From findings to the root cause: a saturated layer that makes the gradient vanish is one trouble, not two.
+
+A trouble that follows from another one is information. What the remedies gained counts more than what was measured.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from normwise.doctor.evidence import Evidence
-from normwise.doctor.finding import Finding
+from normwise.doctor.finding import Finding, Severity
+from normwise.doctor.rules.judging import REFUTED
 
 LEFT_OVER = "does-not-learn"
 """What is said where nothing else is."""
@@ -29,6 +33,7 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
     "gradients-not-cleared": ALL,
     "parameters-not-updated": ALL,
     "sorted-batches": ALL,
+    "weight-decay-too-high": SCALE,
     "output-does-not-fit-loss": SCALE - {"exploding-gradient"},
     "frozen-normalization": SCALE,
     "zero-gamma": SCALE,
@@ -61,21 +66,46 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
 def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
     """The findings in order: the root cause first, those of severity ``info`` last.
 
-    A finding that follows from another one comes behind those that follow from none, and has in its evidence, as
-    ``follows_from``, the name of the likeliest cause. Otherwise the heavier one is first. That the network does not
-    learn is said only where no other trouble is.
+    A finding that follows from another one is information, and has in its evidence, as ``follows_from``, the name of
+    the likeliest cause. So is one whose remedies gained nothing where those of another one helped much. Otherwise the
+    one whose remedy gained more is first, then one that is critical in more runs, then the heavier one. That the
+    network does not learn is said only where no other trouble is.
     """
     troubles = [finding for finding in findings if finding.severity.is_trouble and finding.name != LEFT_OVER]
+    if any(not finding.evidence.get(REFUTED) for finding in troubles):
+        findings = [_lowered(finding) if finding.evidence.get(REFUTED) else finding for finding in findings]
+        troubles = [finding for finding in troubles if not finding.evidence.get(REFUTED)]
     kept = [finding for finding in findings if finding.name != LEFT_OVER or not troubles]
     causes = {id(finding): _causes(finding, troubles) for finding in kept}
-    ordered = sorted(kept, key=lambda each: (not each.severity.is_trouble, bool(causes[id(each)]), -each.weight))
-    return [_marked(finding, causes[id(finding)]) for finding in ordered]
+
+    def key(finding: Finding) -> tuple[bool, bool, float, bool, float]:
+        gain = finding.evidence.get("gain") or 0.0
+        minor = any(_outranks(other, finding) for other in troubles)
+        return not finding.severity.is_trouble, bool(causes[id(finding)]), -gain, minor, -finding.weight
+
+    return [_marked(finding, causes[id(finding)]) for finding in sorted(kept, key=key)]
+
+
+def _lowered(finding: Finding) -> Finding:
+    return replace(finding, severity=Severity.INFO)
+
+
+def _outranks(one: Finding, other: Finding) -> bool:
+    """Whether one is critical in more runs than the other, which is not critical, was seen in."""
+    critical = one.severity is Severity.CRITICAL and other.severity is not Severity.CRITICAL
+    return critical and _share(one) > _share(other)
+
+
+def _share(finding: Finding) -> float:
+    """The share of the runs in which it was seen."""
+    return float(finding.evidence.get("runs", 1) / finding.evidence.get("of", 1))
 
 
 def _causes(finding: Finding, troubles: Sequence[Finding]) -> list[Finding]:
     if not finding.severity.is_trouble:
         return []
-    return [cause for cause in troubles if cause is not finding and _explains(cause, finding)]
+    others = [cause for cause in troubles if cause is not finding and not _outranks(finding, cause)]
+    return [cause for cause in others if _explains(cause, finding)]
 
 
 def _explains(cause: Finding, finding: Finding) -> bool:
@@ -98,7 +128,7 @@ def _explains(cause: Finding, finding: Finding) -> bool:
 
 def _came_later(finding: Finding) -> bool:
     """Whether a trouble came only after updates had been made: a learning rate does nothing before."""
-    if finding.name == "dead-units":
+    if finding.name in ("dead-units", "vanishing-gradient"):
         return not finding.evidence.get("from_the_start", False)
     if finding.name in ("exploding-gradient", "saturated-units"):
         return (finding.since_step or 1) > 1
@@ -109,4 +139,4 @@ def _marked(finding: Finding, causes: Sequence[Finding]) -> Finding:
     if not causes:
         return finding
     likeliest = max(causes, key=lambda cause: cause.weight)
-    return replace(finding, evidence={**finding.evidence, "follows_from": likeliest.name})
+    return replace(_lowered(finding), evidence={**finding.evidence, "follows_from": likeliest.name})

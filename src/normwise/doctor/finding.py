@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+MOST_NAMES = 3
+"""Names that are written one by one."""
+
+
+def shortened(names: Sequence[str], what: str = "layers") -> str:
+    """Many names: the first, the last and how many."""
+    return f"{names[0]} to {names[-1]} ({len(names)} {what})"
 
 
 class Severity(StrEnum):
@@ -61,5 +69,6 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        where = f" ({', '.join(self.where)})" if self.where else ""
+        names = shortened(self.where) if len(self.where) > MOST_NAMES else ", ".join(self.where)
+        where = f" ({names})" if names else ""
         return f"{self.rule} {self.name}, {self.severity}{where}: {self.words}"

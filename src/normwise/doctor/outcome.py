@@ -87,6 +87,8 @@ ALONE = 10.0
 """The same where the constant is not known: losses of adversaries grow in healthy trainings."""
 SURE = 3.0
 """Standard errors beyond which a loss fell."""
+LOGITS = 10.0
+"""So many deviations of the outputs a first loss may be above that of guessing: a larger one is a sum, or weighted."""
 
 
 def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned: bool | None = None) -> Outcome:
@@ -108,7 +110,7 @@ def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned
     best = min(_means(losses, window), default=None)
     end = _mean(losses[-window:]) if finite else None
     constant = _one_hot(watched) if is_one_hot(watched) else watched.constant
-    constant = _guessing(watched) if constant is None else constant
+    constant = _guessing(watched, start) if constant is None else constant
     reference = constant if constant is not None and constant > 0 else abs(start)
     fall, error, noise = _last_third(losses)
     outcome = Outcome(
@@ -178,12 +180,21 @@ def _one_hot(watched: Watched) -> float | None:
     return (classes - 1) / classes**2 if watched.loss.kind == "mse" else None
 
 
-def _guessing(watched: Watched) -> float | None:
-    """What guessing scores, by the loss and the size of the output alone."""
+def _guessing(watched: Watched, start: float) -> float | None:
+    """What guessing scores, by the loss and the size of the output alone; None where the loss is no mean of that kind.
+
+    Logits that spread by σ cannot make a mean cross-entropy larger than that of guessing by many times σ.
+    """
     kind, outputs = watched.loss.kind, watched.loss.outputs
     if kind in ("cross_entropy", "nll") and outputs and len(outputs) > 1 and outputs[1] > 1:
-        return math.log(outputs[1])
-    return math.log(2) if kind in ("bce", "bce_with_logits") else None
+        guess = math.log(outputs[1])
+    elif kind in ("bce", "bce_with_logits"):
+        guess = math.log(2)
+    else:
+        return None
+    first = watched.observations[0].outputs if watched.observations else None
+    spread = math.hypot(first.mean, first.std) if first else math.inf
+    return None if start > guess + LOGITS * max(1.0, spread) else guess
 
 
 def _last_third(losses: Sequence[float]) -> tuple[float, float, float]:

@@ -109,7 +109,8 @@ class Case:
         given_ = given(self._question, trainer.settings, [each.watched for each in evidence.trainings])
         treatments, why, without = self._treated(findings, evidence, given_, runs, scale, records)
         if treatments:
-            evidence = replace(evidence, treatments=treatments)
+            chance = None if scale.chance is None else scale.chance.value
+            evidence = replace(evidence, treatments=treatments, chance=chance)
             findings = rules.judged(evidence, self._asked.ignore)
         advised = recommendation(treatments, given_, scale)
         said = Said(

@@ -26,7 +26,8 @@ def chosen(findings: Sequence[Finding], given: Given, most: int = MOST, refused:
     later, so that a wrong guess of the cause does not use up all places.
 
     Args:
-        findings: ranked, the root cause first; those of severity ``info`` name nothing that is tried.
+        findings: ranked, the root cause first; those of severity ``info`` name nothing that is tried, unless they
+            follow from another one.
         given: what the remedies start from.
         most: how many.
         refused: names of those that this network or these data do not take.
@@ -46,15 +47,20 @@ def applicable(given: Given) -> list[Remedy]:
 
 def heads(findings: Sequence[Finding]) -> list[str]:
     """The likeliest remedy of each finding, in the order of the findings."""
-    return [finding.remedies[0] for finding in findings if finding.severity.is_trouble and finding.remedies]
+    return [finding.remedies[0] for finding in findings if _is_treated(finding) and finding.remedies]
 
 
 def _named(findings: Sequence[Finding]) -> Iterator[str]:
     """Names of remedies, the likeliest first."""
-    troubles = [finding for finding in findings if finding.severity.is_trouble]
+    troubles = [finding for finding in findings if _is_treated(finding)]
     places = [
         (place + 2 * rank, rank, name)
         for rank, finding in enumerate(troubles)
         for place, name in enumerate(finding.remedies)
     ]
     return (name for _, _, name in sorted(places))
+
+
+def _is_treated(finding: Finding) -> bool:
+    """Whether its remedies are tried: a consequence may be the cause after all."""
+    return finding.severity.is_trouble or "follows_from" in finding.evidence

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ HALF = 0.5
 """Of what a network scores beyond chance: who loses more has a critical trouble."""
 GAP_RATIO, GAP_SHARE = 1.5, 0.1
 """Of a training: the loss in evaluation over that of the last steps, and their difference over the constant's loss."""
+LAST = 5
+"""Evaluations of which the median is judged: a single one may be an outlier."""
 FEW_VALUES = 16
 """Values per channel below which the moments of a batch are noisy: the mean is off by a quarter of the deviation."""
 
@@ -137,11 +140,11 @@ def _severity(metric: Metric, low: float | None, high: float, chance: float | No
 
 
 class EvalGap(NamedTuple):
-    """The loss on training data in evaluation mode, at the last evaluation, far above that of the last steps.
+    """The loss on training data in evaluation mode, in the last evaluations, far above that of the last steps.
 
     Attributes:
         training: the mean loss of the last steps.
-        evaluation: None where it is not finite.
+        evaluation: the median of the last evaluations; None where it is not finite.
     """
 
     training: float
@@ -166,12 +169,18 @@ def eval_gap(training: Training) -> EvalGap | None:
     outcome = training.outcome
     if outcome.end is None or not outcome.evaluations:
         return None
-    found = EvalGap(outcome.end, outcome.evaluations[-1].train_loss)
+    found = EvalGap(outcome.end, _middle([each.train_loss for each in outcome.evaluations[-LAST:]]))
     if found.evaluation is None:
         return found
     scale = outcome.constant if outcome.constant is not None else abs(outcome.start)
     large = found.evaluation - found.training > max(GAP_SHARE * scale, outcome.noise * scale)
     return found if large and found.evaluation > GAP_RATIO * found.training else None
+
+
+def _middle(losses: Sequence[float | None]) -> float | None:
+    """The lower median; None stands for a loss that is not finite, and is larger than any other."""
+    ordered = sorted(losses, key=lambda loss: math.inf if loss is None else loss)
+    return ordered[(len(ordered) - 1) // 2]
 
 
 def failed(training: Training) -> bool:

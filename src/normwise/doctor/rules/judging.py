@@ -18,8 +18,13 @@ SHARE = 1 / 3
 HALF = 0.5
 """Of what a remedy scores beyond chance: where ``nothing`` leaves so much, what the remedy cures is a trouble."""
 
+NOTHING_BESIDE = 0.25
+"""Of what another remedy gained: what gained less does not speak for the trouble that it is for."""
 NEARLY_ALL = 0.9
 """The skill from which even a fault that is beyond doubt did no harm that could be seen."""
+
+REFUTED = "refuted"
+"""In a finding's evidence: its remedies gained nothing, and others helped much."""
 
 BAD = (Status.STUCK, Status.DIVERGED)
 
@@ -66,6 +71,8 @@ def rule(see: See, *, cures: Sequence[str] = (), cured: str = "", always: bool =
         helped = cure(evidence, cures)
         if helped is not None and (found is not None or cured):
             return [_by_treatment(result, found, helped, cured)]
+        if found is not None and is_refuted(evidence, cures):
+            found = replace(found, evidence={**found.evidence, REFUTED: True})
         learned = all(training.outcome.status is Status.LEARNED for training in evidence.trainings)
         if found is None or (learned and not always and not found.severity.is_trouble):
             return []
@@ -133,6 +140,19 @@ def cure(evidence: Evidence, names: Sequence[str]) -> Treatment | None:
     best = max(named, key=lambda treatment: treatment.gain or 0.0)
     most = max(singles, key=lambda treatment: treatment.gain or 0.0)
     return best if (best.gain or 0.0) + (best.margin or 0.0) >= (most.gain or 0.0) else None
+
+
+def is_refuted(evidence: Evidence, names: Sequence[str]) -> bool:
+    """Whether these remedies, though tried, gained next to nothing where one that is not among them helped much."""
+    own, others = [], []
+    for treatment in evidence.treatments:
+        if treatment.name in ("nothing", "random") or treatment.gain is None:
+            continue
+        if set(treatment.name.split(" + ")) & set(names):
+            own.append(treatment.gain)
+        elif _helped_much(treatment, evidence):
+            others.append(treatment.gain)
+    return bool(own and others) and max(own) < NOTHING_BESIDE * max(others)
 
 
 def _helped_much(treatment: Treatment, evidence: Evidence) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, median
 from typing import NamedTuple
 
+from normwise.doctor.finding import MOST_NAMES, shortened
 from normwise.probes.watched import Observation, Watched, Weights
 
 FIRST = 5
@@ -122,10 +123,16 @@ def number(value: float) -> str:
     return power if digits == "1" else f"{digits}·{power}"
 
 
-def listed(layers: Iterable[str], most: int = 3) -> str:
-    """Names of layers in a sentence."""
-    names = list(dict.fromkeys(layers))
-    shown = names[:most]
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+def some(clauses: Iterable[str], most: int = 3) -> str:
+    """The first of several clauses in a sentence: ``a, b, c and 2 more``."""
+    every = list(dict.fromkeys(clauses))
+    rest = [f"{len(every) - most} more"] if len(every) > most else []
+    return listed([", ".join(every[:most]), *rest] if rest else every)
+
+
+def listed(names: Iterable[str], what: str = "layers") -> str:
+    """Names in a sentence, of layers unless ``what`` says otherwise: ``a, b and c``, ``a to z (20 layers)``."""
+    every = list(dict.fromkeys(names))
+    if len(every) > MOST_NAMES:
+        return shortened(every, what)
+    return " and ".join([", ".join(every[:-1]), every[-1]]) if len(every) > 1 else "".join(every)

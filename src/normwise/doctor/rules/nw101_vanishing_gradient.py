@@ -6,9 +6,10 @@ from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import listed, number
-from normwise.probes.watched import Watched
+from normwise.probes.watched import Observation, Watched
 
 SHRINKS, SHRINKS_FAR = 1e3, 1e4
+SHRINKS_FLAT = 300.0
 NOTHING = 1e-6
 SATURATED, DEAD = 0.5, 0.7
 LEAST_LAYERS = 3
@@ -33,7 +34,8 @@ def _shrinks(watched: Watched, profile: layers.Profile) -> Seen | None:
     smallest = min(before, key=profile.values.__getitem__)
     high, low = profile.values[largest], profile.values[smallest]
     shrinks = high / low if low > 0 else float("inf")
-    if shrinks < SHRINKS:
+    least = SHRINKS_FLAT if _is_flat(watched) else SHRINKS
+    if shrinks < least:
         return None
     last, first = profile.layers[largest], profile.layers[smallest]
     times = f"shrinks {number(shrinks)} times" if low > 0 else "shrinks to exactly 0"
@@ -42,10 +44,24 @@ def _shrinks(watched: Watched, profile: layers.Profile) -> Seen | None:
         "The layers in front hardly learn, so the layers behind them get inputs that say nothing.",
         where=profile.layers[smallest:largest],
         since_step=watched.observations[0].step,
-        evidence={"shrinks": shrinks, "from": last, "to": first, "largest": high, "smallest": low},
+        evidence={
+            "shrinks": shrinks,
+            "from": last,
+            "to": first,
+            "largest": high,
+            "smallest": low,
+            "from_the_start": _ratio(watched.observations[0], last, first) >= least,
+        },
         weight=0.8,
         strong=shrinks >= SHRINKS_FAR and _is_bounded(watched),
     )
+
+
+def _ratio(seen: Observation, last: str, first: str) -> float:
+    """How far the gradient shrinks between two layers at one step, per element."""
+    sizes = {row.layer: (row.gradient or 0.0) / row.size**0.5 for row in seen.weights}
+    high, low = sizes.get(last, 0.0), sizes.get(first, 0.0)
+    return high / low if low > 0 else float("inf")
 
 
 def _nothing(watched: Watched) -> Seen | None:
@@ -67,6 +83,12 @@ def _nothing(watched: Watched) -> Seen | None:
 
 def _is_bounded(watched: Watched) -> bool:
     return any(row.saturated is not None for row in watched.observations[0].units)
+
+
+def _is_flat(watched: Watched) -> bool:
+    """Whether every activation multiplies the gradient by a slope far below 1."""
+    rows = watched.observations[0].units
+    return bool(rows) and all(row.what in FLAT_SLOPES for row in rows)
 
 
 def _because(watched: Watched) -> str:
@@ -94,10 +116,11 @@ RULE = rule(
     "them has nothing to learn from.",
     evidence="The root mean square of the elements of each linear map's gradient, the median over the recorded steps; "
     "and the gradient's norm over that of the weight.",
-    threshold="The largest is at least 1000 times that of an earlier layer (10⁴ with a bounded activation where the "
-    "training is only slow), or in every layer but the last it is below 10⁻⁶ of the weight's norm.",
+    threshold="The largest is at least 1000 times that of an earlier layer (300 times where all activations are "
+    "sigmoids; 10⁴ with a bounded activation where the training is only slow), or in every layer but the last it is "
+    "below 10⁻⁶ of the weight's norm.",
     source="AUTOTRAINER (Zhang et al., ICSE 2021): ‖g₁‖/‖g_L‖ < 10⁻³; here per element, so that the sizes of layers do "
-    f"not count. Glorot and Bengio 2010 for the reason. 10⁻⁶ and 10⁴: {TUNED}.",
+    f"not count. Glorot and Bengio 2010 for the reason. 300, 10⁻⁶ and 10⁴: {TUNED}.",
     remedies=("batch-normalization", "relu-he", "selu-lecun", "leaky-relu-he", "he", "tanh-xavier", "orthogonal"),
     cures=("batch-normalization", "relu-he", "selu-lecun", "leaky-relu-he", "tanh-xavier", "he", "orthogonal"),
 )

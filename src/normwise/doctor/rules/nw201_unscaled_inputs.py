@@ -15,7 +15,11 @@ OFF = 20.0
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
     inputs = training.watched.inputs
-    if inputs.features == 0 or inputs.std is None or inputs.mean is None or _is_normalized(training.watched):
+    if inputs.features == 0 or inputs.std is None or inputs.mean is None:
+        return None
+    if inputs.constant == 1 and inputs.examples > 1:
+        return _constant(inputs)
+    if _is_normalized(training.watched):
         return None
     size = max(abs(inputs.mean), inputs.std)
     what = _what(inputs, size)
@@ -36,6 +40,16 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         },
         weight=0.95 if far else 0.75,
         strong=far,
+    )
+
+
+def _constant(inputs: Inputs) -> Seen:
+    return Seen(
+        "The inputs are the same for every example: there is nothing in them from which the targets could be told. "
+        "Look at what the data loader returns.",
+        evidence={"constant": 1.0, "mean": inputs.mean},
+        weight=0.97,
+        strong=True,
     )
 
 
@@ -83,7 +97,7 @@ RULE = rule(
     evidence="Mean, deviation and range of the inputs of the first batches, and the deviations of their features.",
     threshold="|mean| or deviation ≥ 10 (50 where the training is only slow), or both ≤ 0.02; deviations of features "
     "100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond ±10. Not "
-    "where the network normalizes first.",
+    "where the network normalizes first. Or no input varies at all.",
     source="UMLAUT (Schoop et al., CHI 2021) and DeepDiagnosis (Wardat et al., ICSE 2022) warn outside [−1, 1], which "
     f"holds of most healthy networks. LeCun et al. 1998 (Efficient BackProp) for the reason. 10, 50, 100: {TUNED}.",
     remedies=("standard-inputs", "batch-normalization", "lr/100", "lr/10"),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from normwise.doctor.evidence import Evidence, Training
-from normwise.doctor.outcome import is_one_hot
+from normwise.doctor.outcome import Outcome, is_one_hot
 from normwise.doctor.rules.judging import Seen, certain, rule
 from normwise.doctor.rules.layers import number
 from normwise.probes.watched import Loss, Targets, Watched
@@ -22,6 +22,7 @@ RANGES = {
 RANGES |= {"tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0), "hardsigmoid": (0.0, 1.0), "elu": (-1.0, None)}
 REGRESSION = ("mse", "mae", "huber")
 SLACK = 0.05
+LEAST_STEPS, HARDLY = 200, 0.1
 
 
 class Misfit(NamedTuple):
@@ -40,9 +41,14 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         misfit.words,
         evidence={"loss": loss.kind, "last": list(loss.last), "outputs": list(loss.outputs or ())},
         weight=0.98 if misfit.certain else 0.5,
-        strong=misfit.certain,
+        strong=misfit.certain or _is_slow(training.outcome),
         severity=certain(training) if misfit.certain else None,
     )
+
+
+def _is_slow(outcome: Outcome) -> bool:
+    """Whether hardly anything was learned in many steps."""
+    return outcome.steps >= LEAST_STEPS and outcome.skill is not None and outcome.skill < HARDLY
 
 
 def _misfit(watched: Watched) -> Misfit | None:
@@ -169,8 +175,8 @@ RULE = rule(
     "targets.",
     threshold="A softmax, sigmoid, ReLU or the like before cross-entropy; no probability before binary "
     "cross-entropy; no logarithm before the likelihood; targets that the last activation cannot reach. A squared "
-    "error of a softmax or sigmoid against 0 and 1 is a warning only where the training is stuck; the others also "
-    "where 90 % or less of the loss of guessing was learned away.",
+    "error of a softmax or sigmoid against 0 and 1 is a warning only where the training is stuck, or less than 10 % of "
+    "the loss of guessing was learned away in 200 steps or more; the others also where 90 % or less of it was.",
     source="UMLAUT (Schoop et al., CHI 2021), TheDeepChecker (Ben Braiek and Khomh): redundant softmax. No "
     "threshold: it is the definition of the losses.",
     remedies=("linear-output",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.judging import Seen, rule
-from normwise.doctor.rules.layers import listed
+from normwise.doctor.rules.layers import some
 
 KINDS = ("batch_norm", "normalization")
 
@@ -22,7 +22,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if not pairs:
         return None
     return Seen(
-        f"{listed(f'{second} normalizes what {first} has just normalized' for first, second in pairs)}. One is enough.",
+        f"{some(f'{second} normalizes what {first} has just normalized' for first, second in pairs)}. One is enough.",
         where=tuple(dict.fromkeys(layer for pair in pairs for layer in pair)),
         evidence={"pairs": [list(pair) for pair in pairs]},
         weight=0.05,

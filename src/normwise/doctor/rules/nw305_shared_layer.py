@@ -7,7 +7,7 @@ from collections import Counter
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.judging import Seen, rule
-from normwise.doctor.rules.layers import listed
+from normwise.doctor.rules.layers import listed, some
 
 KINDS = ("linear", "conv", "batch_norm", "normalization")
 
@@ -20,7 +20,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     norms = {call.layer.partition("#")[0] for call in training.watched.calls if call.kind == "batch_norm"}
     mixed = [layer for layer in shared if layer in norms]
     return Seen(
-        f"{listed(f'{layer} is called {count} times' for layer, count in shared.items())} in one forward"
+        f"{some(f'{layer} is called {count} times' for layer, count in shared.items())} in one forward"
         + (
             f"; {listed(mixed)} mixes the statistics of {'its' if len(mixed) == 1 else 'their'} places, which "
             "evaluation mode then uses in all of them. Make a layer of its own for each place."

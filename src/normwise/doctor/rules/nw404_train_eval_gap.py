@@ -69,7 +69,7 @@ RULE = norm_rule(
     "the moments of the batch in one and running statistics in the other. It is a symptom; other findings say whence "
     "it comes.",
     evidence="Loss and metric with the moments of each batch and with the running statistics, on the same examples; of "
-    "a training its last losses and the loss on training data in evaluation mode.",
+    "a training its last losses and the loss on training data in evaluation mode, the median of the last five.",
     threshold=f"A trained network: worse by {2 * SURE} standard errors over batches, and by {100 * POINTS:.0f} points "
     f"of a metric in percent ({percent(SHARE)} of another one), or by half of that and a loss {RATIO:.0f} times as "
     f"large. A training: {GAP_RATIO} times the loss of the last steps, and {percent(GAP_SHARE)} of the best constant's "
