@@ -28,6 +28,11 @@ def finding(name: str, weight=0.5, severity=Severity.CRITICAL, since_step=1, **n
         [finding("frozen-normalization", 0.8), finding("vanishing-gradient", 0.8)],
         [finding("learning-rate-too-high", 0.9), finding("poisoned-statistics", 1.0)],
         [finding("oscillating-loss", 0.1), finding("unscaled-inputs", 1.0, Severity.INFO)],
+        [finding("dead-units", 0.3), finding("overfitting", 0.4, Severity.WARNING, runs=1, of=3)],
+        [finding("dead-units", 0.3, runs=3, of=3), finding("unscaled-inputs", 0.4, Severity.WARNING, runs=1, of=3)],
+        [finding("unscaled-targets", 0.7, gain=0.6), finding("output-does-not-fit-loss", 0.9)],
+        [finding("overfitting", 0.1), finding("unscaled-inputs", 1.0, refuted=True)],
+        [finding("unscaled-inputs", 1.0, refuted=True), finding("dead-units", 0.3, refuted=True)],
     ],
     ids=lambda order: order[0].name,
 )
@@ -38,6 +43,18 @@ def test_the_cause_comes_first(order):
 def test_a_consequence_names_its_cause():
     _, second = ranked([finding("saturated-units"), finding("vanishing-gradient")], EVIDENCE)
     assert second.evidence["follows_from"] == "vanishing-gradient"
+    assert second.severity is Severity.INFO
+
+
+def test_of_a_circle_the_heaviest_is_the_cause():
+    circle = [
+        finding("vanishing-gradient", 0.8, from_the_start=False),
+        finding("learning-rate-too-high", 0.95),
+        finding("exploding-gradient", 0.7),
+        finding("bad-initialization", 0.5, factor=1e3),
+    ]
+    names = [each.name for each in ranked(circle, EVIDENCE) if each.severity.is_trouble]
+    assert names == ["learning-rate-too-high"]
 
 
 def test_not_learning_is_said_only_where_nothing_else_is():

@@ -46,6 +46,12 @@ LATE = tuple(2.303 if step < 200 else max(0.4, 2.303 - 0.03 * (step - 200)) for 
         (Status.STUCK, {"losses": STUCK, "constant": None}),
         (Status.LEARNED, {"losses": tuple(550 * 0.99**step for step in range(320)), "constant": None, "loss": OTHER}),
         (Status.LEARNED, {"losses": tuple(-0.1 * step for step in range(320)), "constant": None, "loss": OTHER}),
+        # a sum over 64 pixels and more: guessing at one pixel is no yardstick
+        (
+            Status.LEARNED,
+            {"losses": tuple(15 + 30 * 0.9**step for step in range(320)), "constant": None}
+            | {"loss": Loss("bce_with_logits", (), (32, 64))},
+        ),
         # mixed precision skips a step whose gradient is not finite
         (Status.LEARNED, {"losses": LEARNS, "not_finite": NotFinite(1, "gradient", "0")}),
     ],

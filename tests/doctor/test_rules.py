@@ -57,6 +57,14 @@ CASES = {
     "saturated-units": {"observations": recorded(nonlinearities=SIGMOIDS)},
     "non-finite": {"losses": BROKEN, "not_finite": NotFinite(51, "loss", "")},
     "learning-rate-too-high": {"observations": HIGH, "losses": RISES},
+    "learning-rate-too-high, units died": {
+        "observations": (observation(1, rows=rows(update=1.0)), *recorded(nonlinearities=activations(dead=1.0))[1:])
+    },
+    "learning-rate-too-high, at once": {
+        "observations": recorded(rows=rows(update=math.inf)),
+        "losses": (2.3, math.nan),
+        "not_finite": NotFinite(2, "weight", "0"),
+    },
     "learning-rate-too-low": {"observations": recorded(rows=rows(update=1e-6))},
     "bad-initialization": {"observations": recorded(rows=rows(alike=True))},
     "bad-initialization, large": {"losses": tuple(30 + 5 * math.sin(step) for step in range(STEPS))},
@@ -68,6 +76,14 @@ CASES = {
     "parameters-not-updated": {"observations": recorded(rows=rows(update=0.0)), "checked": False},
     "unscaled-inputs": {"inputs": Inputs(32, 784, 0.0, 255.0, 33.0, 79.0, 0, 3.0, 2.0, 0.1)},
     "unscaled-inputs, apart": {"inputs": Inputs(32, 8, -900.0, 900.0, 2.0, 9.0, 0, 5e4, 2.0, 0.0)},
+    "unscaled-inputs, constant": {"inputs": Inputs(32, 64, 1.0, 1.0, 1.0, 0.0, 0, None, None, 1.0)},
+    "weight-decay-too-high": {
+        "optimizer": Optimizer("SGD", 0.1, None, 1.0, (), ()),
+        "observations": (observation(1), *recorded(rows=rows((1e-3,) * 4, weight=0.01, update=1e-3))[1:]),
+    },
+    "vanishing-gradient, sigmoids": {
+        "observations": recorded(rows=rows((1e-3, 1e-2, 0.1, 0.5)), nonlinearities=activations(what="sigmoid"))
+    },
     "unscaled-targets": REGRESSION | {"targets": FAR, "losses": (9e4,) * STEPS, "constant": 9e4},
     "output-does-not-fit-loss": {"loss": Loss("cross_entropy", ("relu",), (32, 10))},
     "output-does-not-fit-loss, range": REGRESSION
@@ -88,7 +104,13 @@ def test_stuck(case):
     assert findings[0].words.endswith((".", ")."))
 
 
-CERTAIN = ("non-finite", "exploding-gradient, at once", "parameters-not-updated", "sorted-batches")
+CERTAIN = (
+    "non-finite",
+    "exploding-gradient, at once",
+    "learning-rate-too-high, at once",
+    "parameters-not-updated",
+    "sorted-batches",
+)
 """Where there is no learning with such numbers, or it says nothing."""
 
 
@@ -150,6 +172,51 @@ def test_parameters_that_the_optimizer_does_not_hold():
     missing = Optimizer("SGD", 0.1, None, 0.0, (), ("6.weight", "6.bias"))
     assert found(judged(evidence(optimizer=missing, losses=STUCK))) == [("parameters-not-updated", "warning")]
     assert found(judged(evidence(optimizer=missing))) == [("parameters-not-updated", "info")]
+
+
+def test_a_long_first_step_of_the_last_layer_is_usual():
+    """Without harm: the loss does not rise, and no unit is lost."""
+    long = (*rows()[:-1], weights(LAYERS[-1], update=1.0))
+    assert found(judged(evidence(losses=STUCK, observations=(observation(1, rows=long), *recorded()[1:])))) == [
+        ("does-not-learn", "critical")
+    ]
+
+
+def test_slow_for_long():
+    """A squared error of sigmoids against 0 and 1 is flat; of linear outputs nothing says why."""
+    slow = {"losses": tuple(0.09 - 0.003 * step / STEPS for step in range(STEPS)), "constant": 0.09}
+    classes = Targets(low=0.0, high=1.0, mean=0.1, std=0.3)
+    flat = evidence(loss=Loss("mse", ("sigmoid",), (32, 10)), targets=classes, **slow)
+    assert found(judged(flat)) == [("output-does-not-fit-loss", "warning")]
+    linear = evidence(loss=Loss("mse", (), (32, 10)), targets=classes, **slow)
+    assert found(judged(linear)) == [("does-not-learn", "info")]
+
+
+def test_what_is_learned_of_labels_by_chance_is_by_heart():
+    rows_ = tuple(Evaluation(16 * step, 2.3 - 0.02 * step, 2.3 + 0.02 * step, 0.2, 0.1) for step in range(20))
+    assert found(judged(evidence(training(rows_, learned=False, losses=SLOW)))) == [("does-not-learn", "warning")]
+
+
+def test_remedies_without_a_gain_speak_against_a_cause():
+    both = {"losses": STUCK, "inputs": CASES["unscaled-inputs"]["inputs"], "targets": Targets(classes=10, same=0.2)}
+    both |= {"loss": Loss("cross_entropy", ("softmax",), (32, 10)), "chance": 0.1}
+    gains = [
+        treatment("nothing", 0.1, 0.0),
+        treatment("linear-output", 0.1, 0.0),
+        treatment("standard-inputs", 0.9, 0.8),
+    ]
+    assert judged(evidence(**both))[0].name == "output-does-not-fit-loss"
+    assert found(judged(evidence(**both, treatments=gains))) == [
+        ("unscaled-inputs", "critical"),
+        ("output-does-not-fit-loss", "info"),
+    ]
+
+
+def test_many_layers_are_counted():
+    deep = [weights(str(layer), gradient=10.0 ** (layer - 8)) for layer in range(9)]
+    finding = judged(evidence(losses=STUCK, observations=recorded(rows=deep)))[0]
+    assert "(0 to 7 (8 layers)):" in str(finding)
+    assert len(finding.where) == 8
 
 
 def test_a_gradient_that_mixed_precision_skipped_is_information():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -180,3 +182,14 @@ def test_a_plain_network_has_none_of_it():
             return self.last(self.drop(torch.relu(self.norm(self.first(x)))))
 
     assert found(watched(Plain())) == {}
+
+
+def test_a_single_evaluation_is_no_gap():
+    def judged(*losses):
+        seen = watched(Structure())
+        rows = [Evaluation(16 * step, loss, loss, None, None) for step, loss in enumerate(losses)]
+        made = [replace(each, outcome=outcome(each.watched, rows)) for each in seen.trainings]
+        return found(replace(seen, trainings=made))
+
+    assert "train-eval-gap" not in judged(*[0.01] * 9, 50.0)
+    assert judged(*[50.0] * 10)["train-eval-gap"] == "warning"

@@ -76,14 +76,15 @@ def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
         findings = [_lowered(finding) if finding.evidence.get(REFUTED) else finding for finding in findings]
         troubles = [finding for finding in troubles if not finding.evidence.get(REFUTED)]
     kept = [finding for finding in findings if finding.name != LEFT_OVER or not troubles]
-    causes = {id(finding): _causes(finding, troubles) for finding in kept}
+    roots = _roots(troubles)
+    causes = {id(each): [] if each in roots else _causes(each, troubles) for each in kept}
 
     def key(finding: Finding) -> tuple[bool, bool, float, bool, float]:
         gain = finding.evidence.get("gain") or 0.0
         minor = any(_outranks(other, finding) for other in troubles)
         return not finding.severity.is_trouble, bool(causes[id(finding)]), -gain, minor, -finding.weight
 
-    return [_marked(finding, causes[id(finding)]) for finding in sorted(kept, key=key)]
+    return [_marked(finding, causes[id(finding)], roots) for finding in sorted(kept, key=key)]
 
 
 def _lowered(finding: Finding) -> Finding:
@@ -99,6 +100,25 @@ def _outranks(one: Finding, other: Finding) -> bool:
 def _share(finding: Finding) -> float:
     """The share of the runs in which it was seen."""
     return float(finding.evidence.get("runs", 1) / finding.evidence.get("of", 1))
+
+
+def _roots(troubles: Sequence[Finding]) -> list[Finding]:
+    """Those from which all others follow: what follows from none, and the heaviest of each circle."""
+    roots = [each for each in troubles if not _causes(each, troubles)]
+    left = _unexplained(roots, troubles)
+    while left:
+        roots.append(max(left, key=lambda each: each.weight))
+        left = _unexplained(roots, troubles)
+    return roots
+
+
+def _unexplained(roots: Sequence[Finding], troubles: Sequence[Finding]) -> list[Finding]:
+    """What does not follow from the roots, directly or through others."""
+    known, left = list(roots), [each for each in troubles if each not in roots]
+    while found := [each for each in left if _causes(each, known)]:
+        known += found
+        left = [each for each in left if each not in found]
+    return left
 
 
 def _causes(finding: Finding, troubles: Sequence[Finding]) -> list[Finding]:
@@ -135,8 +155,8 @@ def _came_later(finding: Finding) -> bool:
     return True
 
 
-def _marked(finding: Finding, causes: Sequence[Finding]) -> Finding:
+def _marked(finding: Finding, causes: Sequence[Finding], roots: Sequence[Finding]) -> Finding:
     if not causes:
         return finding
-    likeliest = max(causes, key=lambda cause: cause.weight)
+    likeliest = max(causes, key=lambda cause: (cause in roots, cause.weight))
     return replace(_lowered(finding), evidence={**finding.evidence, "follows_from": likeliest.name})

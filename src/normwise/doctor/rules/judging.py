@@ -71,7 +71,7 @@ def rule(see: See, *, cures: Sequence[str] = (), cured: str = "", always: bool =
         helped = cure(evidence, cures)
         if helped is not None and (found is not None or cured):
             return [_by_treatment(result, found, helped, cured)]
-        if found is not None and is_refuted(evidence, cures):
+        if found is not None and is_refuted(evidence, result.remedies):
             found = replace(found, evidence={**found.evidence, REFUTED: True})
         learned = all(training.outcome.status is Status.LEARNED for training in evidence.trainings)
         if found is None or (learned and not always and not found.severity.is_trouble):
@@ -143,14 +143,18 @@ def cure(evidence: Evidence, names: Sequence[str]) -> Treatment | None:
 
 
 def is_refuted(evidence: Evidence, names: Sequence[str]) -> bool:
-    """Whether these remedies, though tried, gained next to nothing where one that is not among them helped much."""
+    """Whether these remedies, though tried, gained next to nothing where a single other one helped much.
+
+    Batch normalization, which nearly every rule names, speaks for none of them and against none.
+    """
     own, others = [], []
     for treatment in evidence.treatments:
-        if treatment.name in ("nothing", "random") or treatment.gain is None:
+        parts = set(treatment.name.split(" + "))
+        if parts & {"nothing", "random"} or treatment.gain is None:
             continue
-        if set(treatment.name.split(" + ")) & set(names):
+        if parts & (set(names) - {"batch-normalization"}):
             own.append(treatment.gain)
-        elif _helped_much(treatment, evidence):
+        elif len(parts) == 1 and not parts & set(names) and _helped_much(treatment, evidence):
             others.append(treatment.gain)
     return bool(own and others) and max(own) < NOTHING_BESIDE * max(others)
 
