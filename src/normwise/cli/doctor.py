@@ -79,15 +79,15 @@ def doctor(
 
 def show(found: Diagnosis) -> None:
     """Print the verdict, what to change, the treatments, the findings and where the report is."""
-    from normwise.doctor import table
+    from normwise.doctor import tables
 
     console.print_text(found.verdict)
     if found.recommendation is not None:
         console.print_text(f"To do: {found.recommendation.change}")
     if found.treatments:
-        console.print_table(*table.treatments(found))
-    for line in table.findings(found):
-        console.print_text(line)
+        console.print_table(*tables.in_terminal(found.treatments, found.metric))
+    for finding in found.findings:
+        console.print_text(str(finding))
     for note in found.notes:
         console.print_text(note)
     console.print_text(f"Report: {found.report}")

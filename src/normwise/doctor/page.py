@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from normwise.doctor import panels, treatments_table, written
+from normwise.doctor import panels, tables, written
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.panels import Reading
@@ -103,9 +103,9 @@ def _groups(diagnosis: Diagnosis, reading: Reading) -> Iterator[Group]:
     if evidence.examination is not None:
         yield Group("Evidence", panels.examined(evidence.examination, reading), panels.EXAMINED)
     if diagnosis.treatments:
-        ordered = treatments_table.ordered(diagnosis.treatments, reading.metric)
+        ordered = tables.ordered(diagnosis.treatments, reading.metric)
         chosen = diagnosis.recommendation.name if diagnosis.recommendation else None
-        table = treatments_table.table(ordered, reading.metric, chosen)
+        table = tables.in_report(ordered, reading.metric, chosen)
         yield Group("Treatments", panels.treated(ordered, reading), table=table)
 
 

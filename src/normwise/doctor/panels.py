@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from normwise import figures
 from normwise.doctor.evidence import Training
 from normwise.doctor.examination import Examination, ExaminedNorm, Measured
+from normwise.doctor.gains import NOTHING
 from normwise.doctor.treatment import Treatment
 from normwise.figures import dots, heatmap, traces
 from normwise.figures.quantities import LOSSES
@@ -198,9 +199,7 @@ def treated(treatments: Sequence[Treatment], reading: Reading) -> list[PageFigur
     if not rows:
         return []
     metric = reading.metric
-    levels = [
-        dots.Level(each.mean, "nothing") for each in treatments if each.name == "nothing" and each.mean is not None
-    ]
+    levels = [dots.Level(each.mean, NOTHING) for each in treatments if each.name == NOTHING and each.mean is not None]
     if reading.chance is not None:
         levels.append(dots.Level(reading.chance, "chance", dotted=True))
     title = f"Validation {metric.label} by treatment"
@@ -213,7 +212,7 @@ def treated(treatments: Sequence[Treatment], reading: Reading) -> list[PageFigur
 
 
 def _kind(treatment: Treatment) -> dots.Kind:
-    if treatment.name == "nothing":
+    if treatment.name == NOTHING:
         return "plain"
     if treatment.helped:
         return "better"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from normwise.doctor.examination import Examination
+from normwise.doctor.gains import NOTHING
 from normwise.doctor.treatment import Recommendation, Treatment
-from normwise.records.metric import Metric
+from normwise.records.metric import LOSS, Metric
 
 NAME = "estimate-population"
 
@@ -14,12 +15,12 @@ NAME = "estimate-population"
 def treatments(examination: Examination) -> tuple[Treatment, ...]:
     """``nothing``, and ``estimate-population`` where statistics could be estimated."""
     stored = examination.value(examination.stored)
-    nothing = Treatment("nothing", {}, (), stored, None, None, None, helped=False)
+    nothing = Treatment(NOTHING, {}, (), stored, None, None, None, helped=False)
     if examination.estimated is None:
         return (nothing,)
     mean = examination.value(examination.estimated)
     gain = _gain(stored, mean, examination)
-    margin = examination.loss_margin if examination.metric == "loss" else examination.metric_margin
+    margin = examination.loss_margin if examination.judged_by == LOSS else examination.metric_margin
     broken = stored is None and mean is not None
     helped = broken or (gain is not None and margin is not None and gain > margin)
     return nothing, Treatment(NAME, {}, (), mean, None, gain, margin, helped=helped)
