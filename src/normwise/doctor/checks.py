@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from normwise.doctor.first_step import raises_in
 from normwise.doctor.gains import NOTHING
+from normwise.doctor.rules import RULES
 from normwise.doctor.trainer import Trainer
-from normwise.errors import JobError, RequestError
+from normwise.errors import JobError, RequestError, choice
 from normwise.lab import batches, networks, study
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.question import Question
@@ -17,6 +18,19 @@ from normwise.records import RunRecord
 EXAMPLES = 8
 KILLED = "its process was ended"
 """How the reason begins of a run that was ended from outside."""
+
+
+def ignored(asked: Sequence[str]) -> tuple[str, ...]:
+    """The ids of the rules that are asked for by id or by name.
+
+    Raises:
+        RequestError: there is no such rule; with the nearest.
+    """
+    ids = {name.lower(): rule.id for rule in RULES for name in (rule.id, rule.name)}
+    for each in asked:
+        if each.lower() not in ids:
+            raise RequestError(choice(each, [name for rule in RULES for name in (rule.id, rule.name)], "rule"))
+    return tuple(ids[each.lower()] for each in asked)
 
 
 def answerable(one: Question) -> Question:

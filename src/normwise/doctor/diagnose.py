@@ -67,20 +67,19 @@ def diagnose(
 
     if weights is None:
         runner.prepare()  # torch is loaded there meanwhile
-    from normwise.doctor import budget as time
-    from normwise.doctor.ignored import ignored
-    from normwise.doctor.study import Asked, Case
+    from normwise.doctor.budget import seconds
+    from normwise.doctor.checks import ignored
+    from normwise.doctor.study import Asked, Study
 
-    seconds = None if budget is None else time.seconds(budget)
     words = command_words(weights=weights, treat=treat, ignore=ignore, budget=budget)
-    asked = Asked(treat, ignored(ignore), seconds, tuple(words))
+    asked = Asked(treat, ignored(ignore), None if budget is None else seconds(budget), tuple(words))
     given = {**options, "model": model}
     if weights is not None:
-        from normwise.doctor.trained import examined_weights
+        from normwise.doctor.weights_study import examined_weights
 
         return examined_weights(data, given, Path(weights), asked)
     length = {} if options.get("steps") or options.get("epochs") else {"steps": STEPS}
-    return Case(data, {**given, **length}, asked, on_progress, on_note).diagnosed()
+    return Study(data, {**given, **length}, asked, on_progress, on_note).diagnosed()
 
 
 def command_words(

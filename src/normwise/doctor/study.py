@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from normwise.doctor import budget, checks, page, rules
-from normwise.doctor.clock import Clock
+from normwise.doctor.budget import Clock
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     command: tuple[str, ...] = ()
 
 
-class Case:
+class Study:
     """One diagnosis, from the question to the report.
 
     Args:
