@@ -14,6 +14,7 @@ from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.outcome import Evaluation, Outcome, Status
 from normwise.doctor.treatment import Recommendation, TreatedRun, Treatment
 from normwise.probes.watched import Inputs, Loss, NotFinite, Observation, Units, Watched, Weights
+from normwise.records.metric import ACCURACY
 
 Value = float | None
 Of = Callable[[int, int], Value]  # of depth and step
@@ -22,8 +23,9 @@ STEPS, EVERY = 320, 16
 SETTINGS = {
     "data": "digits", "model": "mlp:100x20", "activation": "sigmoid", "optimizer": "sgd", "lr": 0.1, "batch_size": 60,
     "steps": STEPS, "loss": "cross_entropy", "inputs": "standard", "init": "xavier", "seed": 0, "clip": None,
-    "metric": {"name": "accuracy", "label": "accuracy", "higher_is_better": True, "percent": True},
+    "metric": ACCURACY._asdict(),
 }  # fmt: skip
+SCORED: dict[str, Any] = {"metric": ACCURACY, "chance": 0.1}
 
 
 def watched(
@@ -155,7 +157,7 @@ def deep(names: Sequence[str] = tuple(f"hidden{place + 1}" for place in range(20
     given: dict[str, Any] = {
         "treatments": TREATMENTS, "verdict": VERDICT, "learned": False,
         "recommendation": Recommendation("batch-normalization + relu-he", CHANGE, 0.859, 0.02),
-        "notes": ("adam was dropped after its first seed.",),
+        "notes": ("adam was dropped after its first seed.",), **SCORED,
     }  # fmt: skip
     given |= options
     return Diagnosis(findings, Evidence(trainings, SETTINGS, None, given["treatments"]), **given)
@@ -191,7 +193,8 @@ def healthy(count: int = 4) -> Diagnosis:
         saturated=lambda depth, step: 0.0,
     )
     known = training(seen, Status.LEARNED, 0, lambda step: 0.95 - 0.85 * math.exp(-step / 60))
-    return Diagnosis((), Evidence([known], SETTINGS), verdict="The network learns, and nothing is wrong with it.")
+    verdict = "The network learns, and nothing is wrong with it."
+    return Diagnosis((), Evidence([known], SETTINGS), verdict=verdict, **SCORED)
 
 
 def diverged() -> Diagnosis:
@@ -239,7 +242,7 @@ def examined(count: int = 8) -> Diagnosis:
         "In evaluation mode the stored statistics are wrong: validation accuracy 41.2 → 89.1 % after re-estimating."
     )
     change = Recommendation("estimate-population", "nw.estimate_population(net, loader)", 0.479, 0.02)
-    return Diagnosis((found,), Evidence((), {}, seen), verdict=verdict, recommendation=change)
+    return Diagnosis((found,), Evidence((), {}, seen), verdict=verdict, recommendation=change, **SCORED)
 
 
 def korean() -> Diagnosis:

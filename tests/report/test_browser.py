@@ -158,7 +158,7 @@ def test_text_stands_out_from_the_ground(visit):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "dark"), (390, "light")])
 def test_a_diagnosis_can_be_read_on_any_screen(browser, tmp_path, width, scheme):
-    write_diagnosis(deep(), tmp_path / "report.html", chance=0.1)
+    write_diagnosis(deep(), tmp_path / "report.html")
     visit = Visit(
         browser, (tmp_path / "report.html").as_uri(), viewport={"width": width, "height": 844}, color_scheme=scheme
     )

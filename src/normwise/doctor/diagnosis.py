@@ -26,7 +26,8 @@ class Diagnosis(Sequence[Finding]):
         report: the HTML file; None where none was written.
         learned: whether the network learned, as it was given.
         notes: what a reader has to know besides.
-        metric: what runs are judged by.
+        metric: what runs, or ways to normalize, are judged by.
+        chance: what guessing scores in it; None where there is no telling.
     """
 
     findings: tuple[Finding, ...]
@@ -38,6 +39,7 @@ class Diagnosis(Sequence[Finding]):
     learned: bool = True
     notes: tuple[str, ...] = field(default_factory=tuple)
     metric: Metric = LOSS
+    chance: float | None = None
 
     @property
     def healthy(self) -> bool:
@@ -56,6 +58,8 @@ class Diagnosis(Sequence[Finding]):
             "healthy": self.healthy,
             "learned": self.learned,
             "cause": self.cause.rule if self.cause else None,
+            "metric": self.metric._asdict(),
+            "chance": self.chance,
             "findings": [finding.as_dict() for finding in self.findings],
             "treatments": [treatment.as_dict() for treatment in self.treatments],
             "recommendation": self.recommendation.as_dict() if self.recommendation else None,

@@ -225,6 +225,8 @@ def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Di
         recommendation=treated.recommendation(found, _first_track(examination) + line),
         verdict=treated.verdict(examination, found),
         learned=learned,
+        metric=metric,
+        chance=examination.chance,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from normwise.doctor import panels, tables, written
@@ -11,7 +11,6 @@ from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.panels import Reading
 from normwise.lab import machine
 from normwise.probes.watched import Watched
-from normwise.records.metric import LOSS, Metric
 from normwise.report import Entry, Group, Page, Section
 from normwise.report import write as write_page
 from normwise.report.html import Tone
@@ -20,58 +19,29 @@ TONES: dict[Severity, Tone] = {Severity.INFO: "quiet", Severity.WARNING: "warnin
 LAYERS = 8  # the most that are named
 
 
-def write(
-    diagnosis: Diagnosis,
-    path: Path,
-    *,
-    subtitle: str = "",
-    command: str = "",
-    metric: Metric | None = None,
-    chance: float | None = None,
-) -> None:
+def write(diagnosis: Diagnosis, path: Path, *, command: str = "") -> None:
     """Write the report as one HTML file; arguments as in ``page``."""
-    write_page(page(diagnosis, subtitle=subtitle, command=command, metric=metric, chance=chance), path)
+    write_page(page(diagnosis, command=command), path)
 
 
-def page(
-    diagnosis: Diagnosis,
-    *,
-    subtitle: str = "",
-    command: str = "",
-    metric: Metric | None = None,
-    chance: float | None = None,
-) -> Page:
+def page(diagnosis: Diagnosis, *, command: str = "") -> Page:
     """The report as plain data.
 
     Args:
         diagnosis: of a watched training, of an examined network, or with treatments.
-        subtitle: one line below the verdict; by default how many trainings of how many steps were watched.
         command: the command line that makes the report again.
-        metric: what runs are judged by; by default that of the settings or of the examination.
-        chance: what guessing scores in it; by default that of the examination.
     """
-    reading = _reading(diagnosis, metric, chance)
     return Page(
         title=_title(diagnosis),
         verdict=diagnosis.verdict,
-        subtitle=subtitle or _subtitle(diagnosis),
+        subtitle=_subtitle(diagnosis),
         notes=diagnosis.notes,
-        groups=list(_groups(diagnosis, reading)),
+        groups=list(_groups(diagnosis, Reading(diagnosis.metric, diagnosis.chance))),
         facts=list(_facts(diagnosis)),
         command=command,
         entries=[_entry(finding) for finding in diagnosis.findings],
         advice=diagnosis.recommendation.change if diagnosis.recommendation else "",
     )
-
-
-def _reading(diagnosis: Diagnosis, metric: Metric | None, chance: float | None) -> Reading:
-    examination, settings = diagnosis.evidence.examination, diagnosis.evidence.settings
-    if examination is not None:
-        found = Metric(examination.metric, examination.label, examination.higher_is_better, examination.percent)
-        return Reading(metric or found, examination.chance if chance is None else chance)
-    given = settings.get("metric")
-    found = Metric.of(dict(given)) if isinstance(given, Mapping) else LOSS
-    return Reading(metric or found, chance)
 
 
 def _title(diagnosis: Diagnosis) -> str:

@@ -89,8 +89,7 @@ class Study:
         with opened(one.out, asked, first.question):
             try:
                 found = replace(self._found(), report=one.out / REPORT)
-                chance = one.task.chance.value if one.task.chance else None
-                page.write(found, one.out / REPORT, command=asked["command"], metric=one.task.metric, chance=chance)
+                page.write(found, one.out / REPORT, command=asked["command"])
                 every = self._trainer.plan.study
                 kept = {"verdict": found.verdict, "notes": list(found.notes)}
                 write_json(one.out / STUDY, {**asked, "arms": every["arms"], "runs": every["runs"], **kept})
@@ -124,9 +123,10 @@ class Study:
             without,
         )
         learned = 2 * sum(run.learned for run in runs) > len(runs)
+        chance = self._question.task.chance
         return Diagnosis(
-            tuple(findings), evidence, tuple(treatments), advised, verdict(said), learned=learned,
-            metric=scale.metric, notes=(*self._notes, *checks.failures(records)),
+            tuple(findings), evidence, tuple(treatments), advised, verdict(said), learned=learned, metric=scale.metric,
+            chance=chance.value if chance else None, notes=(*self._notes, *checks.failures(records)),
         )  # fmt: skip
 
     def _treated(

@@ -54,8 +54,8 @@ def examined_weights(data: Source, options: Options, path: Path, asked: Asked) -
     study = {**first.study, "arms": [], "runs": [], "command": written, "notes": list(found.notes)}
     with opened(folder, study, first.question):
         try:
-            found = replace(found, report=folder / REPORT, metric=one.task.metric)
-            page.write(found, folder / REPORT, command=written, metric=one.task.metric)
+            found = replace(found, report=folder / REPORT)
+            page.write(found, folder / REPORT, command=written)
             write_json(folder / STUDY, {**study, "verdict": found.verdict})
         except OSError as error:
             raise disk_error(f"{error.filename or folder}: {error.strerror or error}") from error
