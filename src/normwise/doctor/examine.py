@@ -12,11 +12,11 @@ from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.evidence import Evidence
 from normwise.doctor.examination import Examination
 from normwise.doctor.examining import treated
-from normwise.doctor.examining.given import Given
-from normwise.doctor.examining.inputs import Inputs
+from normwise.doctor.examining.layer_inputs import LayerInputs
 from normwise.doctor.examining.loaded import Loaded, same_generators
-from normwise.doctor.examining.measure import Norms, Seen, Source, measured, pieces
+from normwise.doctor.examining.measure import Measurement, Norms, Source, measured, pieces
 from normwise.doctor.examining.norms import examined_norm
+from normwise.doctor.examining.own_scorer import OwnScorer
 from normwise.doctor.examining.scores import Scorer, constant_loss, loss_margin, metric_margin
 from normwise.errors import RequestError, SurgeryError
 from normwise.lab.batch import Batch
@@ -85,10 +85,10 @@ def examine(
         measured=batches,
         pieces=pieces if other is None else (lambda count: pieces(_length(loader))),
     )
-    given: list[Given] = []
+    given: list[OwnScorer] = []
 
     def scorer(outputs: Any, target: Any) -> Scorer:
-        given.append(Given(criterion, metric, outputs, target))
+        given.append(OwnScorer(criterion, metric, outputs, target))
         return given[0]
 
     with same_generators(loader, estimate_from):
@@ -169,7 +169,7 @@ def _length(loader: Any) -> int:
 def _examination(
     model: nn.Module,
     norms: Norms,
-    seen: Seen,
+    seen: Measurement,
     scorer: Scorer,
     chance: Chance | None,
     missing: Sequence[str] = (),
@@ -187,7 +187,7 @@ def _examination(
     named = sorted(norms.items(), key=lambda pair: order.get(pair[1], len(order)))
     metric = scorer.metric
     return Examination(
-        norms=tuple(examined_norm(layer, name, seen.inputs.get(name, Inputs())) for layer, name in named),
+        norms=tuple(examined_norm(layer, name, seen.inputs.get(name, LayerInputs())) for layer, name in named),
         others=len(walk.find(model, lambda module: is_normalization(module) and not is_batch_norm(module))),
         batch=of_batch,
         stored=of_stored,
@@ -214,9 +214,8 @@ def _diagnosis(examination: Examination, chance: Chance | None, line: str) -> Di
     evidence = Evidence(examination=examination, treatments=found, chance=examination.chance)
     value = examination.value(examination.stored)
     metric = examination.judged_by
-    guessed = chance is not None and value is not None
     learned = value is not None
-    if guessed and chance is not None and value is not None:
+    if chance is not None and value is not None:
         learned = metric.score(value) > metric.score(chance.value) + chance.margin
     return Diagnosis(
         findings=tuple(rules.judged(evidence)),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from normwise.doctor.examining.inputs import Inputs, Recorder
+from normwise.doctor.examining.layer_inputs import InputRecorder, LayerInputs
 from normwise.doctor.examining.scores import GROUPS, Scorer, Scores
 from normwise.doctor.examining.statistics import Statistics, estimable, tracking
 from normwise.errors import SurgeryError
@@ -36,7 +36,7 @@ class Ways(NamedTuple):
     estimated: Scores | None
 
 
-class Seen(NamedTuple):
+class Measurement(NamedTuple):
     """What was measured.
 
     Attributes:
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     """
 
     ways: Ways
-    inputs: dict[str, Inputs]
+    inputs: dict[str, LayerInputs]
     targets: list[Tensor]
     width: int | None
     batches: int
@@ -71,7 +71,7 @@ class Source(NamedTuple):
     pieces: Callable[[int], int]
 
 
-def measured(network: nn.Module, norms: Norms, source: Source, scorer: Callable[[Any, Any], Scorer]) -> Seen:
+def measured(network: nn.Module, norms: Norms, source: Source, scorer: Callable[[Any, Any], Scorer]) -> Measurement:
     """Measure a network in evaluation, but for its batch normalizations, without a trace in it.
 
     Args:
@@ -119,8 +119,8 @@ class _Measuring:
         self._network, self._norms, self._layers = network, norms, layers
         self._stored, self._estimated = stored, estimated
 
-    def run(self, source: Source, make: Callable[[Any, Any], Scorer], counts: list[int]) -> Seen:
-        recorder = Recorder(self._norms)
+    def run(self, source: Source, make: Callable[[Any, Any], Scorer], counts: list[int]) -> Measurement:
+        recorder = InputRecorder(self._norms)
         watch = Watch({layer: self._norms[layer] for layer in self._layers if layer.running_mean is not None})
         ways: Ways | None = None
         targets: list[Tensor] = []
@@ -141,7 +141,7 @@ class _Measuring:
             raise SurgeryError(
                 "there was no batch to measure; give at least one, and two where none are for estimating"
             )
-        return Seen(ways, recorder.found, targets, width, count, min(counts))
+        return Measurement(ways, recorder.found, targets, width, count, min(counts))
 
     def _ways(self, scorer: Scorer, pieces: int) -> Ways:
         estimated = Scores(scorer, pieces) if self._estimated else None
@@ -158,7 +158,7 @@ class _Measuring:
         self._stored.put()
         return self._through(batch)
 
-    def _as_in_training(self, batch: Batch, recorder: Recorder, watch: Watch) -> Any:
+    def _as_in_training(self, batch: Batch, recorder: InputRecorder, watch: Watch) -> Any:
         self._stored.put()
         with ExitStack() as stack:
             for layer in self._layers:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normwise.doctor.examination import ExaminedNorm
-from normwise.doctor.examining.inputs import Inputs
+from normwise.doctor.examining.layer_inputs import LayerInputs
 from normwise.moments import unbiased
 from normwise.nn.kinds import thawed
 
@@ -17,7 +17,7 @@ TINY = 1e-6
 """A variance below this share of the largest counts as one of a channel that does not vary."""
 
 
-def examined_norm(module: nn.Module, name: str, inputs: Inputs) -> ExaminedNorm:
+def examined_norm(module: nn.Module, name: str, inputs: LayerInputs) -> ExaminedNorm:
     """One layer with its running statistics, beside the inputs that it was given."""
     layer: Any = thawed(module)
     mean, var = layer.running_mean, layer.running_var
@@ -65,7 +65,7 @@ def noise(momentum: float | None, batches: int | None, values: int) -> float | N
     return math.sqrt(momentum / (2 - momentum) / values) if 0 < momentum < 2 else None
 
 
-def _gaps(layer: Any, inputs: Inputs) -> tuple[Tensor, Tensor] | None:
+def _gaps(layer: Any, inputs: LayerInputs) -> tuple[Tensor, Tensor] | None:
     """By channel |μ − running_mean|/√(σ² + eps) and |log₂((running_var + eps)/(σ² + eps))|."""
     if inputs.tally is None:
         return None
@@ -81,7 +81,7 @@ def _finite(value: Tensor) -> float | None:
     return float(value) if value.isfinite() else None
 
 
-def _tiny(inputs: Inputs) -> float:
+def _tiny(inputs: LayerInputs) -> float:
     if inputs.tally is None:
         return 0.0
     var = inputs.tally.values.var

@@ -7,6 +7,7 @@ import math
 from normwise.doctor.examination import Examination
 from normwise.doctor.gains import NOTHING
 from normwise.doctor.treatment import Recommendation, Treatment
+from normwise.doctor.written import counted
 from normwise.records.metric import LOSS, Metric
 
 NAME = "estimate-population"
@@ -49,14 +50,14 @@ def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
     stored, batch, estimated = (
         metric.write(examination.value(each)) for each in (examination.stored, examination.batch, examination.estimated)
     )
-    label, layers = metric.label, _counted(len(examination.norms), "batch normalization")
+    label, layers = metric.label, counted(len(examination.norms), "batch normalization")
     treatment = next((each for each in found if each.name == NAME), None)
     if treatment is None:
         return (
             f"No statistics of the {layers} could be estimated: {label} {stored} in evaluation mode, {batch} with the "
             "moments of each batch."
         )
-    batches = _counted(examination.estimated_from, "batch", "es")
+    batches = counted(examination.estimated_from, "batch")
     if treatment.helped and examination.value(examination.stored) is None:
         return f"With statistics of {layers} estimated anew {label} is {estimated}; as stored the loss is not finite."
     if treatment.helped:
@@ -85,7 +86,3 @@ def _interval(metric: Metric, treatment: Treatment) -> str:
     assert treatment.margin is not None
     sign = 1 if metric.higher_is_better else -1
     return f" ({metric.write_interval(sign * treatment.gain, treatment.margin)})"
-
-
-def _counted(count: int, what: str, plural: str = "s") -> str:
-    return f"{count} {what}{'' if count == 1 else plural}"

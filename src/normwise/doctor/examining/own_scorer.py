@@ -20,7 +20,7 @@ from normwise.records.metric import ACCURACY, IGNORED, LOSS, Metric
 Criterion = Callable[[Any, Any], Any]
 
 
-class Given:
+class OwnScorer:
     """A loss ``criterion(outputs, target)`` and a metric; see ``normwise.doctor.examining.scores.Scorer``.
 
     Args:

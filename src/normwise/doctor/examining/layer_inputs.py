@@ -20,7 +20,7 @@ from normwise.surgery.estimating.tally import Tally
 
 
 @dataclass
-class Inputs:
+class LayerInputs:
     """What one layer was given.
 
     Attributes:
@@ -49,7 +49,7 @@ class Inputs:
         return float(ratios.median().sqrt()) if len(ratios) else None
 
 
-class Recorder:
+class InputRecorder:
     """Records the inputs of some layers.
 
     Attributes:
@@ -57,7 +57,7 @@ class Recorder:
     """
 
     def __init__(self, layers: Mapping[nn.Module, str]) -> None:
-        self.found: dict[str, Inputs] = {}
+        self.found: dict[str, LayerInputs] = {}
         self._layers = layers
 
     @contextmanager
@@ -79,7 +79,7 @@ class Recorder:
             return  # the layer says itself what is wrong
         if not are_finite(batch.mean, batch.var).all():
             return
-        inputs = self.found.setdefault(self._layers[layer], Inputs())
+        inputs = self.found.setdefault(self._layers[layer], LayerInputs())
         inputs.values = max(inputs.values, int(batch.count.max()))
         inputs.tally = _together(inputs.tally, tally.of_batch(batch))
         if mask is None:
