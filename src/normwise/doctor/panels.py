@@ -13,7 +13,7 @@ from normwise.doctor.gains import NOTHING
 from normwise.doctor.treatment import Treatment
 from normwise.figures import dots, heatmap, traces
 from normwise.figures.quantities import LOSSES
-from normwise.probes.watched import Watched, Weights
+from normwise.probes.watched import Watched
 from normwise.records.metric import LOSS, Metric
 from normwise.report import PageFigure
 
@@ -65,8 +65,8 @@ def _by_layer(watched: Watched) -> Iterator[PageFigure]:
     weights = [(seen.step, seen.weights) for seen in watched.observations]
     units = [(seen.step, seen.units) for seen in watched.observations]
     shown: list[tuple[str, heatmap.Quantity, Rows]] = [
-        ("gradient", GRADIENT, _rows(weights, _gradient)),
-        ("update", UPDATE, _rows(weights, _update)),
+        ("gradient", GRADIENT, _rows(weights, lambda at: at.gradient_per_element)),
+        ("update", UPDATE, _rows(weights, lambda at: at.update_over_weight)),
         ("pre-activations", DEVIATION, _rows(units, lambda at: at.std)),
         *(
             (name, quantity, rows)
@@ -81,14 +81,6 @@ def _by_layer(watched: Watched) -> Iterator[PageFigure]:
         info = heatmap.info(rows, quantity)
         if info is not None:
             yield _figure(f"{name}-by-layer", CAPTIONS[quantity], heatmap, info)
-
-
-def _gradient(at: Weights) -> float | None:
-    return None if at.gradient is None else at.gradient / math.sqrt(at.size)
-
-
-def _update(at: Weights) -> float | None:
-    return None if at.update is None or at.weight == 0 else at.update / at.weight
 
 
 def _rows(seen: Iterable[tuple[int, Iterable[Any]]], read: Callable[[Any], float | None]) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 
@@ -41,7 +42,7 @@ class Inputs(NamedTuple):
         features: how many there are; 0 where the inputs are integers or no tensor.
         low, high: the smallest and the largest value.
         mean, std: over all values.
-        worst: the name or number of the feature that is farthest from mean 0 and deviation 1, by its root mean square.
+        worst: the number of the feature that is farthest from mean 0 and deviation 1, by its root mean square.
         spread: the largest feature's deviation over the smallest that is not 0.
         largest: the largest |mean|/deviation of any feature that varies.
         constant: the share of features that do not vary.
@@ -112,6 +113,16 @@ class Weights(NamedTuple):
     size: int
     zero: float | None
     alike: bool = False
+
+    @property
+    def gradient_per_element(self) -> float | None:
+        """The root mean square of the gradient's elements, by which layers of any size compare; None without one."""
+        return None if self.gradient is None else self.gradient / math.sqrt(max(1, self.size))
+
+    @property
+    def update_over_weight(self) -> float | None:
+        """‖ΔW‖/‖W‖; None where no update was seen, or W is 0."""
+        return None if self.update is None or self.weight == 0 else self.update / self.weight
 
 
 class Units(NamedTuple):
@@ -249,10 +260,10 @@ class Watched(NamedTuple):
         observations: the recorded steps.
         not_finite: None where everything was finite.
         kept_gradients: whether gradients of earlier steps were still there when those of a step were added.
-        parameters: how many numbers are learned, and ``frozen`` how many are not.
-        frozen: see there.
+        parameters: how many numbers are learned.
+        frozen: how many numbers in parameters are not.
         evaluating: modules that were in evaluation mode while the network trained, by dotted name.
-        checked: whether the first steps trained the network at all: any update was other than 0.
+        checked: whether an update was seen that moved a weight: the network is trained at all.
     """
 
     steps: int
