@@ -1,4 +1,4 @@
-"""The pages of the rules are those of the rules."""
+"""The doctor's documentation is that of its rules, remedies and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from normwise.doctor.remedies import BY_NAME
 from normwise.doctor.rules import RULES
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def test_pages_are_up_to_date():
@@ -34,3 +35,16 @@ def test_rules_are_in_order_with_names_of_their_own_and_remedies_that_exist():
         assert set(rule.remedies) <= set(BY_NAME), rule.id
         texts = (rule.meaning, rule.evidence, rule.threshold, rule.source)
         assert all(text.strip().endswith((".", "?")) for text in texts), rule.id
+
+
+def test_every_remedy_is_described():
+    text = (DOCS / "doctor.md").read_text(encoding="utf-8")
+    assert [name for name in BY_NAME if f"`{name}`" not in text] == []
+
+
+def test_every_file_of_the_doctor_is_in_the_house():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    folder = ROOT / "src" / "normwise" / "doctor"
+    files = [path.name for path in (*folder.glob("[!_]*.py"), *folder.glob("examining/[!_]*.py"))]
+    assert len(files) > 20
+    assert [name for name in files if name not in text] == []
