@@ -52,8 +52,8 @@ def discriminator(seed: int, steps: int | None) -> Ran:
     steps = steps or 500
     first = torch.optim.Adam(judge.parameters(), lr=0.002, betas=(0.5, 0.999))
     second = torch.optim.Adam(forger.parameters(), lr=0.001, betas=(0.5, 0.999))
-    centre = torch.from_numpy(parts[0][0]).mean(0)
-    start = float((forger(torch.randn(500, 4)).detach().mean(0) - centre).norm())
+    center = torch.from_numpy(parts[0][0]).mean(0)
+    start = float((forger(torch.randn(500, 4)).detach().mean(0) - center).norm())
     with watched(judge, first) as watch:
         for x, _ in shuffled(parts[0], 64, steps, seed):
             made = forger(torch.randn(64, 4))
@@ -66,7 +66,7 @@ def discriminator(seed: int, steps: int | None) -> Ran:
             second.zero_grad()
             F.binary_cross_entropy_with_logits(judge(made), torch.ones(64, 1)).backward()
             second.step()
-    end = float((forger(torch.randn(500, 4)).detach().mean(0) - centre).norm())
+    end = float((forger(torch.randn(500, 4)).detach().mean(0) - center).norm())
     return Ran(watch.findings, 1 - end / start, watch)
 
 

@@ -9,8 +9,7 @@ import typer
 from typer import Option
 
 from normwise.cli import console
-from normwise.cli.options import with_options
-from normwise.lab.factory import RETURNS
+from normwise.cli.options import DATA_HELP, with_options
 
 if TYPE_CHECKING:
     from normwise.lab.comparison import Comparison
@@ -26,14 +25,7 @@ def compare(
             help="A variant, '\\[name:] key=value, …'; repeat for more. By default plain and bn (norm=batch).",
         ),
     ] = None,
-    data: Annotated[
-        str,
-        Option(
-            metavar="DATA",
-            help="digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or "
-            f"FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data function']}.",
-        ),
-    ] = "digits",
+    data: Annotated[str, Option(metavar="DATA", help=DATA_HELP)] = "digits",
     json: Annotated[
         bool, Option("--json", metavar="", help="Print the result as one JSON object; progress goes to stderr.")
     ] = False,

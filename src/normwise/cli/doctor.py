@@ -9,8 +9,7 @@ import typer
 from typer import Option
 
 from normwise.cli import console
-from normwise.cli.options import with_options
-from normwise.lab.factory import RETURNS
+from normwise.cli.options import DATA_HELP, with_options
 
 if TYPE_CHECKING:
     from normwise.doctor.diagnosis import Diagnosis
@@ -28,14 +27,7 @@ HELPS = {
 @with_options("Settings of the training that is diagnosed", several=False, without=("baseline",), helps=HELPS)
 def doctor(
     *,
-    data: Annotated[
-        str,
-        Option(
-            metavar="DATA",
-            help="digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or "
-            f"FILE.parquet, or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data function']}.",
-        ),
-    ] = "digits",
+    data: Annotated[str, Option(metavar="DATA", help=DATA_HELP)] = "digits",
     weights: Annotated[
         str | None,
         Option(

@@ -20,12 +20,15 @@ PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
 def _callback_class() -> Any:
+    missing: ImportError | None = None
     for package in PACKAGES:
         try:
             return importlib.import_module(package).Callback
-        except ImportError:
-            continue
-    raise ImportError("normwise.integrations.lightning needs Lightning: pip install lightning")
+        except ImportError as error:
+            missing = missing or error
+    raise ImportError(
+        f"normwise.integrations.lightning needs Lightning ({missing}): pip install lightning"
+    ) from missing
 
 
 if TYPE_CHECKING:

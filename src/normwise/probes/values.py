@@ -26,7 +26,7 @@ def sorted_values(tensor: Tensor) -> NDArray[np.float64] | None:
 
 
 def percentile(values: NDArray[np.float64], percent: float) -> float:
-    """The ``percent``-th percentile of sorted numbers, with linear interpolation between neighbours."""
+    """The ``percent``-th percentile of sorted numbers, with linear interpolation between neighbors."""
     position = (len(values) - 1) * percent / 100
     low = int(position)
     high = min(low + 1, len(values) - 1)
