@@ -30,6 +30,8 @@ def test_rules_are_in_order_with_names_of_their_own_and_remedies_that_exist():
     ids = [rule.id for rule in RULES]
     assert ids == sorted(set(ids))
     assert len({rule.name for rule in RULES}) == len(RULES)
+    files = {path.stem for path in (ROOT / "src" / "normwise" / "doctor" / "rules").glob("nw*.py")}
+    assert files == {f"{rule.id}_{rule.name}".lower().replace("-", "_") for rule in RULES}
     for rule in RULES:
         assert re.fullmatch(r"NW\d{3}", rule.id)
         assert set(rule.remedies) <= set(BY_NAME), rule.id

@@ -13,8 +13,8 @@ from normwise.lab.options import GENERAL, flag
 from normwise.lab.settings import KEYS
 
 DATA_HELP = (
-    "digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or FILE.parquet, or "
-    f"your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data function']}."
+    "digits, mnist, fashion-mnist, cifar10, diabetes, breast-cancer, wine, iris, a table as FILE.csv or FILE.parquet, "
+    f"or your make_data as FILE.py:NAME or MODULE:NAME: {RETURNS['data function']}."
 )
 
 LAST = ("json", "open_report")

@@ -11,7 +11,7 @@ from normwise.doctor.evidence import Training
 from normwise.doctor.examination import Examination, ExaminedNorm, Measured
 from normwise.doctor.gains import NOTHING
 from normwise.doctor.treatment import Treatment
-from normwise.figures import dots, heatmap, traces
+from normwise.figures import dots, heatmap, scales, traces
 from normwise.figures.quantities import LOSSES
 from normwise.probes.watched import Watched
 from normwise.records.metric import LOSS, Metric
@@ -23,13 +23,15 @@ GRADIENT = heatmap.Quantity("Gradient by layer", "gradient norm per element")
 DEVIATION = heatmap.Quantity("Pre-activations by layer", "standard deviation")
 SATURATED = heatmap.Quantity("Saturated units by layer", "share of units", percent=True)
 DEAD = heatmap.Quantity("Dead units by layer", "share of units", percent=True)
-UPDATE = heatmap.Quantity("Update over weight by layer", "‖ΔW‖ / ‖W‖", usual=(1e-5, 1e-1))
+USUAL = (1e-5, 1e-1)
+UPDATE = heatmap.Quantity("Update over weight by layer", "‖ΔW‖ / ‖W‖", usual=USUAL)
 
 CAPTIONS = {
     GRADIENT: "Norm of the gradient with respect to each layer's weight, over the square root of its size. Layers "
     "whose colors are far apart learn at very different speeds.",
     UPDATE: "How far one step moves the weights, as a share of their own norm. The line above the color bar marks the "
-    "usual range, 10⁻⁵ to 10⁻¹. A step of exactly 0 was too small for the precision of the weights, or there was none.",
+    f"usual range, {scales.power_of_ten(USUAL[0])} to {scales.power_of_ten(USUAL[1])}. A step of exactly 0 was too "
+    "small for the precision of the weights, or there was none.",
     DEVIATION: "Deviation of what each activation receives, over units, examples and positions.",
     SATURATED: "Share of units for which the activation is almost flat on more than 95 % of the examples.",
     DEAD: "Share of units that were 0, with no gradient, for every example of three recorded batches in a row.",
@@ -120,7 +122,7 @@ def _metric(trainings: Sequence[Training], reading: Reading) -> Iterator[PageFig
         return
     level = None if reading.chance is None else traces.Level(reading.chance, "chance")
     info = traces.metric_info(lines, reading.metric, level)
-    yield _figure("metric", f"{info.title.split(' over')[0]} in evaluation mode.", traces, info)
+    yield _figure("metric", f"{reading.metric.heading} in evaluation mode.", traces, info)
 
 
 def _named(trainings: Sequence[Training]) -> Iterator[tuple[str, Training]]:
@@ -151,7 +153,7 @@ def _ways(
         for name, value in values.items()
     ]
     levels = [] if reading.chance is None else [dots.Level(reading.chance, "chance", dotted=True)]
-    title = f"{metric.label[:1].upper()}{metric.label[1:]} by the moments that normalize"
+    title = f"{metric.heading} by the moments that normalize"
     info = dots.info(title, metric.label, rows, levels, percent=metric.percent, zero=not metric.higher_is_better)
     return _figure(f"{'loss' if metric == LOSS else 'metric'}-by-moments", "", dots, info)
 

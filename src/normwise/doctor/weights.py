@@ -23,6 +23,7 @@ PREFIXES = ("module.", "_orig_mod.")
 """What ``DataParallel`` and ``torch.compile`` put before every name."""
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 MOST_NAMED = 3
+SAVE = "torch.save(net.state_dict(), 'weights.pt')"
 PICKLED = (".pt", ".pth", ".ckpt", ".bin")
 
 
@@ -64,11 +65,11 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     if path.suffix not in (".safetensors", *PICKLED):
         raise RequestError(
             f"{path} is no file of weights by its name; allowed: .safetensors, {', '.join(PICKLED)}; save them with "
-            f"torch.save(net.state_dict(), 'weights.pt')"
+            f"{SAVE}"
         )
     found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     if not found:
-        raise RequestError(f"{path} holds no weights; save them with torch.save(net.state_dict(), 'weights.pt')")
+        raise RequestError(f"{path} holds no weights; save them with {SAVE}")
     return found
 
 
@@ -86,8 +87,7 @@ def _pickled(path: Path) -> dict[str, Tensor]:
         if _is_torch_file(path):
             raise RequestError(
                 f"{path} holds more than weights, a whole network for example, and that would have to be unpickled, "
-                "which runs code: load it where you trust it, and save its weights alone with "
-                "torch.save(net.state_dict(), 'weights.pt')"
+                f"which runs code: load it where you trust it, and save its weights alone with {SAVE}"
             ) from error
         raise RequestError(_unreadable(path, error)) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
@@ -96,10 +96,7 @@ def _pickled(path: Path) -> dict[str, Tensor]:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    return (
-        f"{path} cannot be read as weights ({first_line(error)}); save them with torch.save(net.state_dict(), "
-        "'weights.pt')"
-    )
+    return f"{path} cannot be read as weights ({first_line(error)}); save them with {SAVE}"
 
 
 def _is_torch_file(path: Path) -> bool:
@@ -115,12 +112,8 @@ def _inside(found: Any, path: Path) -> dict[str, Tensor]:
         if tensors:
             return tensors
         keys = ", ".join(map(str, list(found)[:10])) or "none"
-        raise RequestError(
-            f"{path} holds no state dict: its keys are {keys}; save one with torch.save(net.state_dict(), 'weights.pt')"
-        )
-    raise RequestError(
-        f"{path} holds a {type(found).__name__}; save weights with torch.save(net.state_dict(), 'weights.pt')"
-    )
+        raise RequestError(f"{path} holds no state dict: its keys are {keys}; save one with {SAVE}")
+    raise RequestError(f"{path} holds a {type(found).__name__}; save weights with {SAVE}")
 
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -129,7 +129,7 @@ def metric_info(traces: Sequence[Trace], metric: Metric, level: Level | None) ->
     else:
         reach = limits.good_side(values, higher_is_better=metric.higher_is_better)
     label = f"{metric.label}, {'higher' if metric.higher_is_better else 'lower'} is better"
-    title = f"{metric.label[:1].upper()}{metric.label[1:]} over training"
+    title = f"{metric.heading} over training"
     parts = ("validation", "training") if any(line.dashed for line in traces) else ("validation",)
     return Info(title, label, metric.percent, False, tuple(traces), level, reach, parts)
 

@@ -26,9 +26,7 @@ def _callback_class() -> Any:
             return importlib.import_module(package).Callback
         except ImportError as error:
             missing = missing or error
-    raise ImportError(
-        f"normwise.integrations.lightning needs Lightning ({missing}): pip install lightning"
-    ) from missing
+    raise ImportError(f"normwise.integrations.lightning: {missing}; pip install lightning") from missing
 
 
 if TYPE_CHECKING:

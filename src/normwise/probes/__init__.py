@@ -1,4 +1,8 @@
-"""Measuring a network while it trains: pure functions, one per quantity, that leave no trace; and when to call them."""
+"""Measuring a network while it trains, without leaving a trace.
+
+Here are pure functions, one per quantity, that measure on a batch of their own, and when to call them. The recorder,
+which measures the steps of a loop, is ``normwise.probes.recorder``.
+"""
 
 from normwise.nn.trace import no_trace
 from normwise.probes.activation import histogram

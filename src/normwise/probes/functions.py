@@ -15,7 +15,8 @@ from torch.nn.modules.loss import _Loss
 
 from normwise.nn.kinds import is_batch_norm, is_nonlinearity
 
-SATURATED = 0.05  # of the steepest slope
+FLAT_SLOPE = 0.05
+"""Of the steepest slope: where there is less, a bounded activation counts as flat."""
 
 
 def _all(names: Iterable[str]) -> dict[Any, str]:
@@ -134,14 +135,14 @@ def _hardtanh(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Interval:
 
 def _sigmoid_end() -> float:
     """Where σ(x)·(1 − σ(x)) = 0.05/4."""
-    low = (1 - math.sqrt(1 - SATURATED)) / 2
+    low = (1 - math.sqrt(1 - FLAT_SLOPE)) / 2
     return math.log((1 - low) / low)
 
 
 _STEEP = {
     "sigmoid": Interval(0.0, _sigmoid_end()),
-    "tanh": Interval(0.0, math.atanh(math.sqrt(1 - SATURATED))),
-    "softsign": Interval(0.0, 1 / math.sqrt(SATURATED) - 1),
+    "tanh": Interval(0.0, math.atanh(math.sqrt(1 - FLAT_SLOPE))),
+    "softsign": Interval(0.0, 1 / math.sqrt(FLAT_SLOPE) - 1),
     "hardsigmoid": Interval(0.0, 3.0),
     "relu6": Interval(3.0, 3.0),
 }

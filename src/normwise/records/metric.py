@@ -28,6 +28,11 @@ class Metric(NamedTuple):
         return cls(**values)
 
     @property
+    def heading(self) -> str:
+        """The label as a sentence or a heading begins with it."""
+        return f"{self.label[:1].upper()}{self.label[1:]}"
+
+    @property
     def unit(self) -> str:
         """``%`` for a share, else nothing: a metric of a regression is in the unit of its target."""
         return "%" if self.percent else ""

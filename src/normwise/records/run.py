@@ -8,7 +8,7 @@ runs/<study>/<arm slug>-<seed>-<hash>/
     best.safetensors        the weights of the best step by the validation metric, once the run has ended
     predictions.safetensors what the network puts out for the test part with these weights, and its targets
     tensorboard/            what is measured as events, where that was asked for
-    watched.json            what ``normwise.probes.recorder`` saw of the training, where that was asked for
+    watched.json            what a recorder saw of the training, where that was asked for; see ``probes.recorder``
     done.json               only when the run has ended: finished, diverged or failed, with the reason and the best step
 """
 

@@ -62,7 +62,7 @@ def verdict(examination: Examination, found: tuple[Treatment, ...]) -> str:
         return f"With statistics of {layers} estimated anew {label} is {estimated}; as stored the loss is not finite."
     if treatment.helped:
         margin = "" if treatment.margin is None or treatment.gain is None else _interval(metric, treatment)
-        change = f"{label[0].upper()}{label[1:]} {_change(metric, stored, estimated)}"
+        change = f"{metric.heading} {_change(metric, stored, estimated)}"
         return f"{change} after re-estimating the statistics of {layers} from {batches}{margin}."
     if examination.is_guessing:
         return (
