@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.doctor import collect, rows, score
-from benchmarks.doctor.case import HALVES, KINDS, Case
+from benchmarks.doctor.case import FRESH, HALVES, KINDS, Case
 from benchmarks.doctor.registry import chosen
 from normwise.bench import ledger
 
@@ -24,7 +24,7 @@ HEALTHY_SEEDS = 2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--half", choices=(*HALVES, "all"), default="all")
+    parser.add_argument("--half", choices=(*HALVES, FRESH, "all"), default="all")
     parser.add_argument("--kind", choices=KINDS, default="")
     parser.add_argument("--case", default="", metavar="NAME")
     parser.add_argument("--no-treat", action="store_true", help="try no remedies")

@@ -12,6 +12,8 @@ from torch import nn
 Parts = tuple[tuple[np.ndarray, np.ndarray], ...]
 KINDS = ("failing", "healthy", "misuse")
 HALVES = ("tuning", "judging")
+FRESH = "fresh"
+"""Cases written after the rules, by someone who had not read them."""
 
 
 class Setup(NamedTuple):
@@ -62,10 +64,12 @@ class Case:
         loop: runs a loop of its own; None of a setup.
         label: names of the rules that are a right root cause; empty of a healthy network.
         learns_at: the training accuracy or R² that the network without its fault reaches: a run below it failed.
-        judged_at: ``best`` for the step with the best validation metric, ``end`` for the last evaluations.
+        judged_at: ``best`` for the step with the best validation metric, ``end`` for the last evaluations;
+            ``validation`` for these, but the validation metric in the place of the training metric.
         cure: remedies that are expected to help.
         repaired: the same without its fault; it reaches ``learns_at``.
-        half: ``tuning`` or ``judging``.
+        sound: the loop without its fault.
+        half: ``tuning``, ``judging`` or ``fresh``.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Case:
     judged_at: str = "best"
     cure: tuple[str, ...] = ()
     repaired: Setup | None = None
+    sound: Loop | None = None
     half: str = field(default="", compare=False)
 
     @property

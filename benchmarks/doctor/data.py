@@ -33,6 +33,11 @@ def mnist(scale: float = 1 / 255, shift: float = 0.0) -> Parts:
     return _scaled(_images("mnist"), scale, shift)
 
 
+def fashion(scale: float = 1 / 255) -> Parts:
+    """3000, 500 and 500 clothes, pixels times ``scale``."""
+    return _scaled(_images("fashion-mnist"), scale, 0.0)
+
+
 def cifar(scale: float = 1 / 255, shift: float = 0.0) -> Parts:
     """3000, 500 and 500 photographs at half their size, 16×16, pixels times ``scale`` plus ``shift``."""
     return _scaled(_halved(), scale, shift)

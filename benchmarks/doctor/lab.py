@@ -13,7 +13,7 @@ from benchmarks.doctor import losses
 from benchmarks.doctor.case import Setup
 
 LAST = 3
-"""Evaluations at the end that a value ``judged_at="end"`` is the mean of."""
+"""Evaluations at the end that a value ``judged_at`` ``end`` or ``validation`` is the mean of."""
 
 
 class Trained(NamedTuple):
@@ -21,7 +21,7 @@ class Trained(NamedTuple):
 
     Attributes:
         seed: of the run.
-        value: the training metric; None where the run diverged.
+        value: the metric that the case is judged by; None where the run diverged.
         status: ``finished`` or ``diverged``.
         record: what it left.
     """
@@ -72,12 +72,13 @@ def records(out: Path, arm: str) -> list[Any]:
 
 
 def value(record: Any, judged_at: str) -> float | None:
-    """The training metric of a run; None where it diverged."""
+    """The metric of a run that its case is judged by; None where it diverged."""
     if (record.done or {}).get("status") != "finished":
         return None
     if judged_at == "best":
         return record.best["train"][record.metric.name] if record.best else None
-    last = [line["train"][record.metric.name] for line in record.metrics[-LAST:]]
+    part = "validation" if judged_at == "validation" else "train"
+    last = [line[part][record.metric.name] for line in record.metrics[-LAST:]]
     return None if None in last else sum(last) / len(last)
 
 

@@ -1,4 +1,4 @@
-"""All cases, in two halves: rules are tuned on one and judged on the other."""
+"""All cases: in two halves, rules are tuned on one and judged on the other, and the fresh ones."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
-from benchmarks.doctor.case import HALVES, KINDS, Case
+from benchmarks.doctor.case import FRESH, HALVES, KINDS, Case
 
 
 @cache
 def cases() -> tuple[Case, ...]:
-    """Every case with its half: within a kind they alternate."""
-    from benchmarks.doctor import failing, healthy, misuse
+    """Every case with its half: within a kind they alternate, before the fresh ones."""
+    from benchmarks.doctor import failing, fresh, healthy, misuse
 
     found = (*failing.CASES, *healthy.CASES, *misuse.CASES)
-    return tuple(halved(found))
+    return (*halved(found), *(replace(case, half=FRESH) for case in fresh.CASES))
 
 
 def halved(found: Iterable[Case]) -> Iterator[Case]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
+from benchmarks.doctor.case import FRESH, HALVES
 from benchmarks.doctor.score import Score
 
 Row = Mapping[str, object]
@@ -48,7 +49,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 def summary(rows: Sequence[Row]) -> Iterator[str]:
     """The figures, each with the cases that are wrong, of the latest row of every case."""
     latest = list({str(each["case"]): each for each in rows}.values())
-    for half in ("tuning", "judging"):
+    for half in (*HALVES, FRESH):
         found = [each for each in latest if each["half"] == half]
         if not found:
             continue

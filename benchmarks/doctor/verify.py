@@ -33,8 +33,8 @@ def main() -> None:
 
 def _verified(case: Case, seeds: int) -> str:
     if case.loop is not None:
-        values = [case.loop(seed, None).value for seed in range(seeds)]
-        return _said(case, values, "loop")
+        text = _said(case, [case.loop(seed, None).value for seed in range(seeds)], "loop")
+        return text + (_said(case, [case.sound(0, None).value], "sound", sound=True) if case.sound else "")
     text = _said(case, _values(case, case.setup, seeds), "given")
     if case.repaired is None:
         return text
@@ -48,7 +48,7 @@ def _values(case: Case, setup: Setup | None, seeds: int) -> list[float | None]:
 
 def _said(case: Case, values: list[float | None], what: str, sound: bool = False) -> str:
     learned = [each is not None and each >= case.learns_at for each in values]
-    expected = sound or case.kind == "healthy"
+    expected = sound or not case.label
     right = all(learned) if expected else not any(learned)
     texts = ", ".join("diverged" if each is None else f"{each:.3f}" for each in values)
     return f" {'ok ' if right else '!! '}{what} {texts} ({case.learns_at})"
