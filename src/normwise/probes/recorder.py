@@ -56,7 +56,7 @@ class Recorder:
         recorder.watched()
 
     Recorded are steps 1, 2, 4, 8 and the multiples of ``every``, and the step behind one whose loss is not finite. In
-    between, hooks only count. A forward is one of training where gradients are enabled; where a step has several, the
+    between, losses are noted. A forward is one of training where gradients are enabled; where a step has several, the
     first one in training mode is recorded. The network, its hooks, buffers and gradients, the optimizer and the random
     generators are what they would be without it, also when the loop raises.
 

@@ -120,6 +120,11 @@ class Weights(NamedTuple):
         return None if self.gradient is None else self.gradient / math.sqrt(max(1, self.size))
 
     @property
+    def gradient_over_weight(self) -> float | None:
+        """‖∂loss/∂W‖/‖W‖; None without a gradient, or where W is 0."""
+        return None if self.gradient is None or self.weight == 0 else self.gradient / self.weight
+
+    @property
     def update_over_weight(self) -> float | None:
         """‖ΔW‖/‖W‖; None where no update was seen, or W is 0."""
         return None if self.update is None or self.weight == 0 else self.update / self.weight

@@ -26,17 +26,17 @@ def gradients(watched: Watched) -> Profile:
 
     Maps without a gradient (frozen ones) are left out; so are steps with gradients that are not finite.
     """
-    return _profile(finite(watched), lambda row: _per_element(row.gradient, row.size))
+    return _profile(finite(watched), lambda row: row.gradient_per_element)
 
 
 def relative_gradients(watched: Watched) -> Profile:
     """‖∂loss/∂W‖/‖W‖ of each linear map, the median over the recorded steps."""
-    return _profile(finite(watched), lambda row: _over(row.gradient, row.weight))
+    return _profile(finite(watched), lambda row: row.gradient_over_weight)
 
 
 def updates(observations: Sequence[Observation]) -> Profile:
     """‖ΔW‖/‖W‖ of each linear map, the mean over these steps."""
-    return _profile(observations, lambda row: _over(row.update, row.weight), fmean)
+    return _profile(observations, lambda row: row.update_over_weight, fmean)
 
 
 def _profile(
@@ -51,14 +51,6 @@ def _profile(
             if value is not None and math.isfinite(value):
                 values.setdefault(row.layer, []).append(value)
     return Profile(tuple(values), tuple(map(average, values.values())))
-
-
-def _per_element(norm: float | None, size: int) -> float | None:
-    return None if norm is None else norm / math.sqrt(max(1, size))
-
-
-def _over(part: float | None, whole: float) -> float | None:
-    return None if part is None or not whole > 0 else part / whole
 
 
 def finite(watched: Watched) -> Sequence[Observation]:
