@@ -123,10 +123,10 @@ class Study:
             without,
         )
         learned = 2 * sum(run.learned for run in runs) > len(runs)
-        chance = self._question.task.chance
+        guessing = self._question.task.chance
         return Diagnosis(
             tuple(findings), evidence, tuple(treatments), advised, verdict(said), learned=learned, metric=scale.metric,
-            chance=chance.value if chance else None, notes=(*self._notes, *checks.failures(records)),
+            chance=guessing.value if guessing else None, notes=(*self._notes, *checks.failures(records)),
         )  # fmt: skip
 
     def _treated(
