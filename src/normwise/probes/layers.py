@@ -20,7 +20,7 @@ from normwise.probes.tensors import Taken
 from normwise.probes.watched import Norm, Outputs, Units
 
 SMALL = 1 << 14  # elements of a tensor that is copied
-MOST = 1 << 18  # elements that are kept
+MOST = 1 << 20  # elements that are kept
 
 Mask = NDArray[np.bool_]
 

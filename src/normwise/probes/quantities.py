@@ -131,15 +131,15 @@ class Normalized(NamedTuple):
         values = math.prod(self.shape) // shape[1]
         mean, deviation = (taken.next(math.prod(shape)).reshape(shape) for _ in range(2))
         gaps: list[Any] = [None] * len(calls)
-        ratios: list[Any] = gaps
-        finite: Any = [True] * len(calls)
+        ratios = gaps
+        finite: NDArray[np.bool_] = np.ones(len(calls), np.bool_)
         if self.tracks:
             running_mean, running_var = (taken.next(math.prod(shape)).reshape(shape) for _ in range(2))
             gaps = (np.abs(mean - running_mean) / np.sqrt(running_var + self.eps)).max(1).tolist()
             batch = deviation**2 / values + self.eps
             ratios = np.abs(np.log2(batch / (running_var + self.eps))).max(1).tolist()
-            finite = (np.isfinite(running_mean) & np.isfinite(running_var)).all(1).tolist()
-        for call, gap, ratio, is_finite in zip(calls, gaps, ratios, finite, strict=True):
+            finite = (np.isfinite(running_mean) & np.isfinite(running_var)).all(1)
+        for call, gap, ratio, is_finite in zip(calls, gaps, ratios, finite.tolist(), strict=True):
             call.found.norms[call.place] = Norm(call.layer, self.training, values, gap, ratio, is_finite)
 
 
