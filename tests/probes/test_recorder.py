@@ -245,6 +245,23 @@ def test_activations_are_seen_alike_in_every_form():
     assert found["F.relu"].observations[0].units[0].layer == "relu"
 
 
+def test_activations_that_are_called_as_functions_only_later_are_seen():
+    class Later(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.act, self.b, self.forwards = nn.Linear(6, 5), nn.Hardtanh(-0.5, 0.5), nn.Linear(5, 3), 0
+
+        def forward(self, x):
+            self.forwards += 1
+            x = self.act(self.a(x))
+            return self.b(F.relu(x) if self.forwards > 4 else x)
+
+    found = recorded(Later(), 12, every=1).observations
+    layers = [[unit.layer for unit in each.units] for each in found]
+    assert layers == [["act"]] * 7 + [["act", "relu"]] * 5
+    assert all(0 < each.units[0].zero < 1 and each.units[0].saturated is not None for each in found)
+
+
 def test_a_value_that_is_overwritten_later_is_measured_before():
     class Net(nn.Module):
         def __init__(self):

@@ -138,7 +138,7 @@ class Normalized(NamedTuple):
             gaps = (np.abs(mean - running_mean) / np.sqrt(running_var + self.eps)).max(1).tolist()
             batch = deviation**2 / values + self.eps
             ratios = np.abs(np.log2(batch / (running_var + self.eps))).max(1).tolist()
-            finite = (np.isfinite(running_mean) & np.isfinite(running_var)).all(1)
+            finite = np.asarray((np.isfinite(running_mean) & np.isfinite(running_var)).all(1))
         for call, gap, ratio, is_finite in zip(calls, gaps, ratios, finite.tolist(), strict=True):
             call.found.norms[call.place] = Norm(call.layer, self.training, values, gap, ratio, is_finite)
 
