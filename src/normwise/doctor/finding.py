@@ -11,8 +11,9 @@ MOST_NAMES = 3
 """Names that are written one by one."""
 
 
-def shortened(names: Sequence[str], what: str = "layers") -> str:
-    """Many names: the first, the last and how many."""
+def shortened(names: Sequence[str]) -> str:
+    """Many names, of layers or parameters: the first, the last and how many."""
+    what = "parameters" if all(name.endswith((".weight", ".bias")) for name in names) else "layers"
     return f"{names[0]} to {names[-1]} ({len(names)} {what})"
 
 

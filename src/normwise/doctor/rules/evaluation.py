@@ -12,7 +12,7 @@ from normwise.doctor.examination import Examination, ExaminedNorm, Measured
 from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.rule import Rule
 from normwise.doctor.rules.judging import See, Seen, rule
-from normwise.doctor.rules.layers import listed, number
+from normwise.doctor.rules.layers import number
 from normwise.probes.watched import Call
 from normwise.records.metric import Metric
 
@@ -248,19 +248,6 @@ def nothing_seen(training: Training, evidence: Evidence) -> Seen | None:
 def names(norms: Iterable[ExaminedNorm]) -> tuple[str, ...]:
     """The names of layers; the network itself is ``the network``."""
     return tuple(norm.layer or "the network" for norm in norms)
-
-
-def named(layers: Iterable[str]) -> str:
-    """Layers in a sentence: ``layer 1``, ``layers 1 and 4``."""
-    shown = list(dict.fromkeys(layers))
-    if shown == ["the network"]:
-        return shown[0]
-    return f"layer{'' if len(shown) == 1 else 's'} {listed(shown)}"
-
-
-def percent(share: float) -> str:
-    """A share in a sentence: ``5 %``."""
-    return f"{100 * share:.0f} %"
 
 
 def worst(norms: Iterable[ExaminedNorm], name: str) -> float | None:

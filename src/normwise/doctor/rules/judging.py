@@ -117,7 +117,9 @@ def certain(training: Training) -> Severity | None:
 
 
 def _of(part: int, whole: int) -> str:
-    return f"all {whole}" if part == whole else f"{part} of {whole}"
+    if part == whole:
+        return "both" if whole == 2 else f"all {whole}"
+    return f"{part} of {whole}"
 
 
 def severity(status: Status, strong: bool) -> Severity:

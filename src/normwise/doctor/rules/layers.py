@@ -122,9 +122,22 @@ def some(clauses: Iterable[str], most: int = 3) -> str:
     return listed([", ".join(every[:most]), *rest] if rest else every)
 
 
-def listed(names: Iterable[str], what: str = "layers") -> str:
-    """Names in a sentence, of layers unless ``what`` says otherwise: ``a, b and c``, ``a to z (20 layers)``."""
+def percent(share: float) -> str:
+    """A share in a sentence: ``5 %``."""
+    return f"{100 * share:.0f} %"
+
+
+def named(layers: Iterable[str]) -> str:
+    """Layers in a sentence: ``layer 1``, ``layers 1 and 4``, ``1 to 20 (10 layers)``."""
+    every = list(dict.fromkeys(layers))
+    if every == ["the network"] or len(every) > MOST_NAMES:
+        return listed(every)
+    return f"layer{'' if len(every) == 1 else 's'} {listed(every)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of layers or parameters in a sentence: ``a, b and c``, ``a to z (20 layers)``."""
     every = list(dict.fromkeys(names))
     if len(every) > MOST_NAMES:
-        return shortened(every, what)
+        return shortened(every)
     return " and ".join([", ".join(every[:-1]), every[-1]]) if len(every) > 1 else "".join(every)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import TUNED, Seen, rule
-from normwise.doctor.rules.layers import listed, number
+from normwise.doctor.rules.layers import listed, named, number
 from normwise.probes.watched import Observation, Watched
 
 SHRINKS, SHRINKS_FAR = 1e3, 1e4
@@ -38,10 +38,10 @@ def _shrinks(watched: Watched, profile: layers.Profile) -> Seen | None:
     if shrinks < least:
         return None
     last, first = profile.layers[largest], profile.layers[smallest]
-    times = f"shrinks {number(shrinks)} times" if low > 0 else "shrinks to exactly 0"
+    times = f"shrinks by a factor of {number(shrinks)}" if low > 0 else "shrinks to exactly 0"
     return Seen(
         f"The gradient vanishes: from layer {last} back to layer {first} it {times}{_because(watched)}. "
-        "The layers in front hardly learn, so the layers behind them get inputs that say nothing.",
+        "The first layers hardly learn, and the layers behind them have little to learn from.",
         where=profile.layers[smallest:largest],
         since_step=watched.observations[0].step,
         evidence={
@@ -96,12 +96,12 @@ def _because(watched: Watched) -> str:
     rows = watched.observations[0].units
     dead = [layer for layer, share in layers.over_steps(layers.ending(watched), "dead").items() if share >= DEAD]
     if dead:
-        return f" because most units of {listed(dead)} are dead and let none through"
+        return f" because most units of {named(dead)} are dead and let none through"
     saturated = layers.over_steps(layers.ending(watched), "saturated")
     full = [layer for layer, share in saturated.items() if share > SATURATED]
     names = listed(dict.fromkeys(row.what for row in rows if row.saturated is not None))
     if full:
-        return f" because {names} units saturate in {listed(full)}: there their slope is almost 0"
+        return f" because {names} units saturate in {named(full)}: there their slope is almost 0"
     if rows and rows[0].what in FLAT_SLOPES:
         return f" because every {names} multiplies it by a slope of {FLAT_SLOPES[rows[0].what]} at most"
     return " because the weights are so small that the signal fades in every layer" if rows else ""

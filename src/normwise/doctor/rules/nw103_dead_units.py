@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import TUNED, Seen, rule
-from normwise.doctor.rules.layers import listed
+from normwise.doctor.rules.layers import named, percent
 
 DEAD, ALL = 0.7, 0.95
 
@@ -21,9 +21,9 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     first = layers.since(watched, lambda seen: any(row.layer in dead and (row.dead or 0) >= DEAD for row in seen.units))
     never = [row.layer for row in watched.observations[0].units if row.layer in dead and (row.zero or 0.0) >= ALL]
     return Seen(
-        f"Units died: in {listed(dead)} {'all' if share == 1 else f'up to {share:.0%}'} units put out 0 for every "
-        f"example ({'from the first step on' if never else f'since step {first}'}). A unit that is 0 for every "
-        f"example has the gradient 0 and never comes back; what stands in front of such a layer learns nothing "
+        f"Units died: in {named(dead)} {'all' if share == 1 else f'up to {percent(share)} of the'} units put out 0 "
+        f"for every example ({'from the first step on' if never else f'since step {first}'}). A unit that is 0 "
+        f"for every example has the gradient 0 and never comes back; what stands in front of such a layer learns nothing "
         f"through it.",
         where=tuple(dead),
         since_step=first,

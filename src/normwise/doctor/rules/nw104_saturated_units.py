@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import TUNED, Seen, rule
-from normwise.doctor.rules.layers import listed, number
+from normwise.doctor.rules.layers import named, number, percent
 
 MOST, NEARLY_ALL = 0.5, 0.9
 
@@ -21,9 +21,9 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     row = next(row for row in layers.ending(watched)[-1].units if row.layer == worst)
     first = layers.since(watched, lambda seen: any(r.layer in full and (r.saturated or 0) > MOST for r in seen.units))
     return Seen(
-        f"The {row.what} units of {listed(full)} saturate: {full[worst]:.0%} of them are at the flat ends of the curve "
-        f"(their inputs spread by {number(row.std)}). There the slope is almost 0, so almost no gradient comes "
-        f"through.",
+        f"The {row.what} units of {named(full)} saturate: {percent(full[worst])} of them are at the flat ends of the "
+        f"curve (the standard deviation of their inputs is {number(row.std)}). There the slope is almost 0, so almost "
+        "no gradient comes through.",
         where=tuple(full),
         since_step=first,
         evidence={"saturated": full[worst], "layer": worst, "input_std": row.std, "last": list(last or ())},

@@ -9,9 +9,9 @@ from normwise.doctor.rules.judging import Seen, rule
 
 MEANS = {
     "input": "The data have to be cleaned first: one such value makes every output, and every weight, not a number.",
-    "activation": "Everything behind that layer is lost, and with the next update the weights are.",
-    "loss": "Its gradient is not a number either, and with the next update no weight is.",
-    "gradient": "With the next update the weights are lost.",
+    "activation": "Everything behind that layer is lost, and the next update makes the weights not a number.",
+    "loss": "Its gradient is not finite either, and the next update makes every weight not a number.",
+    "gradient": "The next update makes the weights not a number.",
     "weight": "The network puts out nothing of use from then on.",
 }
 

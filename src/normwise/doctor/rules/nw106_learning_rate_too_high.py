@@ -8,7 +8,7 @@ from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.outcome import Status
 from normwise.doctor.rules import layers
 from normwise.doctor.rules.judging import BAD, TUNED, Seen, rule
-from normwise.doctor.rules.layers import listed, number
+from normwise.doctor.rules.layers import named, number, percent
 from normwise.probes.watched import Units, Watched
 
 LARGE, HUGE = 0.1, 1.0
@@ -77,7 +77,9 @@ def _rises(training: Training) -> float:
 
 
 def _size(moves: float) -> str:
-    return f"{number(moves)} times their size" if math.isfinite(moves) else "more than a number can hold"
+    if not math.isfinite(moves):
+        return "more than a number can hold"
+    return f"{number(moves)} times their size" if moves >= HUGE else f"{percent(moves)} of their size"
 
 
 def _then(rises: float, lost: list[str]) -> str:
@@ -85,7 +87,7 @@ def _then(rises: float, lost: list[str]) -> str:
         return ", and the loss became infinite or not a number"
     if rises >= RISES:
         return f", and the loss rose to {number(rises)} times what it began with"
-    return f", and then the units of {listed(lost)} died or saturated" if lost else ""
+    return f", and then the units of {named(lost)} died or saturated" if lost else ""
 
 
 def _rate(training: Training) -> float | None:

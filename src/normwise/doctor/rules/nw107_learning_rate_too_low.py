@@ -27,7 +27,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     return Seen(
         f"The steps are too short: an update changes the weights of a layer by at most {number(most)} of their size, "
         f"so all {outcome.steps} steps together by at most {number(100 * way)} %"
-        f"{', and the loss falls in a straight line' if straight else ''}. At this pace the network gets nowhere.",
+        f"{', and the loss falls in a straight line' if straight else ''}. At this pace the training takes "
+        "far too long.",
         where=(profile.layers[profile.values.index(most)],),
         since_step=1,
         evidence={"update_over_weight": most, "way": way, "straight": straight, "lr": rate},

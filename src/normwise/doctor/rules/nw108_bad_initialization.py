@@ -6,7 +6,7 @@ import math
 
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules.judging import BAD, TUNED, Seen, rule
-from normwise.doctor.rules.layers import listed, number
+from normwise.doctor.rules.layers import named, number
 from normwise.probes.watched import Observation
 
 SURE, VERY_SURE = 2.0, 5.0
@@ -29,7 +29,7 @@ def _alike(seen: Observation, *, stuck: bool) -> Seen | None:
     if not hidden:
         return None
     return Seen(
-        f"All units of {listed(hidden)} start with the same weights. They put out the same, get the same gradient and "
+        f"All units of {named(hidden)} start with the same weights. They put out the same, get the same gradient and "
         "stay the same: the layer is worth a single unit.",
         where=tuple(hidden),
         since_step=1,
@@ -68,8 +68,9 @@ def _scale(seen: Observation) -> Seen | None:
     grows = factor > 1
     return Seen(
         f"The weights start too {'large' if grows else 'small'}: from {rows[0].layer} to {rows[-1].layer} what goes "
-        f"into the activations {'grows' if grows else 'shrinks'} {number(factor if grows else 1 / factor)} times "
-        "before anything was learned, and so does the gradient on its way back.",
+        f"into the activations {'grows' if grows else 'shrinks'} by a factor of "
+        f"{number(factor if grows else 1 / factor)} before anything was learned, and so "
+        "does the gradient on its way back.",
         where=(rows[0].layer, rows[-1].layer),
         since_step=1,
         evidence={"factor": factor},

@@ -9,7 +9,7 @@ from itertools import pairwise
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.outcome import Status
 from normwise.doctor.rules.judging import TUNED, Seen, rule
-from normwise.doctor.rules.layers import number
+from normwise.doctor.rules.layers import number, percent
 
 BLOCKS = 20
 SWING = 0.1
@@ -29,9 +29,9 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if share < TURNS or level <= 0:
         return None
     return Seen(
-        f"The loss jumps up and down instead of falling: it rose by more than {SWING:.0%} of the loss of guessing in "
-        f"{share:.0%} of the intervals, by up to {number(swing)}. Steps go to and fro across the valley: they are too "
-        "long, or the gradient of so few examples points elsewhere every time.",
+        f"The loss jumps up and down instead of falling: it rose by more than {percent(SWING)} of the loss of guessing "
+        f"in {percent(share)} of the intervals, by up to {number(swing)}. The steps are too long, or the gradient of "
+        "so few examples points in another direction every time.",
         evidence={"rises": share, "largest": swing, "noise": outcome.noise},
         weight=0.5,
         strong=share >= 2 * TURNS,

@@ -17,10 +17,10 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         return None
     shares = layers.over_steps(layers.ending(watched), "spread")
     first = next((layer for layer, share in shares.items() if share <= SAME), None)
-    lost = f" From layer {first} on nothing of the input is left." if first else ""
+    lost = f" From layer {first} on almost nothing depends on the input." if first else ""
     return Seen(
-        f"The network ignores its input: between examples its outputs differ by {number(spread)} of their size.{lost} "
-        "The best it can do then is the same answer for all.",
+        f"The network ignores its input: between examples its outputs differ by {number(100 * spread)} % of their size."
+        f"{lost} The best it can do then is the same answer for all.",
         where=(first,) if first else (),
         since_step=layers.since(watched, lambda seen: bool(seen.outputs and seen.outputs.spread <= SAME)),
         evidence={"spread": spread, "first_layer": first},

@@ -8,7 +8,7 @@ from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Evaluation, Outcome, Status
 from normwise.doctor.rules.judging import TUNED, Seen, rule
-from normwise.doctor.rules.layers import number
+from normwise.doctor.rules.layers import number, percent
 
 RISES = 1.3
 SUFFERS = 0.1
@@ -54,8 +54,8 @@ def _means(outcome: Outcome, lost: float | None) -> str:
     if outcome.learned is False:
         return "On data that it has not seen it is no better than guessing."
     if lost is not None and lost >= SUFFERS:
-        return f"On data that it has not seen it lost {lost:.0%} of what it had learned; stop at that step."
-    return "What it answers hardly suffers; only its certainty does."
+        return f"On data that it has not seen it lost {percent(lost)} of what it had learned; stop at that step."
+    return "The metric hardly suffers: the network is only too sure of its wrong answers."
 
 
 def _mean(values: Sequence[float | None]) -> float:

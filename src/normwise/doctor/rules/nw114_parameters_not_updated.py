@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Status
@@ -29,7 +27,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         return None
     slow = training.outcome.status is not Status.LEARNED
     return Seen(
-        f"The optimizer does not hold {_named(missing)}: these parameters get gradients, and no step changes them. "
+        f"The optimizer does not hold {listed(missing)}: these parameters get gradients, and no step changes them. "
         "Create the optimizer after the network is complete, and on its device, or give it these parameters too.",
         where=missing,
         since_step=1,
@@ -51,17 +49,13 @@ def _stands_still(watched: Watched) -> bool:
     return not watched.checked and seen and not moved and any(row.gradient for row in rows)
 
 
-def _named(missing: Sequence[str]) -> str:
-    return listed(missing, "parameters")
-
-
 def _reason(watched: Watched) -> str:
     if watched.optimizer is None:
         return "no optimizer was seen to step"
     if watched.optimizer.lr == 0:
         return "the learning rate is 0"
     if watched.optimizer.missing:
-        return f"the optimizer does not hold its parameters ({_named(watched.optimizer.missing)})"
+        return f"the optimizer does not hold its parameters ({listed(watched.optimizer.missing)})"
     return "optimizer.step() is not called, or it holds the parameters of another network"
 
 

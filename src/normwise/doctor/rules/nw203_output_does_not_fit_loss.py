@@ -20,7 +20,7 @@ RANGES = {
     "softmax": (0.0, 1.0),
 }
 RANGES |= {"tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0), "hardsigmoid": (0.0, 1.0), "elu": (-1.0, None)}
-REGRESSION = ("mse", "mae", "huber")
+ERRORS = {"mse": "squared error", "mae": "absolute error", "huber": "Huber loss"}
 SLACK = 0.05
 LEAST_STEPS, HARDLY = 200, 0.1
 
@@ -57,7 +57,7 @@ def _misfit(watched: Watched) -> Misfit | None:
         return _logits(loss)
     if loss.kind == "bce":
         return _probability(loss)
-    if loss.kind in REGRESSION and watched.targets is not None:
+    if loss.kind in ERRORS and watched.targets is not None:
         return _squares(watched) or (None if is_one_hot(watched) else _range(loss, watched.targets))
     return None
 
@@ -156,8 +156,8 @@ def _squares(watched: Watched) -> Misfit | None:
     if last not in ("softmax", "sigmoid") or not classes:
         return None
     return Misfit(
-        f"The {loss.kind} loss is taken of a {last} against 0 and 1. Where the network is wrong and sure of it, that "
-        f"is flat, and gives almost no gradient. Use cross-entropy on the outputs in front of it.",
+        f"The {ERRORS[loss.kind]} compares the outputs of a {last} with 0 and 1. Where the network is sure of a wrong "
+        f"answer, the {last} is flat, and almost no gradient comes through. Leave it out and use cross-entropy.",
         certain=False,
     )
 

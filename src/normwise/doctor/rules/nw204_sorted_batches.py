@@ -7,6 +7,7 @@ import math
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.judging import TUNED, Seen, rule
+from normwise.doctor.rules.layers import percent
 
 SAME = 0.9
 EXAMPLES = 8
@@ -21,9 +22,9 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if targets.same < SAME or constant is None or constant < BALANCED * math.log(targets.classes or 2):
         return None
     return Seen(
-        f"The batches are sorted: in a batch {targets.same:.0%} of the examples are of one class, of {targets.classes} "
-        "in all. The network learns to answer whatever class is on, forgets the others, and its losses say nothing. "
-        "Shuffle the examples (DataLoader(…, shuffle=True)).",
+        f"The batches are sorted: in a batch {percent(targets.same)} of the examples are of one class, of "
+        f"{targets.classes} in all. The network learns to answer the class of the last batch and forgets the others, "
+        "so that its losses say nothing. Shuffle the examples (DataLoader(…, shuffle=True)).",
         since_step=1,
         evidence={"same": targets.same, "classes": targets.classes},
         weight=0.9,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.judging import Seen, rule
-from normwise.doctor.rules.layers import listed
+from normwise.doctor.rules.layers import named
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -22,7 +22,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if not useless:
         return None
     return Seen(
-        f"The bias of {listed(useless)} does nothing: batch normalization behind it subtracts the mean, and has a bias "
+        f"The bias of {named(useless)} does nothing: batch normalization behind it subtracts the mean, and has a bias "
         "β of its own. It is harmless; bias=False saves the parameters.",
         where=tuple(dict.fromkeys(useless)),
         evidence={"layers": len(set(useless))},

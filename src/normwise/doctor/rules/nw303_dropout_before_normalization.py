@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.rules.judging import Seen, rule
-from normwise.doctor.rules.layers import listed
+from normwise.doctor.rules.layers import listed, named
 from normwise.probes.watched import Call
 
 PASSED = ("linear", "conv", "activation", "pool")
@@ -23,7 +23,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     if not found:
         return None
     return Seen(
-        f"Dropout ({listed(found.values())}) runs before the batch normalization {listed(found)}: it makes the "
+        f"Dropout ({listed(found.values())}) runs before the batch normalization in {named(found)}: it makes the "
         "variance larger in training than in evaluation, and the running statistics are those of training. Put it "
         "behind the last normalization.",
         where=tuple(found),

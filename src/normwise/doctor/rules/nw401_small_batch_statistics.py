@@ -14,13 +14,12 @@ from normwise.doctor.rules.evaluation import (
     failed,
     harm,
     is_poor,
-    named,
     names,
     norm_rule,
-    percent,
     values_by_layer,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import named, percent
 
 VERY_FEW = 4
 

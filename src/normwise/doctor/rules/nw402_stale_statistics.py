@@ -5,8 +5,9 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination, ExaminedNorm
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule, percent, worst
+from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, names, norm_rule, worst
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import named, percent
 
 INITIAL = 0.05
 """The share of the initial values in the statistics."""

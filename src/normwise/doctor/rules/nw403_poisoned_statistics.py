@@ -6,8 +6,9 @@ from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Status
-from normwise.doctor.rules.evaluation import harm, named, names, norm_rule
+from normwise.doctor.rules.evaluation import harm, names, norm_rule
 from normwise.doctor.rules.judging import Seen
+from normwise.doctor.rules.layers import named
 
 
 def _examine(found: Examination) -> Seen | None:

@@ -17,10 +17,10 @@ from normwise.doctor.rules.evaluation import (
     batch_norms,
     eval_gap,
     norm_rule,
-    percent,
     worst,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import percent
 
 SORTED = 2.0
 """Deviation between batches, over that of random ones, beyond which the moments of a batch tell what is in it."""

@@ -5,16 +5,9 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Status
-from normwise.doctor.rules.evaluation import (
-    batch_norms,
-    eval_gap,
-    failed,
-    named,
-    norm_rule,
-    nothing_examined,
-    values_by_layer,
-)
+from normwise.doctor.rules.evaluation import batch_norms, eval_gap, failed, norm_rule, nothing_examined, values_by_layer
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import named
 from normwise.probes.watched import Call, Watched
 
 FEW_EXAMPLES = 8

@@ -5,8 +5,9 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, named, names, norm_rule, percent
+from normwise.doctor.rules.evaluation import batch_norms, eval_gap, harm, names, norm_rule
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import named, percent
 from normwise.doctor.rules.nw402_stale_statistics import INITIAL, initial_share, stale
 
 LARGE, SMALL = 0.9, 0.05

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from normwise.doctor.examination import Examination, ExaminedNorm
-from normwise.doctor.rules.evaluation import FEW_VALUES, harm, named, names, norm_rule, nothing_seen, worst
+from normwise.doctor.rules.evaluation import FEW_VALUES, harm, names, norm_rule, nothing_seen, worst
 from normwise.doctor.rules.judging import TUNED, Seen
-from normwise.doctor.rules.layers import number
+from normwise.doctor.rules.layers import named, number
 from normwise.doctor.rules.nw402_stale_statistics import stale
 from normwise.doctor.rules.nw406_momentum_convention import LARGE
 

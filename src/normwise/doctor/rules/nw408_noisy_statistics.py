@@ -9,14 +9,13 @@ from normwise.doctor.rules.evaluation import (
     against_estimated,
     batch_norms,
     eval_gap,
-    named,
     names,
     norm_rule,
-    percent,
     values_by_layer,
     worst,
 )
 from normwise.doctor.rules.judging import TUNED, Seen
+from normwise.doctor.rules.layers import named, percent
 from normwise.doctor.rules.nw402_stale_statistics import stale
 
 NOISE = 0.1

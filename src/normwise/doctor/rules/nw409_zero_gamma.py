@@ -5,8 +5,9 @@ from __future__ import annotations
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import batch_norms, failed, named, names, norm_rule
+from normwise.doctor.rules.evaluation import batch_norms, failed, names, norm_rule
 from normwise.doctor.rules.judging import Seen
+from normwise.doctor.rules.layers import named
 
 
 def _examine(found: Examination) -> Seen | None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.examination import Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import MANY, against_estimated, batch_norms, named, names, norm_rule
+from normwise.doctor.rules.evaluation import MANY, against_estimated, batch_norms, names, norm_rule
 from normwise.doctor.rules.judging import Seen
+from normwise.doctor.rules.layers import named
 
 ADVICE = "Make it with track_running_stats=True, and estimate the statistics once with nw.estimate_population."
 

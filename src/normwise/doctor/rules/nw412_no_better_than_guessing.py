@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from normwise.doctor.examination import KNOWS, Examination
 from normwise.doctor.finding import Severity
-from normwise.doctor.rules.evaluation import norm_rule, nothing_seen, percent
+from normwise.doctor.rules.evaluation import norm_rule, nothing_seen
 from normwise.doctor.rules.judging import Seen
+from normwise.doctor.rules.layers import percent
 
 
 def _examine(found: Examination) -> Seen | None:
