@@ -23,8 +23,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     return Seen(
         f"Units died: in {named(dead)} {'all' if share == 1 else f'up to {percent(share)} of the'} units put out 0 "
         f"for every example ({'from the first step on' if never else f'since step {first}'}). A unit that is 0 "
-        f"for every example has the gradient 0 and never comes back; what stands in front of such a layer learns nothing "
-        f"through it.",
+        "for every example has the gradient 0 and never comes back; what stands in front of such a layer learns "
+        "nothing through it.",
         where=tuple(dead),
         since_step=first,
         evidence={"dead": share, "layer": worst, "layers": len(dead), "from_the_start": bool(never)},
