@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.doctor.failing.make import failing
 from benchmarks.doctor.fresh import data
-from benchmarks.doctor.fresh.networks import Reader, Words, chain, residual, signal
+from benchmarks.doctor.fresh.networks import Reader, Walker, Words, chain, residual
 
 HIGH, LOW = {"learning-rate-too-high"}, {"learning-rate-too-low"}
 
@@ -44,17 +44,17 @@ CASES = (
         steps=500,
     ),
     failing(
-        "signal-rmsprop-high-lr",
-        "1-d convolutions, RMSprop with 0.1",
-        signal,
-        data.bursts,
-        HIGH | {"dead-units", "oscillating-loss"},
+        "gru-rmsprop-high-lr",
+        "a regression by a GRU, RMSprop with 0.3",
+        partial(Walker, nn.GRU),
+        data.walks,
+        HIGH | {"saturated-units", "oscillating-loss"},
         0.8,
-        sound={"lr": 0.002},
+        sound={"lr": 0.005},
         cure=("lr/10", "lr/100"),
         judged_at="end",
         optimizer="rmsprop",
-        lr=0.1,
+        lr=0.3,
         batch_size=32,
         steps=300,
     ),
