@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import nn
+
 from normwise.doctor.first_step import raises_in
 from normwise.doctor.gains import NOTHING
 from normwise.doctor.rules import RULES
 from normwise.doctor.trainer import Trainer
-from normwise.errors import JobError, RequestError, choice
+from normwise.errors import InvalidArgumentError, JobError, RequestError, choice
 from normwise.lab import batches, networks, study
+from normwise.lab.batch import Batch
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.question import Question
 from normwise.lab.status import OnProgress
+from normwise.probes import facts
 from normwise.records import RunRecord
 
 EXAMPLES = 8
@@ -75,10 +79,15 @@ def checked(made: Trainer) -> list[str]:
     """Try the network, the loss and the metric on a few examples; what a reader has to know of them.
 
     Raises:
-        RequestError: one of them raises or does not fit; of a network, the layer in which it does.
+        RequestError: one of them raises or does not fit; of a network, the layer in which it does; or the network
+            cannot be watched, as a compiled one.
     """
     try:
-        return [note.removeprefix(f"arm {NOTHING}: ") for note in study.notes(made.first)]
+        notes = [note.removeprefix(f"arm {NOTHING}: ") for note in study.notes(made.first)]
+        facts.network_of(_network(made))
+        return notes
+    except InvalidArgumentError as error:
+        raise RequestError(str(error)) from error
     except RequestError as error:
         text, where = _without_arm(error), _where(made)
         raise RequestError(f"{text}; it is raised in layer {where}" if where else text) from error
@@ -86,12 +95,18 @@ def checked(made: Trainer) -> list[str]:
 
 def _where(made: Trainer) -> str:
     """The layer in which the network raises; empty where it does not, or cannot be built."""
-    settings, own = made.settings, made.question.own.factories.get("model")
-    example = batches.first(made.question.data, settings, EXAMPLES)
     try:
-        return raises_in(networks.build(settings, example, own).network, example)
+        return raises_in(_network(made), _example(made))
     except Exception:
         return ""
+
+
+def _network(made: Trainer) -> nn.Module:
+    return networks.build(made.settings, _example(made), made.question.own.factories.get("model")).network
+
+
+def _example(made: Trainer) -> Batch:
+    return batches.first(made.question.data, made.settings, EXAMPLES)
 
 
 def refuse_failed(records: Sequence[RunRecord]) -> None:

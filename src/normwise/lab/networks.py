@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 
 from normwise.errors import RequestError
@@ -142,12 +143,18 @@ def make(own: Factory, seed: int) -> nn.Module:
     """The user's network, in training mode, made with the generators seeded.
 
     Raises:
-        RequestError: the function raises, or returns something else than a module.
+        RequestError: the function raises, or returns something else than a module, or one with lazy layers.
     """
     network = call(own, seed=seed)
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
         raise RequestError(f"{own.name} returned a {kind}; it must return a torch.nn.Module without normalization")
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if is_lazy(tensor):
+            raise RequestError(
+                f"{own.name} returned a network whose {name} has no shape before the network has seen a batch: give "
+                "its lazy layers their numbers of features, or call it on an example in the function"
+            )
     return network.train()
 
 
