@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
+import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import vmap
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from normwise.errors import InvalidArgumentError
 from normwise.probes import watched_json
@@ -508,3 +513,130 @@ def test_layers_whose_rows_start_the_same():
     first, second = recorder.watched().observations
     assert [row.alike for row in first.weights] == [True, True, False, False]
     assert not any(row.alike for row in second.weights)
+
+
+def test_a_computed_parameter_is_not_looked_at():
+    def losses(watch):
+        torch.manual_seed(0)
+        net = nn.Sequential(spectral_norm(nn.Linear(6, 8)), nn.Tanh(), nn.Linear(8, 3))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        with Recorder(net, optimizer) if watch else nullcontext() as recorder:
+            return train(net, 4, recorder=recorder, optimizer=optimizer)
+
+    assert losses(watch=True) == losses(watch=False)
+
+
+def test_a_frozen_encoder_stays_on_its_fast_path():
+    def outputs(watch):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True).requires_grad_(False).eval()
+        net = nn.Sequential(layer, nn.Linear(6, 3))
+        with Recorder(net) if watch else nullcontext():
+            return net(X.reshape(8, 5, 6))
+
+    assert torch.equal(outputs(watch=True), outputs(watch=False))
+
+
+class Copying(nn.Module):
+    """Copies and pickles a part of itself while it runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.part, self.made = Plain(), []
+
+    def forward(self, x):
+        self.made = [copy.deepcopy(self.part), pickle.loads(pickle.dumps(self.part))]
+        assert "input" in inspect.signature(self.part.a.forward).parameters
+        return self.part(x) + sum(each(x).detach() for each in self.made)
+
+
+def test_copies_and_pickles_within_the_loop_are_not_watched():
+    net = Copying()
+    with Recorder(net, every=1) as recorder:
+        for _ in range(3):
+            recorder.step(net(X).sum())
+            for each in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+                each(X)
+    assert {"part.tanh", "part.relu"} <= {unit.layer for unit in recorder.watched().observations[-1].units}
+    torch.testing.assert_close(net.made[0](X), net.part(X))
+
+
+def test_a_forward_that_the_network_replaces_stays():
+    class Switching(nn.Linear):
+        def forward(self, x):
+            self.forward = self.doubled
+            return super().forward(x)
+
+        def doubled(self, x):
+            return 2 * super().forward(x)
+
+    net = nn.Sequential(Switching(6, 3))
+    with Recorder(net):
+        once = net(X)
+    torch.testing.assert_close(net(X), 2 * once)
+
+
+ODD = {
+    "complex": (lambda x: x.cfloat(), lambda x: torch.tanh(x).real),
+    "integer": (lambda x: x.long(), lambda x: F.relu(x).float()),
+    "sparse": (lambda x: x.to_sparse(), lambda x: x.to_dense()),
+    "nested": (lambda x: torch.nested.as_nested_tensor([x[:9], x[9:]]), lambda x: torch.cat(x.unbind())),
+    "transformed": (lambda x: x, vmap(lambda row: row.relu())),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("kind", ODD)
+def test_other_tensors_than_real_ones_are_left_out(kind):
+    given, made = ODD[kind]
+
+    class Odd(Plain):
+        def forward(self, x):
+            return super().forward(made(x))
+
+    net = Odd()
+    found = recorded(net, 3, data=(given(X), Y))
+    assert len(found.observations) == 3
+    assert found.not_finite is None
+
+
+@pytest.mark.parametrize("trace", [torch.export.export, lambda net, x: vmap(net)(*x)])
+def test_a_trace_is_no_step(trace):
+    net = nn.Sequential(nn.Linear(6, 3), nn.ReLU())
+    with Recorder(net, every=1) as recorder:
+        for _ in range(2):
+            trace(net, (X,))
+            recorder.step(net(X).sum())
+    assert recorder.watched().observations[-1].outputs is not None
+
+
+def test_an_output_made_by_a_function_is_not_called_the_input():
+    class Broken(Plain):
+        def forward(self, x):
+            return super().forward(x) / 0
+
+    assert recorded(Broken(), 1).not_finite == (1, "activation", "output")
+
+
+def test_a_sparse_gradient_that_is_kept():
+    net = nn.EmbeddingBag(3, 3, sparse=True)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with Recorder(net, optimizer) as recorder:
+        for _ in range(3):
+            loss = net(Y[:, None]).square().sum()
+            loss.backward()
+            optimizer.step()
+            recorder.step(loss)
+    assert recorder.watched().kept_gradients
+
+
+def test_refuses_a_step_outside_of_the_block_and_lazy_layers():
+    net = Plain()
+    recorder = Recorder(net)
+    with recorder:
+        recorder.step(net(X).sum())
+    with pytest.raises(InvalidArgumentError, match="outside of the with block"):
+        recorder.step(net(X).sum())
+    assert not net._forward_pre_hooks
+    with pytest.raises(InvalidArgumentError, match=r"0\.weight has no shape"):
+        Recorder(nn.Sequential(nn.LazyLinear(3)))

@@ -44,9 +44,9 @@ def watch(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, *, e
         A context manager.
 
     Raises:
-        InvalidArgumentError: the network has no parameters, or is compiled, scripted or in ``DataParallel``;
-            ``optimizer`` is none of torch's; ``every`` is less than 1; on entering: the network is being watched
-            already.
+        InvalidArgumentError: the network has no parameters, or some that no batch has given a shape, or is compiled,
+            scripted or in ``DataParallel``; ``optimizer`` is none of torch's; ``every`` is less than 1; on entering:
+            the network is being watched already.
     """
     return Watch(Recorder(model, optimizer, every))
 
@@ -79,7 +79,7 @@ class Watch(AbstractContextManager["Watch"]):
                 with that of the best constant prediction.
 
         Raises:
-            InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph.
+            InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph; or this is outside of the with block.
         """
         self._recorder.step(loss, target)
 

@@ -7,15 +7,21 @@ that each is there.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 _ORDINARY = frozenset({Tensor, nn.Parameter, type(None)})
 
 is_transformed = torch._C._are_functorch_transforms_active
 """Whether a ``torch.func`` transform is active (vmap, grad, jvp, functionalize)."""
+
+
+innermost_function_mode: Callable[[], TorchFunctionMode | None] = torch.overrides._get_current_function_mode
+"""The ``TorchFunctionMode`` that sees a function first; None where there is none."""
 
 
 def is_jit_traced() -> bool:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from normwise.ops.tracing import is_transformed
 from normwise.probes.functions import OTHERS, RESHAPES
+from normwise.probes.tensors import own_parameter
 from normwise.probes.watched import Call
 
 
@@ -47,14 +50,14 @@ class Calls:
         inputs = list(tensors(given))
         feeds = (self._places.get(id(tensor)) for tensor in inputs)
         places = tuple(dict.fromkeys(found[1] for found in feeds if found is not None))
-        return Call(layer, kind, what, places, tuple(inputs[0].shape) if inputs else (), (), {})
+        return Call(layer, kind, what, places, _shape(inputs), (), {})
 
     def add(self, call: Call, output: Any) -> None:
         """Add a call with its output."""
         outputs = list(tensors(output))
         for tensor in outputs:
             self._places[id(tensor)] = (tensor, len(self.found))
-        self.found.append(call._replace(output=tuple(outputs[0].shape) if outputs else ()))
+        self.found.append(call._replace(output=_shape(outputs)))
 
     def forget(self) -> None:
         """Let go of the tensors."""
@@ -73,15 +76,21 @@ def tensors(given: Any) -> Iterator[Tensor]:
             yield from tensors(each)
 
 
+def _shape(found: list[Tensor]) -> tuple[int, ...]:
+    """Of the first tensor; none where its rows differ in length."""
+    return tuple(found[0].shape) if found and not found[0].is_nested else ()
+
+
 def _facts(kind: str, module: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     own = list(module.parameters())
     if own:
         facts["frozen"] = not any(parameter.requires_grad for parameter in own)
     if kind in ("linear", "conv"):
-        facts["bias"] = module.bias is not None
+        facts["bias"] = module._parameters.get("bias") is not None or is_parametrized(module, "bias")
     elif kind == "batch_norm":
-        batches, gamma = getattr(module, "num_batches_tracked", None), getattr(module, "weight", None)
+        batches = None if is_transformed() else getattr(module, "num_batches_tracked", None)
+        gamma = own_parameter(module, "weight")
         facts |= {
             "momentum": module.momentum,
             "training": module.training,

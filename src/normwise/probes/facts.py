@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from normwise.errors import InvalidArgumentError
 from normwise.probes.functions import kind_of
@@ -16,7 +17,8 @@ def network_of(model: object) -> nn.Module:
     """The network itself, without ``DistributedDataParallel`` around it.
 
     Raises:
-        InvalidArgumentError: it is none, has no parameters, or is compiled, scripted or split over devices.
+        InvalidArgumentError: it is none, has no parameters, or some without a shape, or is compiled, scripted or split
+            over devices.
     """
     if not isinstance(model, nn.Module):
         given = f"the class {model.__name__}; make one" if isinstance(model, type) else type(model).__name__
@@ -34,6 +36,12 @@ def network_of(model: object) -> nn.Module:
             raise _made(name, "compiled", "torch.compile")
     if next(network.parameters(), None) is None:
         raise InvalidArgumentError(f"{type(network).__name__} has no parameters: there is no training to watch")
+    for name, parameter in network.named_parameters():
+        if is_lazy(parameter):
+            raise InvalidArgumentError(
+                f"{name} has no shape before the network has seen a batch: call the network on one, under "
+                "torch.no_grad(), before the optimizer is made and the network is watched"
+            )
     return network
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from normwise.ops.tracing import is_transformed
+from normwise.ops.tracing import innermost_function_mode
 from normwise.probes.calls import Calls, tensors
 from normwise.probes.functions import ACTIVATIONS, TRANSPARENT, kind_of, overwrites
 from normwise.probes.layers import Measures
+from normwise.probes.tensors import is_measurable
 from normwise.probes.watched import Call
 
 UNIT_AXES = {"linear": -1, "embedding": -1, "recurrent": -1, "attention": -1, "conv": 1, "batch_norm": 1}
@@ -29,6 +31,13 @@ AGAIN = 8
 _UNKNOWN = object()
 
 
+OUTPUT = "output"
+"""The layer of an output that a function makes behind the last module."""
+
+FAST = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
+"""Modules that have a fast path in evaluation."""
+
+
 class Part(NamedTuple):
     """A module of the network.
 
@@ -37,12 +46,14 @@ class Part(NamedTuple):
         kind: as in ``Call``.
         counts: whether its calls are calls of their own.
         watched: whether its calls are watched; those of containers that only call others are not.
+        has_fast_path: whether, in evaluation and with nothing to learn, it computes all in one call of its own kernel.
     """
 
     name: str
     kind: str
     counts: bool
     watched: bool
+    has_fast_path: bool
 
 
 def parts(model: nn.Module) -> dict[nn.Module, Part]:
@@ -53,7 +64,8 @@ def parts(model: nn.Module) -> dict[nn.Module, Part]:
         leaf = next(module.children(), None) is None
         counts = (leaf or kind != "other") and kind not in ("activation", "metric")
         counts = counts and not isinstance(module, TRANSPARENT)
-        found[module] = Part(name, kind, counts, type(module) not in (*TRANSPARENT, nn.Sequential))
+        watched = type(module) not in (*TRANSPARENT, nn.Sequential)
+        found[module] = Part(name, kind, counts, watched, isinstance(module, FAST))
     return found
 
 
@@ -83,6 +95,18 @@ class Activations:
         """Whether the functions of the next forward have to be watched: of the first ones and now and then of all."""
         self._forwards += 1
         return self.elsewhere or self._forwards <= FIRST or self._forwards % AGAIN == 0
+
+
+class Watching(partial[Any]):
+    """A module's forward while it is watched; where a module is copied or pickled meanwhile, the copy has its own."""
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The forward itself, whose signature this has."""
+        return self.args[-1]
+
+    def __reduce__(self) -> Any:
+        return itemgetter(0), (self.args[-1:],)
 
 
 class Forward(TorchFunctionMode):
@@ -126,14 +150,16 @@ class Forward(TorchFunctionMode):
         for module, part in self._parts.items():
             if part.watched:
                 self._own.append((module.__dict__, module.__dict__.get("forward")))
-                module.__dict__["forward"] = partial(self._through, module, part, module.forward)
+                module.__dict__["forward"] = Watching(self._through, module, part, module.forward)
         if self._functions:
             self._attached.enter_context(self)
 
     def _unwrap(self) -> None:
         for attributes, own in self._own:
+            if type(attributes.get("forward")) is not Watching:  # the network has given itself another one meanwhile
+                continue
             if own is None:
-                attributes.pop("forward", None)
+                del attributes["forward"]
             else:
                 attributes["forward"] = own
         self._own.clear()
@@ -146,11 +172,11 @@ class Forward(TorchFunctionMode):
         """Take everything off, just after the network's own forward; without outputs, the last call's are measured."""
         self._attached.close()
         outputs = self._last if outputs is None else outputs
-        found = next((tensor for tensor in tensors(outputs) if tensor.is_floating_point() and tensor.numel()), None)
-        if found is None or not _is_plain(found):
+        found = next((tensor for tensor in tensors(outputs) if is_measurable(tensor) and tensor.numel()), None)
+        if found is None:
             self._flush()
         else:
-            source = self._claimed(found)
+            source = self._claimed(found) or OUTPUT
             self._flush()
             self._measures.output(found, source)
         self._last = None
@@ -166,9 +192,13 @@ class Forward(TorchFunctionMode):
         self._stack.append((module, part, layer))
         if part.kind == "batch_norm":
             x: Any = args[0] if args else kwargs.get("input")
-            if _is_plain(x) and x.numel():
+            if is_measurable(x) and x.numel():
                 self._measures.normalized(layer, module, x)
-        output = forward(*args, **kwargs)
+        if part.has_fast_path and not module.training:
+            with self._unseen(module):
+                output = forward(*args, **kwargs)
+        else:
+            output = forward(*args, **kwargs)
         while self._stack and self._stack.pop()[0] is not module:  # what raised, and was caught
             pass
         if len(self._stack) == 1:
@@ -197,7 +227,7 @@ class Forward(TorchFunctionMode):
             known = self._activations.known.get(module, _UNKNOWN)
             if known is _UNKNOWN:
                 self._activations.elsewhere = True
-            if not isinstance(known, Activation) or not args or not _is_measurable(args[0]):
+            if not isinstance(known, Activation) or not args or not _has_values(args[0]):
                 output = forward(*args, **kwargs)
             else:
                 layer = self._named(part.name)
@@ -222,6 +252,19 @@ class Forward(TorchFunctionMode):
             self._activations.elsewhere = True
         self._within.clear()
 
+    @contextmanager
+    def _unseen(self, module: nn.Module) -> Iterator[None]:
+        """See no functions where a module has nothing to learn: with a mode active it would leave its fast path."""
+        learns = any(parameter.requires_grad for parameter in module.parameters())
+        if learns or innermost_function_mode() is not self:
+            yield
+            return
+        self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            self.__enter__()  # type: ignore[no-untyped-call]
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -240,7 +283,7 @@ class Forward(TorchFunctionMode):
 
     def _activated(self, func: Any, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         u: Any = args[0] if args else kwargs.get("input")
-        if not self._stack or not _is_measurable(u):
+        if not self._stack or not _has_values(u):
             return func(*args, **kwargs)
         module, part, _ = self._stack[-1]
         own = part.kind == "activation"
@@ -284,17 +327,12 @@ class Forward(TorchFunctionMode):
             self._check(layer, tensor)
 
     def _check(self, layer: str, tensor: Tensor) -> None:
-        if _is_plain(tensor) and tensor.is_floating_point() and not is_transformed():
+        if is_measurable(tensor):
             self._measures.check(layer, tensor)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it is a tensor, and no subclass that may do something else."""
-    return type(value) is Tensor or type(value) is nn.Parameter
-
-
-def _is_measurable(value: Any) -> bool:
-    return _is_plain(value) and value.ndim > 0 and value.numel() > 0 and not is_transformed()
+def _has_values(value: Any) -> bool:
+    return is_measurable(value) and value.ndim > 0 and value.numel() > 0
 
 
 def _below(module: str, name: str) -> str:

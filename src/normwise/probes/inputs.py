@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normwise.moments import Moments, batch_moments, merge
 from normwise.probes.calls import tensors
-from normwise.probes.tensors import promoted
+from normwise.probes.tensors import is_measurable, promoted
 from normwise.probes.watched import Inputs
 
 
@@ -27,8 +27,8 @@ class InputMoments:
         x = next(tensors(given), None)
         if x is None:
             return
-        self._examples = self._examples or (len(x) if x.ndim else 1)
-        if not x.is_floating_point() or not x.numel() or type(x) is not Tensor:
+        self._examples = self._examples or (x.size(0) if x.ndim else 1)
+        if not is_measurable(x) or not x.numel():
             return
         x = promoted(x.detach())
         x = x.reshape(-1, 1) if x.ndim < 2 else x

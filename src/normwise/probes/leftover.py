@@ -33,7 +33,7 @@ class Leftover:
     @torch.no_grad()
     def _backward(self, gradient: Tensor) -> None:
         held = self._parameter.grad
-        rest = None if held is None else held.detach().count_nonzero()
+        rest = None if held is None else _dense(held.detach()).count_nonzero()
         if self._updates:
             self._since.append(rest)
         elif self._last is not None and rest is not None:
@@ -64,3 +64,7 @@ class Leftover:
         if self._handle is not None:
             self._handle.remove()
         self._handle = None
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    return gradient if gradient.layout is torch.strided else gradient.to_dense()

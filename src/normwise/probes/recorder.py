@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from math import isfinite
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from normwise.errors import InvalidArgumentError
 from normwise.nn.kinds import linear_maps
+from normwise.ops.tracing import is_traced, is_transformed
 from normwise.probes import facts
 from normwise.probes.calls import Calls
 from normwise.probes.forward import Activations, Forward, parts
@@ -25,7 +26,7 @@ from normwise.probes.leftover import Leftover
 from normwise.probes.step import Maps, Step, begun, measured
 from normwise.probes.tail import Tail, tail
 from normwise.probes.targets import TargetCounts
-from normwise.probes.tensors import Taken, joined, promoted
+from normwise.probes.tensors import Taken, joined, own_parameter, promoted
 from normwise.probes.watched import Call, Loss, NotFinite, Observation, Optimizer, Units, Watched
 
 FIRST = frozenset({1, 2, 4, 8})
@@ -41,6 +42,19 @@ IN_A_ROW = 3
 """Recorded steps in which a unit is dead that is called so."""
 
 _WATCHED: WeakSet[nn.Module] = WeakSet()
+
+
+class _Hook:
+    """A hook of the network. In a copy or a pickle of the network there stands one that does nothing."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+    def __reduce__(self) -> Any:
+        return getattr, (nullcontext(), "__exit__")
 
 
 class Recorder:
@@ -80,6 +94,7 @@ class Recorder:
         self._parts = parts(self._network)
         self._activations = Activations()
         self._watching = ExitStack()
+        self._entered = False
         self._forward_hook: RemovableHandle | None = None
         self._update_hooks: list[RemovableHandle] = []
         self._open: Step | None = None
@@ -113,6 +128,7 @@ class Recorder:
         if network in _WATCHED:
             raise InvalidArgumentError(f"this {type(network).__name__} is being watched already; one watch is enough")
         _WATCHED.add(network)
+        self._entered = True
         self._watching.callback(_WATCHED.discard, network)
         if optimizer is not None:
             self._described = facts.described(optimizer, network)
@@ -132,6 +148,7 @@ class Recorder:
             self._running = None
         self._attend(over=True)
         self._watching.close()
+        self._entered = False
 
     # What the loop says.
 
@@ -144,8 +161,13 @@ class Recorder:
             scale: what the loss was multiplied by before its backward, which is recorded without it.
 
         Raises:
-            InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph.
+            InvalidArgumentError: ``loss`` is no scalar tensor, or has no graph; or this is outside of the with block.
         """
+        if not self._entered:
+            raise InvalidArgumentError(
+                "watch.step was called outside of the with block, where nothing is watched: write "
+                "with normwise.watch(network, optimizer) as watch: around the loop"
+            )
         if not isinstance(loss, Tensor) or loss.numel() != 1 or loss.grad_fn is None:
             raise _refusal(loss)
         self._steps += 1
@@ -187,7 +209,7 @@ class Recorder:
         forward = not over and (self._open is not None or self._is_recorded(self._steps + 1))
         if forward and self._forward_hook is None:
             self._forward_hook = self._network.register_forward_pre_hook(
-                self._before_forward, prepend=True, with_kwargs=True
+                _Hook(self._before_forward), prepend=True, with_kwargs=True
             )
         elif not forward and self._forward_hook is not None:
             self._forward_hook.remove()
@@ -265,7 +287,8 @@ class Recorder:
 
     def _before_forward(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.begin(args, kwargs) and self._running is not None:
-            self._running.when_over(network.register_forward_hook(self._after_forward, always_call=True).remove)
+            hook = network.register_forward_hook(_Hook(self._after_forward), always_call=True)
+            self._running.when_over(hook.remove)
 
     def _after_forward(self, network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self.end(output)
@@ -276,6 +299,8 @@ class Recorder:
         Where the loop calls the network, its hooks do that.
         """
         if self._paused or self._running is not None or not torch.is_grad_enabled():
+            return False
+        if is_transformed() or is_traced():
             return False
         if self._open is not None and self._open.ended:
             self._close()
@@ -423,7 +448,7 @@ def _small(network: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Pa
     """A parameter that is learned and small: the last linear map's bias, or the smallest of all."""
     held = None if optimizer is None else {each for group in optimizer.param_groups for each in group["params"]}
     learned = [each for each in network.parameters() if each.requires_grad and (held is None or each in held)]
-    biases = {module.bias for _, module in linear_maps(network) if module.bias is not None}
+    biases = {own_parameter(module, "bias") for _, module in linear_maps(network)}
     last = next((each for each in reversed(learned) if each in biases), None)
     return last if last is not None else min(learned, key=lambda each: each.numel(), default=None)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from normwise.nn.kinds import linear_maps
 from normwise.probes.forward import Forward
 from normwise.probes.quantities import Found
-from normwise.probes.tensors import Numbers, Taken, add_, flat, joined, negated, norms, promoted
+from normwise.probes.tensors import Numbers, Taken, add_, flat, joined, negated, norms, own_parameter, promoted
 from normwise.probes.watched import Weights
 
 SMALL = 1 << 16  # elements of all weights that are copied
@@ -24,11 +24,12 @@ class Maps:
     """The linear maps of a network whose weights are known."""
 
     def __init__(self, network: nn.Module) -> None:
-        found = [(name, module) for name, module in linear_maps(network) if type(module.weight) is nn.Parameter]
-        self.names = [name for name, _ in found]
-        self.weights = [module.weight for _, module in found]
+        every = [(name, module, own_parameter(module, "weight")) for name, module in linear_maps(network)]
+        found = [(name, module, weight) for name, module, weight in every if weight is not None]
+        self.names = [name for name, _, _ in found]
+        self.weights = [weight for _, _, weight in found]
         self.sizes = [weight.numel() for weight in self.weights]
-        self._is_transposed = [isinstance(module, nn.modules.conv._ConvTransposeNd) for _, module in found]
+        self._is_transposed = [isinstance(module, nn.modules.conv._ConvTransposeNd) for _, module, _ in found]
         self.outputs = [
             weight.shape[1 if transposed else 0]
             for weight, transposed in zip(self.weights, self._is_transposed, strict=True)

@@ -35,8 +35,10 @@ class TargetCounts:
         self._batches: list[int] = []
 
     def add(self, target: Any) -> None:
-        """Add the targets of a batch; what is no tensor is left out."""
-        if not isinstance(target, Tensor) or not target.numel():
+        """Add the targets of a batch; what is no tensor of real numbers in memory is left out."""
+        if not isinstance(target, Tensor) or target.layout is not torch.strided or target.is_nested:
+            return
+        if not target.numel() or target.is_complex():
             return
         kind = self._tail.loss.kind
         if kind in ("cross_entropy", "nll") and not target.is_floating_point():

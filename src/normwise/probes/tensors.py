@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from normwise.ops.tracing import is_transformed
 
 Numbers = NDArray[np.float64]
 
 HALF = (torch.float16, torch.bfloat16)
+
+REALS = frozenset({*HALF, torch.float32, torch.float64})
+
+
+def is_measurable(value: Any) -> TypeGuard[Tensor]:
+    """Whether it is a tensor whose numbers can be measured: real ones, strided.
+
+    Others are integers, complex, sparse, nested, of a subclass that may do something else, or within a transform of
+    ``torch.func``, which they must not leave.
+    """
+    return (
+        (type(value) is Tensor or type(value) is nn.Parameter)
+        and value.dtype in REALS
+        and value.layout is torch.strided
+        and not value.is_nested
+        and not is_transformed()
+    )
+
+
+def own_parameter(module: nn.Module, name: str) -> nn.Parameter | None:
+    """A module's parameter; None where it has none, no batch has given it a shape, or it is computed from others.
+
+    To look at one that is computed may draw random numbers or move what a parametrization remembers.
+    """
+    found = module._parameters.get(name)
+    return found if type(found) is nn.Parameter else None
 
 
 def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
