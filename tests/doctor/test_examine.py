@@ -311,6 +311,13 @@ Y = torch.randint(CLASSES, (8,))
 WRONG = {
     "no normalization": (without_norms, parts, CE, SurgeryError, "no batch normalization to examine: .*LayerNorm × 1"),
     "a weight that is not finite": (with_nan, parts, CE, RequestError, "0.weight has NaN or infinity.*train again"),
+    "lazy layers": (
+        lambda: nn.Sequential(nn.LazyLinear(3), nn.BatchNorm1d(3)),
+        parts,
+        CE,
+        RequestError,
+        "no shape yet",
+    ),
     "a loss that is not finite": (too_large, parts, CE, RequestError, "loss is not finite, whether"),
     "one batch": (mlp, lambda: [(X, Y)], CE, RequestError, "single batch.*give smaller batches, or estimate_from="),
     "no batch": (mlp, list, CE, SurgeryError, "there was no batch"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from normwise.doctor import rules
 from normwise.doctor.diagnosis import Diagnosis
@@ -71,7 +72,8 @@ def examine(
     Raises:
         InvalidArgumentError: (a ValueError) ``model`` is no network, or ``criterion`` no function.
         RequestError: (a ValueError) a batch has no target or does not fit; the criterion does not take the outputs or
-            returns no scalar; a weight, or the loss, is not finite; the loader has a single batch.
+            returns no scalar; a weight has no shape yet, or is not finite; the loss is not finite; the loader has a
+            single batch.
         SurgeryError: (a ValueError) the network has no batch normalization, is compiled, or there is no batch.
         Exception: what the loader or the network raises.
 
@@ -138,6 +140,11 @@ def _norms(model: nn.Module) -> tuple[nn.Module, Norms]:
             "but for dropout"
         )
     for name, parameter in network.named_parameters():
+        if is_lazy(parameter):
+            raise RequestError(
+                f"the weights of {type(network).__name__} have no shape yet: {name} gets one from the first batch; "
+                "load trained weights, or call the network on a batch"
+            )
         if not parameter.isfinite().all():
             raise RequestError(
                 f"the weights of {type(network).__name__} are not finite: {name} has NaN or infinity, so there is "
