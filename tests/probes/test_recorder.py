@@ -640,3 +640,15 @@ def test_refuses_a_step_outside_of_the_block_and_lazy_layers():
     assert not net._forward_pre_hooks
     with pytest.raises(InvalidArgumentError, match=r"0\.weight has no shape"):
         Recorder(nn.Sequential(nn.LazyLinear(3)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": "a"}, {"losses": "x"}, {"observations": [5]}, {"inputs": None}, {"loss": []}]
+)
+def test_a_recording_of_other_kinds_is_refused(change):
+    plain = watched_json.as_dict(recorded(Plain(), 2))
+    watched_json.from_dict(json.loads(dumps(plain)))
+    with pytest.raises(ValueError, match="does not belong there"):
+        watched_json.from_dict({**plain, **change})
+    with pytest.raises(ValueError, match="Watched has no calls, "):
+        watched_json.from_dict({})

@@ -43,7 +43,10 @@ def watched(record: RunRecord) -> Watched:
     plain = read_json(path)
     if plain is None:
         raise damaged(path, "there is no recording")
-    return from_dict(plain)
+    try:
+        return from_dict(plain)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
 
 
 def evaluations(record: RunRecord) -> list[Evaluation]:

@@ -25,7 +25,11 @@ def as_dict(found: Watched) -> dict[str, Any]:
 
 
 def from_dict(plain: Mapping[str, Any]) -> Watched:
-    """A recording from what ``as_dict`` made of it. Numbers that were not finite are NaN."""
+    """A recording from what ``as_dict`` made of it. Numbers that were not finite are NaN.
+
+    Raises:
+        ValueError: something in it is missing or of another kind.
+    """
     found: Watched = _made(plain, Watched)
     return found
 
@@ -46,14 +50,29 @@ def _made(value: Any, kind: Any) -> Any:
     optional, kind = _without_none(kind)
     if kind is float and (value == NOT_FINITE or (value is None and not optional)):
         return math.nan
-    if value is None:
+    if value is None and optional:
         return None
     if hasattr(kind, "_fields"):
-        hints = _hints(kind)
-        return kind(**{name: _made(value[name], hints[name]) for name in kind._fields if name in value})
-    if isinstance(value, list):
-        return tuple(_made(each, _item(kind)) for each in value)
-    return float(value) if kind is float else value
+        return _fields(value, kind)
+    if get_origin(kind) is tuple:
+        return tuple(_made(each, _item(kind)) for each in _of_kind(value, list))
+    if kind is float:
+        return float(_of_kind(value, (int, float)))
+    return value if kind is Any else _of_kind(value, get_origin(kind) or kind)
+
+
+def _fields(value: Any, kind: Any) -> Any:
+    missing = set(kind._fields) - _of_kind(value, dict).keys() - kind._field_defaults.keys()
+    if missing:
+        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(missing))}")
+    hints = _hints(kind)
+    return kind(**{name: _made(value[name], hints[name]) for name in kind._fields if name in value})
+
+
+def _of_kind(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.40} does not belong there")
+    return value
 
 
 def _without_none(kind: Any) -> tuple[bool, Any]:
