@@ -70,7 +70,7 @@ def test_it_is_plain_data_and_listed(found):
 
 
 def test_an_ignored_rule_says_nothing_and_no_remedy_is_tried_where_none_is_wanted(found):
-    again = diagnose("digits", out=found.report.parent, treat=False, ignore=[found.cause.name], **SIGMOIDS)
+    again = diagnose("digits", out=found.report.parent, treat=False, ignore=found.cause.name, **SIGMOIDS)
     assert found.cause.rule not in [finding.rule for finding in again]
     assert again.treatments == ()
     assert "Nothing was tried: --no-treat was given." in again.verdict

@@ -22,7 +22,7 @@ def diagnose(
     model: Source = "mlp",
     weights: str | Path | None = None,
     treat: bool = True,
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     budget: str | float | None = None,
     on_progress: OnProgress = lambda status: None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -45,7 +45,7 @@ def diagnose(
         model: ``mlp``, ``cnn``, or a ``make_model`` function or its name.
         weights: a file of trained weights, ``.safetensors`` or ``.pt``; nothing in it is unpickled but tensors.
         treat: whether remedies are tried.
-        ignore: ids or names of rules that do not judge.
+        ignore: id or name of a rule that does not judge, or several.
         budget: the time that all may take, such as ``"10m"``: the likeliest remedies are tried for which there is time.
         on_progress: told how far the runs have come.
         on_note: told what will be tried, and about how long it takes, before it begins.
@@ -71,6 +71,7 @@ def diagnose(
     from normwise.doctor.checks import ignored
     from normwise.doctor.study import Asked, Study
 
+    ignore = (ignore,) if isinstance(ignore, str) else ignore
     words = command_words(weights=weights, treat=treat, ignore=ignore, budget=budget)
     asked = Asked(treat, ignored(ignore), None if budget is None else seconds(budget), tuple(words))
     given = {**options, "model": model}
