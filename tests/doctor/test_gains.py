@@ -1,4 +1,4 @@
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given, settings
@@ -55,11 +55,22 @@ def test_runs_without_any_spread_have_the_margin_of_chance():
     assert not treated(nothing=(0.5, 0.5), adam=(0.51, 0.51))[1].helped
 
 
-def test_what_is_worse_than_guessing_or_diverged_at_once_counts_as_guessing():
-    assert treated(nothing=(0.5, 0.5), adam=(None, 0.04))[1].mean == pytest.approx(0.1)
-    assert treated(Scale(LOSS, None), nothing=(0.5, 0.5), adam=(None, 0.4))[1].mean == 0.4
-    wild = treated(Scale(LOSS, Chance(2.3, 0.1)), nothing=(2.2, 8e9, 4e3), adam=(0.1, 0.2, 0.1))[1]
-    assert wild.helped
+def test_a_comparison_counts_what_is_worse_than_guessing_as_guessing_and_the_mean_is_that_of_the_values():
+    found = treated(nothing=(0.04, 0.06, 0.09), adam=(None, 0.04, 0.9), clip=(None, None, None))
+    assert [each.mean for each in found] == pytest.approx([0.19 / 3, 0.47, None])
+    assert [each.gain for each in found] == pytest.approx([0.0, (0.1 + 0.1 + 0.9) / 3 - 0.1, 0.0])
+    wild = treated(Scale(LOSS, Chance(2.3, 0.1)), nothing=(2.2, 8e9, 4e3), adam=(0.1, 0.2, 0.1))
+    assert wild[1].helped
+    assert wild[0].mean > 1e9
+
+
+def test_a_margin_is_not_that_of_a_spread_that_guessing_took_away():
+    low, flat, cured = (0.02, 0.05, 0.09), (0.1, 0.1, 0.1), (0.15, 0.18, 0.2)
+    real, none = (treated(nothing=given, adam=cured)[1] for given in (low, flat))
+    assert real.gain == none.gain
+    assert real.margin > 1.3 * none.margin
+    hidden = treated(nothing=low, adam=(None, 0.3, 0.4))[1]
+    assert hidden.margin > treated(nothing=flat, adam=(0.1, 0.3, 0.4))[1].margin
 
 
 def test_a_run_is_compared_with_those_of_the_same_seeds():
@@ -102,4 +113,13 @@ def test_nothing_is_recommended_whose_interval_holds_zero(nothing, others):
     assert (chosen is None) == (not helped)
     if chosen:
         assert chosen in helped
-        assert fmean(SCALE.values(chosen.runs)) > fmean(SCALE.values(runs(*nothing[: len(chosen.runs)])))
+        assert fmean(SCALE.counted(chosen.runs)) > fmean(SCALE.counted(runs(*nothing[: len(chosen.runs)])))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=4))
+def test_mean_and_standard_deviation_are_those_of_the_values_that_are_shown(values):
+    found = treatment("adam", {}, runs(*values), runs(0.3, 0.4), SCALE, compared=1)
+    shown = [run.value for run in found.runs if run.value is not None]
+    assert found.mean == (fmean(shown) if shown else None)
+    assert found.std == (stdev(shown) if len(shown) > 1 else None)

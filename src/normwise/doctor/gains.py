@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
@@ -34,37 +35,65 @@ class Scale(NamedTuple):
     metric: Metric
     chance: Chance | None
 
-    def values(self, runs: Sequence[TreatedRun]) -> list[float]:
-        """What each run counts with: guessing where it is worse, or diverged before it was ever measured."""
-        found = [self._value(run) for run in runs]
+    def counted(self, runs: Sequence[TreatedRun]) -> list[float]:
+        """What each run counts with in a comparison: guessing where it is worse, or diverged before it was measured.
+
+        Otherwise one loss of 10⁹ would make every remedy look good, and the interval infinitely wide.
+        """
+        found = [self._counted(run) for run in runs]
         return [value for value in found if value is not None]
 
-    def _value(self, run: TreatedRun) -> float | None:
+    def _counted(self, run: TreatedRun) -> float | None:
         guess = None if self.chance is None else self.chance.value
         if run.value is None:
             return guess if run.status == "diverged" else None
         return run.value if guess is None else self.metric.best([run.value, guess])
 
     def gain(self, a: Sequence[TreatedRun], b: Sequence[TreatedRun], compared: int) -> tuple[float, float | None]:
-        """How much better ``a`` is than ``b``, and the margin of that.
+        """How much better ``a`` is than ``b``, and the margin of that, by what their runs count with.
 
-        The margin is half of Welch's interval at a confidence of 1 − 0.05/``compared`` (Bonferroni's correction). Where
-        no run differs from the others of its kind, it is that by which a metric is told from guessing; of a share, it
-        is 1 at most.
+        The margin is half of Welch's interval at a confidence of 1 − 0.05/``compared`` (Bonferroni's correction). Runs
+        that count as guessing have the spread of their own values, up to that of the others or to that by which a
+        metric is told from guessing. Where no run differs from the others of its kind, it is the latter. Of a share,
+        the margin is 1 at most.
 
         Raises:
             ValueError: one of them has no value.
         """
-        ours, theirs = self.values(a), self.values(b)
+        ours, theirs = self.counted(a), self.counted(b)
         found = difference(ours, theirs, 1 - (1 - CONFIDENCE) / max(1, compared))
         if found is None:
             raise ValueError("there is nothing to compare")
         margin = found.margin
-        if margin is None and min(len(ours), len(theirs)) > 1:
-            margin = 0.0 if self.chance is None else self.chance.margin
+        least = 0.0 if self.chance is None else self.chance.margin
+        if margin is not None:
+            margin *= self._widened(a, b)
+        elif min(len(ours), len(theirs)) > 1:
+            margin = least
         if margin is not None and self.metric.percent:
             margin = min(1.0, margin)
         return self.metric.score(found.difference), margin
+
+    def _widened(self, a: Sequence[TreatedRun], b: Sequence[TreatedRun]) -> float:
+        """How many times wider the interval is with the spread that counting as guessing took away."""
+        ours, theirs = self.counted(a), self.counted(b)
+        counted = _error(stdev(ours), len(ours), stdev(theirs), len(theirs))
+        real = _error(self._spread(a, theirs), len(ours), self._spread(b, ours), len(theirs))
+        return real / counted if counted else 1.0
+
+    def _spread(self, runs: Sequence[TreatedRun], others: Sequence[float]) -> float:
+        """The standard deviation of what runs count with, or of their values where some count as guessing."""
+        counted = self.counted(runs)
+        values = [run.value for run in runs if run.value is not None]
+        if self.chance is None or counted == values:
+            return stdev(counted)
+        most = max(stdev(others), self.chance.margin)
+        return max(stdev(counted), min(stdev(values), most) if len(values) == len(counted) else most)
+
+
+def _error(std: float, count: int, other_std: float, other_count: int) -> float:
+    """The standard error of a difference of two means."""
+    return math.hypot(std / math.sqrt(count), other_std / math.sqrt(other_count))
 
 
 def treatment(
@@ -88,15 +117,15 @@ def treatment(
         compared: how many treatments are compared with nothing.
         dropped: why it was not tried on every seed.
     """
-    values = scale.values(runs)
+    values = [run.value for run in runs if run.value is not None]
     mean = fmean(values) if values else None
     std = stdev(values) if len(values) > 1 else None
     made = Treatment(name, settings, tuple(runs), mean, std, None, None, helped=False, dropped=dropped)
     if name == NOTHING:
-        return replace(made, gain=None if mean is None else 0.0)
+        return replace(made, gain=0.0 if scale.counted(runs) else None)
     seeds = {run.seed for run in runs}
     same = [run for run in nothing if run.seed in seeds]
-    if not values or not scale.values(same):
+    if not scale.counted(runs) or not scale.counted(same):
         return made
     gain, margin = scale.gain(runs, same, compared)
     return replace(made, gain=gain, margin=margin, helped=margin is not None and gain > margin)

@@ -112,13 +112,14 @@ class Study:
             evidence = replace(evidence, treatments=treatments, chance=chance)
             findings = rules.judged(evidence, self._asked.ignore)
         advised = recommendation(treatments, given_, scale)
+        values = [run.value for run in runs if run.value is not None]
         said = Said(
             findings,
             [each.outcome for each in evidence.trainings],
             treatments,
             next((each for each in treatments if advised and each.name == advised.name), None),
             scale.metric,
-            fmean(values) if (values := scale.values(runs)) else None,
+            fmean(values) if values else None,
             why,
             without,
         )

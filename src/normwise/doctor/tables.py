@@ -29,7 +29,8 @@ def in_terminal(treatments: Sequence[Treatment], metric: Metric) -> tuple[list[s
 
 
 def _row(one: Treatment, metric: Metric) -> list[str]:
-    mean = metric.write(one.mean) + ("" if one.std is None else f" ± {_number(one.std, metric, 2)}")
+    mean, _, remark = one.write(metric).partition(" (")
+    mean += ("" if one.std is None else f" ± {_number(one.std, metric, 2)}") + (f" ({remark}" if remark else "")
     if one.name == NOTHING:
         return [one.name, mean, "", ""]
     return [one.name, mean, _with_unit(one, metric), "yes" if one.helped else "one seed" if one.dropped else "no"]
@@ -63,7 +64,8 @@ def in_report(treatments: Sequence[Treatment], metric: Metric, chosen: str | Non
     ]
     caption = (
         f"Validation {metric.label}: mean ± standard deviation over the seeds. Gain: how much better than nothing, "
-        "with its 95 % interval, widened for the number of treatments. Random: a remedy drawn for each seed."
+        "with its 95 % interval, widened for the number of treatments; in it a run that is worse than guessing, or "
+        "diverged without a value, counts as guessing. Random: a remedy drawn for each seed."
     )
     units = (", %", ", points") if metric.percent else ("", "")
     columns = ["treatment", "changes", "verdict", f"validation {metric.label}{units[0]}", f"gain{units[1]}"]

@@ -117,7 +117,7 @@ class Treating:
         is, and the best of all where there is no other. A combination of two is worth more than a third remedy.
         """
         ranked = sorted(self._settings, key=self._score, reverse=True)
-        worst = min(map(self._scale.metric.score, self._scale.values(self._nothing)), default=-math.inf)
+        worst = min(map(self._scale.metric.score, self._scale.counted(self._nothing)), default=-math.inf)
         names = [name for name in ranked if name == ALWAYS or self._score(name)[0] > worst] or ranked[:1]
         most, others = min(FINALISTS, len(names)), len(self._seeds) - 1
         while most > 1 and not self._enough(most * others + len(self._seeds) + len(self._waiting)):
@@ -128,7 +128,7 @@ class Treating:
     def _score(self, name: str) -> tuple[float, float]:
         """Of the first run: what it counts with, and among those that are no better than guessing what it scored."""
         run, score = self._runs[name][0], self._scale.metric.score
-        counted = self._scale.values([run])
+        counted = self._scale.counted([run])
         return score(counted[0]) if counted else -math.inf, -math.inf if run.value is None else score(run.value)
 
     def _pair(self, finalists: Sequence[str]) -> list[str]:

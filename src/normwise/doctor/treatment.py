@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from normwise.records.metric import Metric
+
 
 @dataclass(frozen=True)
 class TreatedRun:
@@ -40,11 +42,11 @@ class Treatment:
         name: ``nothing``, ``random``, the remedy's name, or two names with `` + `` between them.
         settings: the keys that it changes, with their values; empty for ``nothing`` and ``random``.
         runs: one per seed; of a remedy that was dropped after its first seed, that one.
-        mean: of the runs' values; None where no run has one. A run that diverged without a value, or is worse than
-            guessing, counts as guessing.
+        mean: of the runs' values; None where no run has one.
         std: their standard deviation; None below two.
         gain: how much better than ``nothing`` with the same seeds, in the direction of the metric: more is better; None
-            without a mean.
+            where there is nothing to compare. On both sides a run that is worse than guessing, or diverged without a
+            value, counts as guessing.
         margin: half the width of Welch's 95 % interval of that, widened for the number of treatments compared; None
             where there are too few runs.
         helped: whether gain > margin.
@@ -60,6 +62,14 @@ class Treatment:
     margin: float | None
     helped: bool
     dropped: str = ""
+
+    def write(self, metric: Metric) -> str:
+        """The mean, and how many runs have no value: ``9.7 % (1 of 3 diverged)``."""
+        without = [run.status for run in self.runs if run.value is None]
+        if not without:
+            return metric.write(self.mean)
+        how = without[0] if len(set(without)) == 1 else "without a value"
+        return f"{metric.write(self.mean)} ({len(without)} of {len(self.runs)} {how})"
 
     def as_dict(self) -> dict[str, Any]:
         """The treatment as plain data, as ``normwise doctor --json`` prints it."""

@@ -49,6 +49,8 @@ def verdict(said: Said) -> str:
     """The answer in a few sentences."""
     cause = next((finding for finding in said.findings if finding.severity.is_trouble), None)
     diagnosed = first_sentence(cause.words) if cause else _healthy(said)
+    if said.treatments and said.recommendation and not cause:
+        return f"{diagnosed} It could be a little better: {_lower(_treated(said))}"
     if said.treatments:
         return f"{diagnosed} {_treated(said)}"
     if not said.untried:
@@ -61,6 +63,10 @@ def verdict(said: Said) -> str:
 def first_sentence(words: str) -> str:
     """The first sentence of a finding's words: up to a full stop before a capital letter."""
     return re.split(r"(?<=[.!?])\s+(?=[A-Z])", words.strip(), maxsplit=1)[0]
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _healthy(said: Said) -> str:
@@ -93,44 +99,51 @@ def _treated(said: Said) -> str:
     seeds = len(said.treatments[0].runs)
     tried = [each for each in said.treatments if each.name not in (NOTHING, RANDOM)]
     many = f"{len(tried)} remedies" if len(tried) != 1 else "1 remedy"
-    of = f"Of {many} tried over {seeds} seed{'s' * (seeds > 1)}"
+    of = f"Of {many} tried {_over(tried, seeds)}"
     controls = _controls(said)
     found = _helped(said, of) if said.recommendation else _nothing_helped(said, of, seeds)
     return "; ".join([found, *controls]) + "."
 
 
+def _over(tried: Sequence[Treatment], seeds: int) -> str:
+    """On how many seeds the remedies were tried: a remedy that was dropped has one."""
+    whole = sum(not each.dropped for each in tried)
+    over = f"over {seeds} seed{'s' * (seeds > 1)}"
+    return over if whole == len(tried) else f"({whole} of them {over})"
+
+
 def _helped(said: Said, of: str) -> str:
-    ours, write = said.recommendation, said.metric.write
+    ours, metric = said.recommendation, said.metric
     assert ours is not None
-    change = f"{write(said.treatments[0].mean)} → {write(ours.mean)}"
+    change = f"{said.treatments[0].write(metric)} → {ours.write(metric)}"
     first, best = candidates(said.treatments)[0], next(each for each in candidates(said.treatments) if each.helped)
     if best is not ours:
-        smaller = f"the smallest change of those as good as the best, {called(best.name)} ({write(best.mean)})"
+        smaller = f"the smallest change of those as good as the best, {called(best.name)} ({best.write(metric)})"
         return f"{of}, {called(ours.name)} helped: {change}, {smaller}"
-    unsure = "" if first is best else f"; {called(first.name)} ({write(first.mean)}) is not clear of seed noise"
+    unsure = "" if first is best else f"; {called(first.name)} ({first.write(metric)}) is not clear of seed noise"
     return f"{of}, {called(ours.name)} helped most: {change}{unsure}"
 
 
 def _nothing_helped(said: Said, of: str, seeds: int) -> str:
     """That nothing helped, and how good the best was."""
-    write, nothing = said.metric.write, said.treatments[0]
+    metric, nothing = said.metric, said.treatments[0]
     best = next(iter(candidates(said.treatments)), None)
     if best is None:
-        return f"No improvement found: {of[0].lower()}{of[1:]}, none has a result ({write(nothing.mean)} without)"
-    which = f"the best is {called(best.name)}: {write(nothing.mean)} → {write(best.mean)}"
+        return f"No improvement found: {_lower(of)}, none has a result ({nothing.write(metric)} without)"
+    which = f"the best is {called(best.name)}: {nothing.write(metric)} → {best.write(metric)}"
     if seeds == 1:
         why = "one seed tells nothing about seed noise"
-        return f"No improvement is certain, since {why}: {of[0].lower()}{of[1:]}, {which}"
+        return f"No improvement is certain, since {why}: {_lower(of)}, {which}"
     if (best.gain or 0.0) <= 0:
-        return f"No improvement found: {of[0].lower()}{of[1:]}, none was better than nothing ({write(nothing.mean)})"
+        return f"No improvement found: {_lower(of)}, none was better than nothing ({nothing.write(metric)})"
     beyond = "none was better than nothing beyond seed noise" + ", of which two seeds tell little" * (seeds == 2)
-    return f"No improvement found: {of[0].lower()}{of[1:]}, {beyond}; {which}"
+    return f"No improvement found: {_lower(of)}, {beyond}; {which}"
 
 
 def _controls(said: Said) -> list[str]:
     """What batch normalization alone did, where that is not said already, and a remedy drawn by lot."""
     by_name = {each.name: each for each in said.treatments}
-    lines, write = [], said.metric.write
+    lines, metric = [], said.metric
     alone = by_name.get(ALWAYS)
     named = said.recommendation or next((each for each in candidates(said.treatments) if (each.gain or 0.0) > 0), None)
     if alone is None:
@@ -138,9 +151,9 @@ def _controls(said: Said) -> list[str]:
         lines += [f"batch normalization could not be tried: {why}"] if why else []
     elif alone is not named:
         better = "" if alone.helped or not said.recommendation else f" ({HELPED_NOT})"
-        lines.append(f"batch normalization alone: {write(alone.mean)}{better}")
+        lines.append(f"batch normalization alone: {alone.write(metric)}{better}")
     if RANDOM in by_name:
-        lines.append(f"{called(RANDOM)}: {write(by_name[RANDOM].mean)}")
+        lines.append(f"{called(RANDOM)}: {by_name[RANDOM].write(metric)}")
     return lines
 
 
@@ -152,4 +165,6 @@ def recommendation(treatments: Sequence[Treatment], given: Given, scale: Scale) 
         return None
     settings = {**asdict(given.keys), **found.settings}
     parts = [BY_NAME[part].change.format(**settings) for part in found.name.split(AND)]
-    return Recommendation(found.name, f"{called(found.name)}: {'; '.join(parts)}", found.gain, found.margin)
+    code = "\n".join(parts)
+    between = "\n" if "\n" in code else " "
+    return Recommendation(found.name, f"{called(found.name)}:{between}{code}", found.gain, found.margin)

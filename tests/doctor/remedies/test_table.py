@@ -1,7 +1,10 @@
 from dataclasses import asdict, replace
 
 import pytest
+import torch
+from torch import nn
 
+import normwise
 from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.remedies import BY_NAME, REMEDIES, Given, applicable, chosen
 from normwise.lab.settings import KEYS, Keys
@@ -98,8 +101,38 @@ def test_every_change_is_a_key_and_can_be_written_down():
             settings = remedy.settings(given)
             assert set(settings) <= {*KEYS, "output"}
             text = remedy.change.format(**asdict(given.keys) | settings)
-            assert "None" not in text
+            assert "None" not in text.replace("is not None", "")
             assert "{" not in text
+
+
+WORDS = [f"lr{how}" for how in ("*10", "*100", "*1000", "/10", "/100")] + ["batch-size*4", "weight-decay", "dropout"]
+"""Of these the advice is an argument, and where it belongs."""
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in WORDS])
+def test_what_is_advised_runs_as_it_is_typed(name):
+    keys = asdict(PLAIN.keys) | {"warmup": 50, "clip": 1.0, "momentum": 0.9}
+    torch.manual_seed(0)
+    X, Y = torch.randn(40, 4), torch.randn(40, 2)
+    X[:, 1] = 0.3
+    net = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 8, bias=False), nn.Sigmoid(), nn.Linear(8, 2))
+    net.append(nn.Softmax(1))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    loader = [X[:20], X[20:]]
+    if name == "estimate-population":
+        net.insert(1, nn.BatchNorm1d(8))
+    known = {"nw": normwise, "torch": torch, "nn": nn, "X": X, "Y": Y, "x": X[:20], "y": Y[:20]}
+    known |= {"net": net, "optimizer": optimizer, "loader": loader}
+    exec(BY_NAME[name].change.format(**keys), known)
+    assert known["x"].isfinite().all()
+    assert known["y"].isfinite().all()
+    assert known["net"](known["x"]).isfinite().all()
+
+
+def test_a_feature_that_is_constant_is_not_stretched():
+    known = {"X": torch.tensor([[0.3, 1.0], [0.3, 3.0], [0.3, 5.0]]), "x": torch.tensor([[1.3, 3.0]])}
+    exec(BY_NAME["standard-inputs"].change, known)
+    assert known["x"].tolist() == [pytest.approx([1.0, 0.0])]
 
 
 def trouble(*remedies, severity=Severity.WARNING):

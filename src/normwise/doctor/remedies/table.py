@@ -103,33 +103,51 @@ def _dropout(given: Given) -> Settings | None:
     return None if given.own_model or given.keys.dropout else {"dropout": DROPPED}
 
 
+BEFORE = "  # before the optimizer is made"
+
+
 def _draw(call: str) -> str:
-    return f"{call} for the weight of each linear map, its bias at 0"
+    """Lines that draw the weights of each linear map by a function of ``nn.init``."""
+    return f"""for layer in net.modules():
+    if isinstance(layer, (nn.Linear, nn.Conv2d)):
+        nn.init.{call}
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)"""
 
 
-HE = _draw('nn.init.kaiming_normal_(weight, nonlinearity="relu")')
-XAVIER = _draw("nn.init.xavier_normal_(weight)")
-LECUN = _draw('nn.init.kaiming_normal_(weight, nonlinearity="linear")')
+def _activate(activation: str, init: str) -> str:
+    return f'net = nw.activate(net, "{activation}", example=x).model{BEFORE}\n{init}'
+
+
+HE = _draw('kaiming_normal_(layer.weight, nonlinearity="relu")')
+XAVIER = _draw("xavier_normal_(layer.weight)")
+LECUN = _draw('kaiming_normal_(layer.weight, nonlinearity="linear")')
+
+STANDARD_INPUTS = """mean, std = X.mean(0), X.std(0)  # of the training inputs; of images over (0, 2, 3), keepdim=True
+std[std < 1e-6] = 1  # what is constant is not stretched
+x = (x - mean) / std"""
+STANDARD_TARGETS = """mean, std = Y.mean(0), Y.std(0)  # of the training targets
+y = (y - mean) / std  # and predictions: outputs * std + mean"""
 
 REMEDIES: tuple[Remedy, ...] = (
     Remedy(
         "batch-normalization",
         "batch normalization",
-        "net = nw.batch_normalize(net, example=x).model",
+        f"net = nw.batch_normalize(net, example=x).model{BEFORE}",
         LAYERS,
         _batch_normalization,
     ),
-    Remedy("relu-he", "ReLU and He initialization", f"nn.ReLU() as activation; {HE}", ACTIVATION,
+    Remedy("relu-he", "ReLU and He initialization", _activate("relu", HE), ACTIVATION,
            _activation("relu", "he")),
-    Remedy("leaky-relu-he", "leaky ReLU and He initialization", f"nn.LeakyReLU(0.1) as activation; {HE}", ACTIVATION,
+    Remedy("leaky-relu-he", "leaky ReLU and He initialization", _activate(LEAKY, HE), ACTIVATION,
            _activation(LEAKY, "he")),
-    Remedy("tanh-xavier", "tanh and Xavier initialization", f"nn.Tanh() as activation; {XAVIER}", ACTIVATION,
+    Remedy("tanh-xavier", "tanh and Xavier initialization", _activate("tanh", XAVIER), ACTIVATION,
            _activation("tanh", "xavier")),
-    Remedy("selu-lecun", "SELU and LeCun initialization", f"nn.SELU() as activation; {LECUN}", ACTIVATION,
+    Remedy("selu-lecun", "SELU and LeCun initialization", _activate("selu", LECUN), ACTIVATION,
            _activation("selu", "lecun")),
     Remedy("he", "He initialization", HE, WEIGHTS, _init("he")),
     Remedy("xavier", "Xavier initialization", XAVIER, WEIGHTS, _init("xavier")),
-    Remedy("orthogonal", "orthogonal initialization", _draw("nn.init.orthogonal_(weight)"), WEIGHTS,
+    Remedy("orthogonal", "orthogonal initialization", _draw("orthogonal_(layer.weight)"), WEIGHTS,
            _init("orthogonal")),
     *(
         Remedy(f"lr*{factor}", f"a learning rate {factor:,} times larger", "lr={lr:g} for the optimizer", NUMBER,
@@ -142,19 +160,20 @@ REMEDIES: tuple[Remedy, ...] = (
         for factor in (10, 100)
     ),
     Remedy("clip", f"gradients clipped to a norm of {CLIP:g}",
-           "torch.nn.utils.clip_grad_norm_(net.parameters(), {clip:g}) before optimizer.step()", NUMBER, _clip),
+           "nn.utils.clip_grad_norm_(net.parameters(), {clip:g})  # before optimizer.step()", NUMBER, _clip),
     Remedy("warmup", "a learning rate that rises at first",
-           "lr · min(1, (t + 1)/{warmup}) in step t, from t = 0", NUMBER, _warmup),
+           "warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, (step + 1) / {warmup}))"
+           "  # warmup.step() after each optimizer.step()", NUMBER, _warmup),
     Remedy("standard-inputs", "standardized inputs",
-           "x = (x - mean) / std, per feature or channel of the training data", DATA, _inputs),
+           STANDARD_INPUTS, DATA, _inputs),
     Remedy("standard-targets", "standardized targets",
-           "y = (y - mean) / std of the training targets, and back for predictions", DATA, _targets),
+           STANDARD_TARGETS, DATA, _targets),
     Remedy("adam", "Adam", "optimizer = torch.optim.Adam(net.parameters(), lr={lr:g})", DATA, _adam),
     Remedy("momentum", "momentum at the same rate in the long run",
            "optimizer = torch.optim.SGD(net.parameters(), lr={lr:g}, momentum={momentum:g})", DATA, _momentum),
     Remedy("batch-size*4", "larger batches", "batch_size={batch_size}", NUMBER, _batch_size),
     Remedy("linear-output", "no activation after the last linear map",
-           "remove what follows the last linear map: the loss expects its output as it is", ACTIVATION, _output),
+           f"net = nw.linear_output(net, example=x).model{BEFORE}", ACTIVATION, _output),
     Remedy("weight-decay", "weight decay", "weight_decay={weight_decay:g} for the optimizer", NUMBER, _decay),
     Remedy("dropout", "dropout", "nn.Dropout({dropout:g}) after each activation", LAYERS, _dropout),
     Remedy("estimate-population", "statistics estimated anew", "nw.estimate_population(net, loader)", NUMBER,
