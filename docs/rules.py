@@ -62,14 +62,14 @@ def page(rule: Rule) -> str:
 def _remedies(rule: Rule) -> str:
     if not rule.remedies:
         return "None of the table: what a finding says is what to do."
-    rows = [f"| `{name}` | {BY_NAME[name].words} | {_code(BY_NAME[name].change)} |" for name in rule.remedies]
-    return "\n".join(["The likeliest first.", "", "| name | what | to type |", "|---|---|---|", *rows])
+    parts = [f"* `{name}`: {BY_NAME[name].words}\n{_code(BY_NAME[name].change)}" for name in rule.remedies]
+    return "The likeliest first, with what to type in a loop of your own.\n\n" + "\n".join(parts)
 
 
 def _code(change: str) -> str:
     """What somebody types, with names for the numbers that the settings give."""
     named = re.sub(r"{(\w+)(:\w+)?}", r"<\1>", change)
-    return f"`{named}`"
+    return textwrap.indent(f"```python\n{named}\n```", "  ")
 
 
 def _filled(text: str) -> str:

@@ -19,6 +19,9 @@ from torch import nn
 def raises():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.Sequential(nn.ReLU(), nn.Linear(21, 10)))
 
+def frozen():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)
+
 def nothing_to_learn():
     return nn.Flatten()
 
@@ -97,10 +100,28 @@ def test_what_is_printed(asked, monkeypatch):
         "batch-normalization         90.0 % ± 1.0    +60.0 ± 5.0 points       yes",
         "random                      50.0 % ± 1.0  +20.0 ± 100.0 points        no",
         "clip                              31.0 %           +1.0 points  one seed",
-        "NW101 vanishing-gradient, critical (linear1): The gradient vanishes.",
+        "NW101 vanishing-gradient, critical (linear1)",
+        "  The gradient vanishes.",
         "A note.",
         "Report: report.html",
     ]
+
+
+def test_a_narrow_terminal_keeps_code_whole_and_parts_the_sections(asked, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    code = "net = nw.batch_normalize(net, example=x).model"
+    where = tuple(f"linear{index}" for index in range(1, 21))
+    found = replace(FOUND, findings=(replace(FOUND.findings[0], where=where, words="It vanishes. " * 6),))
+    _, out, _, _ = asked(replace(found, recommendation=Recommendation("bn", f"normalize:\n{code}", 0.6, 0.05)))
+    lines = out.splitlines()
+    assert lines[:4] == ["The gradient vanishes. It helped.", "", "To do: normalize:", code]
+    assert "(linear1 to linear20 (20 layers))" in " ".join(lines)
+    assert max(len(line) for line in lines if line != code) <= 40
+    assert lines[-4:] == ["", "A note.", "", "Report: report.html"]
+
+
+def test_nothing_is_to_do_where_nothing_is_wrong(asked):
+    assert "To do" not in asked(replace(FOUND, findings=()))[1]
 
 
 def test_options_reach_the_doctor(asked):
@@ -134,6 +155,7 @@ def test_the_help_has_an_example_that_runs_and_the_doctor_s_own_defaults(command
     ("arguments", "said"),
     [
         (["--model", "net.py:raises"], "cannot be multiplied (8x20 and 21x10); it is raised in layer 2.1 (Linear)"),
+        (["--model", "net.py:frozen"], "all parameters of net.py:frozen are frozen (requires_grad is False)"),
         (["--model", "net.py:nothing_to_learn"], "has no parameter that its outputs depend on"),
         (["--model", "net.py:Picky", "--workers", "0"], "its first step fails with KeyError: 'sixty' (net.py:"),
         (["--data", "net.py:one_batch"], "the training loader of net.py:one_batch has one batch"),

@@ -63,3 +63,10 @@ def test_not_learning_is_said_only_where_nothing_else_is():
     assert [each.name for each in ranked([finding("does-not-learn"), finding("dead-units")], EVIDENCE)] == [
         "dead-units"
     ]
+
+
+def test_that_more_could_be_learned_is_said_last_of_all():
+    more, nothing = finding("learns-less-than-it-could"), finding("does-not-learn")
+    assert [each.name for each in ranked([more], EVIDENCE)] == ["learns-less-than-it-could"]
+    assert [each.name for each in ranked([more, nothing], EVIDENCE)] == ["does-not-learn"]
+    assert [each.name for each in ranked([more, finding("dead-units")], EVIDENCE)] == ["dead-units"]

@@ -1,10 +1,12 @@
 """Diagnoses from end to end, on the digits."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from normwise.doctor import diagnose
+from normwise.doctor.checks import refuse_failed
 from normwise.doctor.finding import Severity
 from normwise.errors import RequestError
 from normwise.records.listing import studies
@@ -98,3 +100,11 @@ def test_wrong_requests(tmp_path, options, said):
     with pytest.raises(RequestError, match=said):
         diagnose("digits", out=tmp_path / "study", **options)
     assert not (tmp_path / "study").exists()
+
+
+def test_a_source_that_changed_is_no_fault_of_the_network():
+    reason = "the source of net.py changed while the study ran; run the same command again"
+    record = SimpleNamespace(done={"status": "failed", "step": 0, "reason": f"RequestError: {reason}"})
+    with pytest.raises(RequestError) as raised:
+        refuse_failed([record])
+    assert str(raised.value) == reason

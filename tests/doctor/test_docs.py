@@ -6,8 +6,12 @@ import re
 import runpy
 from pathlib import Path
 
+from normwise.doctor.diagnosis import Diagnosis
+from normwise.doctor.evidence import Evidence
+from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.remedies import BY_NAME
 from normwise.doctor.rules import RULES
+from normwise.doctor.treatment import Recommendation, TreatedRun, Treatment
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,6 +46,16 @@ def test_rules_are_in_order_with_names_of_their_own_and_remedies_that_exist():
 def test_every_remedy_is_described():
     text = (DOCS / "doctor.md").read_text(encoding="utf-8")
     assert [name for name in BY_NAME if f"`{name}`" not in text] == []
+
+
+def test_every_key_that_is_printed_is_in_the_page():
+    treated = Treatment("clip", {}, (TreatedRun(0, "finished", 0.9, learned=True),), 0.9, None, 0.1, 0.1, helped=False)
+    finding, advised = Finding("NW101", "vanishing-gradient", Severity.INFO), Recommendation("clip", "", 0.1, 0.1)
+    plain = Diagnosis((finding,), Evidence(), (treated,), advised).as_dict()
+    parts = [plain, plain["metric"], plain["findings"][0], plain["treatments"][0], plain["recommendation"]]
+    keys = {key for part in [*parts, plain["treatments"][0]["runs"][0]] for key in part}
+    text = (DOCS / "doctor.md").read_text(encoding="utf-8").partition("`--json`:\n")[2]
+    assert {key for key in keys if f'"{key}"' not in text} == set()
 
 
 def test_every_file_of_the_doctor_is_in_the_house():

@@ -244,6 +244,7 @@ def test_metrics_by_name_by_function_and_by_default(trained):
     accuracy = examine(trained, parts(), CE)
     own = examine(trained, parts(), CE, metric=wrong)
     assert accuracy.evidence.examination.metric == "accuracy"
+    assert examine(trained, parts(), CE, metric=lambda outputs, targets: 0.5).metric.label == "metric"
     assert accuracy.evidence.examination.chance == pytest.approx(max(y.bincount().max() / 512 for _, y in parts(512)))
     assert own.treatments[1].mean == pytest.approx(1 - accuracy.treatments[1].mean)
     assert own.treatments[1].gain == pytest.approx(accuracy.treatments[1].gain)

@@ -243,6 +243,15 @@ def test_a_large_gain_makes_a_warning_of_what_it_cures():
     assert found(judged(evidence(**many, treatments=better))) == [("bad-initialization", "warning")]
 
 
+def test_a_large_gain_that_no_rule_explains_is_a_warning_and_a_small_one_nothing():
+    tried = [treatment("nothing", 0.3, 0.0), treatment("dropout", 0.9, 0.6), treatment("random", 0.95, 0.65)]
+    finding = judged(evidence(losses=SLOW, chance=0.1, treatments=tried))[0]
+    assert (finding.name, finding.severity) == ("learns-less-than-it-could", Severity.WARNING)
+    assert "metric is 0.3, and 0.9 with dropout, where guessing has 0.1." in finding.words
+    assert judged(evidence(losses=SLOW, chance=0.1, treatments=[tried[0], treatment("dropout", 0.45, 0.15)])) == []
+    assert judged(evidence(losses=SLOW, chance=0.1, treatments=[tried[0], tried[2]])) == []
+
+
 def test_a_rule_is_ignored_by_id_or_name():
     dead = {"losses": STUCK} | CASES["dead-units"]
     assert judged(evidence(**dead))[0].rule == "NW103"

@@ -46,7 +46,11 @@ def test_finds_why_a_deep_network_does_not_learn_and_nothing_in_one_that_does(tm
     assert not sick.diagnosis.learned
     path = sick.report(tmp_path / "page.html")
     assert "NW101" in path.read_text(encoding="utf-8")
+    assert sick.diagnosis.verdict.startswith("The gradient vanishes")
+    assert f"{sick.findings}" == "\n".join(map(str, sick.findings))
     well = train(shallow(), watch)
+    assert well.diagnosis.verdict.startswith("Nothing is wrong: the loss went from 1.")
+    assert repr(well.findings) == "no findings"
     assert well.diagnosis.healthy
     assert well.diagnosis.learned
 

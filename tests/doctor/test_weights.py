@@ -10,7 +10,9 @@ from torch import nn
 import normwise as nw
 from doctor.misused import Residual, mlp
 from normwise.doctor.weights import load_weights
+from normwise.doctor.weights_study import _shuffled
 from normwise.errors import RequestError
+from normwise.lab.settings import Settings
 
 
 def changed() -> nn.Sequential:
@@ -108,3 +110,12 @@ def test_what_does_not_fit_is_one_line_and_changes_nothing(name, tmp_path, monke
     assert "\n" not in str(raised.value)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize(("count", "size", "sizes"), [(350, 60, {58, 59}), (50, 60, {25}), (1, 60, {1})])
+def test_every_example_is_measured_once_in_batches_of_about_the_size(count, size, sizes):
+    X, y = torch.randn(count, 3), torch.arange(count)
+    batches = list(_shuffled((X, y), Settings(batch_size=size, task="classification", loss="cross_entropy")))
+    assert torch.cat([batch.target for batch in batches]).sort().values.tolist() == y.tolist()
+    assert {batch.size for batch in batches} == sizes
+    assert all(torch.equal(batch.args[0], X[batch.target]) for batch in batches)

@@ -173,7 +173,8 @@ def _print_lists(console: Console, columns: Sequence[str], rows: Sequence[Sequen
     for row in rows:
         values = Table.grid(padding=(0, 2))
         for column, cell in zip(columns[1:], row[1:], strict=True):
-            values.add_row(Text(column), Text(cell))
+            if cell:
+                values.add_row(Text(column), Text(cell))
         console.print()
         console.print(Text(row[0], style="bold"))
         console.print(Padding(values, (0, 0, 0, 2), expand=False))
@@ -186,3 +187,24 @@ def print_text(text: str) -> None:
     from rich.text import Text
 
     Console().print(Text(text))
+
+
+def print_code(text: str) -> None:
+    """Text on stdout whose lines stay whole, so that code can be copied from a narrow terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(text), soft_wrap=True)
+
+
+def print_paragraph(heading: str, text: str, color: str) -> None:
+    """A colored heading, a sentence or more below it and an empty line, on stdout."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(heading, style=f"bold {color}"))
+    for line in Text(text).wrap(console, console.width - 2):
+        line.rstrip()
+        console.print(Text("  ") + line)
+    console.print()

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FOUND = 3
 """The exit code where something is wrong with the network."""
 
+COLORS = {"info": "dim", "warning": "yellow", "critical": "red"}
+"""Of a finding's heading, by its severity."""
+
 HELPS = {
     "steps": "Updates per run. By default 500.",
     "seeds": "Runs of each treatment, with seeds 0 to N-1. By default 3.",
@@ -74,12 +77,14 @@ def show(found: Diagnosis) -> None:
     from normwise.doctor import tables
 
     console.print_text(found.verdict)
-    if found.recommendation is not None:
-        console.print_text(f"To do: {found.recommendation.change}")
+    if found.recommendation is not None and not found.healthy:
+        console.print_code(f"\nTo do: {found.recommendation.change}")
     if found.treatments:
         console.print_table(*tables.in_terminal(found.treatments, found.metric))
+    else:
+        console.print_text("")
     for finding in found.findings:
-        console.print_text(str(finding))
+        console.print_paragraph(finding.heading, finding.words, COLORS[finding.severity])
     for note in found.notes:
-        console.print_text(note)
+        console.print_text(f"{note}\n")
     console.print_text(f"Report: {found.report}")

@@ -12,8 +12,8 @@ from normwise.doctor.evidence import Evidence
 from normwise.doctor.finding import Finding, Severity
 from normwise.doctor.rules.judging import REFUTED
 
-LEFT_OVER = "does-not-learn"
-"""What is said where nothing else is."""
+LEFT_OVER = ("does-not-learn", "learns-less-than-it-could")
+"""What is said where nothing else is, the first of them before the second."""
 ALL = frozenset({"*"})
 SCALE = frozenset(
     {
@@ -71,11 +71,12 @@ def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
     one whose remedy gained more is first, then one that is critical in more runs, then the heavier one. That the
     network does not learn is said only where no other trouble is.
     """
-    troubles = [finding for finding in findings if finding.severity.is_trouble and finding.name != LEFT_OVER]
+    troubles = [finding for finding in findings if finding.severity.is_trouble and finding.name not in LEFT_OVER]
     if any(not finding.evidence.get(REFUTED) for finding in troubles):
         findings = [_lowered(finding) if finding.evidence.get(REFUTED) else finding for finding in findings]
         troubles = [finding for finding in troubles if not finding.evidence.get(REFUTED)]
-    kept = [finding for finding in findings if finding.name != LEFT_OVER or not troubles]
+    left = [finding for finding in findings if finding.name in LEFT_OVER and not troubles]
+    kept = [finding for finding in findings if finding.name not in LEFT_OVER or finding in _first_trouble(left)]
     roots = _roots(troubles)
     causes = {id(each): [] if each in roots else _causes(each, troubles) for each in kept}
 
@@ -85,6 +86,12 @@ def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
         return not finding.severity.is_trouble, bool(causes[id(finding)]), -gain, minor, -finding.weight
 
     return [_marked(finding, causes[id(finding)], roots) for finding in sorted(kept, key=key)]
+
+
+def _first_trouble(left: Sequence[Finding]) -> Sequence[Finding]:
+    """Of what is left over the first that is a trouble, and what is none."""
+    troubles = sorted((each for each in left if each.severity.is_trouble), key=lambda each: LEFT_OVER.index(each.name))
+    return [*troubles[:1], *(each for each in left if not each.severity.is_trouble)]
 
 
 def _lowered(finding: Finding) -> Finding:

@@ -23,6 +23,9 @@ EXAMPLES = 8
 KILLED = "its process was ended"
 """How the reason begins of a run that was ended from outside."""
 
+CHANGED = "changed while the study ran"
+"""Stands in the reason of a run whose functions are no longer those that the study began with."""
+
 
 def ignored(asked: Sequence[str]) -> tuple[str, ...]:
     """The ids of the rules that are asked for by id or by name.
@@ -120,7 +123,10 @@ def refuse_failed(records: Sequence[RunRecord]) -> None:
     if any(end["status"] != "failed" for end in ends):
         return
     if all(end["step"] == 0 and not end["reason"].startswith(KILLED) for end in ends):
-        raise RequestError(f"the network cannot be trained: its first step fails with {ends[0]['reason']}")
+        reason = ends[0]["reason"]
+        if CHANGED in reason:
+            raise RequestError(reason[max(0, reason.find("the source of")) :])
+        raise RequestError(f"the network cannot be trained: its first step fails with {reason}")
     raise JobError(f"every run failed; the first at step {ends[0]['step']:,}: {ends[0]['reason']}")
 
 

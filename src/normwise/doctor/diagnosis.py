@@ -68,6 +68,9 @@ class Diagnosis(Sequence[Finding]):
             "notes": list(self.notes),
         }
 
+    def __str__(self) -> str:
+        return "\n".join([self.verdict, *map(str, self.findings)])
+
     def __len__(self) -> int:
         return len(self.findings)
 

@@ -69,7 +69,20 @@ class Finding:
             "words": self.words,
         }
 
-    def __str__(self) -> str:
+    @property
+    def heading(self) -> str:
+        """The finding without its words: ``NW101 vanishing-gradient, critical (linear1 to linear20 (20 layers))``."""
         names = shortened(self.where) if len(self.where) > MOST_NAMES else ", ".join(self.where)
-        where = f" ({names})" if names else ""
-        return f"{self.rule} {self.name}, {self.severity}{where}: {self.words}"
+        return f"{self.rule} {self.name}, {self.severity}" + (f" ({names})" if names else "")
+
+    def __str__(self) -> str:
+        return f"{self.heading}: {self.words}"
+
+
+class Findings(list[Finding]):
+    """Findings that print one on a line."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no findings"
+
+    __repr__ = __str__

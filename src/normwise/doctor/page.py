@@ -40,7 +40,7 @@ def page(diagnosis: Diagnosis, *, command: str = "") -> Page:
         facts=list(_facts(diagnosis)),
         command=command,
         entries=[_entry(finding) for finding in diagnosis.findings],
-        advice=diagnosis.recommendation.change if diagnosis.recommendation else "",
+        advice=diagnosis.recommendation.change if diagnosis.recommendation and not diagnosis.healthy else "",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
+from normwise.doctor import written
 from normwise.doctor.finding import Finding
 from normwise.doctor.gains import AND, NOTHING, RANDOM, Scale, candidates, recommended
 from normwise.doctor.outcome import Outcome, Status
@@ -58,6 +59,26 @@ def verdict(said: Said) -> str:
     names = [BY_NAME[name].words for name in (cause.remedies if cause else ()) if name in BY_NAME][:LIKELIEST]
     may = f" What may help: {', '.join(names)}." if names else ""
     return f"{diagnosed} Nothing was tried: {said.untried}.{may}"
+
+
+def of_training(outcome: Outcome, findings: Sequence[Finding]) -> str:
+    """The answer in one sentence where nothing but a training was watched, and nothing was tried."""
+    cause = next((finding for finding in findings if finding.severity.is_trouble), None)
+    if cause:
+        return first_sentence(cause.words)
+    after = f"after {outcome.steps:,} step{'s' * (outcome.steps != 1)}"
+    if outcome.end is None:
+        return f"No rule says what is wrong, and {after} the loss is not finite."
+    guessing = f"; guessing has {_loss(outcome.constant)}" if outcome.constant is not None else ""
+    if outcome.status is Status.LEARNED:
+        return f"Nothing is wrong: the loss went from {_loss(outcome.start)} to {_loss(outcome.end)}{guessing}."
+    short = "the network learns slowly" if outcome.status is Status.SLOW else "the network did not learn yet"
+    change = f"{after} the loss went from {_loss(outcome.start)} to {_loss(outcome.end)}{guessing}"
+    return f"No rule says what is wrong, and {short}: {change}."
+
+
+def _loss(value: float) -> str:
+    return written.number(float(f"{value:.3g}"))
 
 
 def first_sentence(words: str) -> str:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from normwise.doctor.diagnosis import Diagnosis
 from normwise.doctor.evidence import Evidence, Training
-from normwise.doctor.finding import Finding
+from normwise.doctor.finding import Findings
 from normwise.doctor.outcome import Status, outcome
 from normwise.doctor.rules import judged
+from normwise.doctor.verdict import of_training
 from normwise.probes.recorder import Recorder
 
 
@@ -28,8 +29,7 @@ def watch(model: nn.Module, optimizer: torch.optim.Optimizer | None = None, *, e
                 loss.backward()
                 optimizer.step()
                 watch.step(loss, y)
-        for finding in watch.findings:
-            print(finding)
+        print(watch.findings)
 
     It measures layers, gradients and updates at steps 1, 2, 4, 8 and each multiple of ``every``; in between it only
     notes the loss. Some hundred steps are enough. The loop trains the very same network as without it, bit for bit;
@@ -88,13 +88,13 @@ class Watch(AbstractContextManager["Watch"]):
         return self._recorder.paused()
 
     @property
-    def findings(self) -> list[Finding]:
-        """What the steps so far say, the root cause first; empty where nothing is the matter.
+    def findings(self) -> Findings:
+        """What the steps so far say, the root cause first: a list that prints one on a line.
 
         Raises:
             InvalidArgumentError: ``step`` was never called.
         """
-        return list(self.diagnosis.findings)
+        return Findings(self.diagnosis.findings)
 
     @property
     def diagnosis(self) -> Diagnosis:
@@ -107,7 +107,12 @@ class Watch(AbstractContextManager["Watch"]):
         training = Training(watched, outcome(watched))
         evidence = Evidence([training])
         findings = judged(evidence) if _reports() else []
-        return Diagnosis(tuple(findings), evidence, learned=training.outcome.status is Status.LEARNED)
+        return Diagnosis(
+            tuple(findings),
+            evidence,
+            verdict=of_training(training.outcome, findings),
+            learned=training.outcome.status is Status.LEARNED,
+        )
 
     def report(self, path: str | Path) -> Path:
         """Write the diagnosis as a page of HTML.

@@ -17,7 +17,6 @@ from normwise.doctor.study import Asked, command
 from normwise.doctor.weights import load_weights
 from normwise.lab import batches, networks
 from normwise.lab.batch import Batch
-from normwise.lab.batches import MemoryBatches
 from normwise.lab.data import Data
 from normwise.lab.objective import Objective
 from normwise.lab.options import Options, Source
@@ -79,8 +78,12 @@ def _batches(one: Question, settings: Settings, part: str) -> Iterable[Batch]:
 
 
 def _shuffled(part: batches.Part, settings: Settings) -> Iterator[Batch]:
-    """At least two batches: of sorted data, each would have moments of its own."""
-    count = len(part[1])
-    size = max(1, min(settings.batch_size or 1, count // 2))
-    drawn = MemoryBatches({"train": part}, size, settings.seed)
-    return (drawn.next() for _ in range(count // size))
+    """Every example once, in at least two batches of about the size: of sorted data each would have its own moments.
+
+    The sizes differ by one at most, since a last batch of a few examples would have moments of little worth.
+    """
+    X, y = part
+    count = len(y)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed)).to(y.device)
+    several = max(2, round(count / (settings.batch_size or count)))
+    return (Batch((X[rows],), {}, y[rows], len(rows)) for rows in order.tensor_split(min(several, count)))

@@ -46,6 +46,7 @@ def check(
         try:
             outputs = _outputs(settings, example, model, data.name)
             _check_outputs(outputs, example, task, data, name)
+            _check_trainable(outputs, model, settings, name)
             notes = _check_objective(settings, functions, data, outputs, example.target, name)
         except NormwiseError as error:
             raise RequestError(f"arm {arm!r}: {error}") from error
@@ -128,8 +129,19 @@ def _check_outputs(outputs: Any, example: Batch, task: Task, data: Data | Loader
             raise RequestError(
                 f"{name} returned shape {tuple(outputs.shape)} for {example.size} examples; {expected}{_other(task)}"
             )
-    if isinstance(outputs, Tensor) and not outputs.requires_grad:
-        raise RequestError(f"{name} has no parameter that its outputs depend on; there is nothing to train")
+
+
+def _check_trainable(outputs: Any, model: Factory | None, settings: Settings, name: str) -> None:
+    """Whether the outputs depend on a parameter that can be trained."""
+    if not isinstance(outputs, Tensor) or outputs.requires_grad:
+        return
+    given = [] if model is None else list(networks.make(model, settings.seed).parameters())
+    if given and not any(parameter.requires_grad for parameter in given):
+        raise RequestError(
+            f"all parameters of {name} are frozen (requires_grad is False), so there is nothing to train; set "
+            "requires_grad_(True) for those that should learn"
+        )
+    raise RequestError(f"{name} has no parameter that its outputs depend on; there is nothing to train")
 
 
 def _expected(target: Tensor, task: Task, data: Data | LoaderData) -> str:

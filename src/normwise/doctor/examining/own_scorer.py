@@ -55,6 +55,7 @@ class OwnScorer:
             return metrics.named(metric, self.kind)
         if metric is not None:
             name = str(getattr(metric, "__name__", type(metric).__name__))
+            name = "metric" if name == "<lambda>" else name
             return Metric(name, name.replace("_", " "), bool(getattr(metric, "higher_is_better", True)))
         return ACCURACY if self.kind == "classification" else LOSS
 

@@ -134,7 +134,7 @@ def cure(evidence: Evidence, names: Sequence[str]) -> Treatment | None:
 
     None too where a remedy that is not among the names helped beyond its margin better: then that is the cure.
     """
-    helped = [treatment for treatment in evidence.treatments if _helped_much(treatment, evidence)]
+    helped = [treatment for treatment in evidence.treatments if helped_much(treatment, evidence)]
     singles = [treatment for treatment in helped if treatment.name != "random" and " + " not in treatment.name]
     named = [treatment for treatment in singles if treatment.name in names]
     if not named:
@@ -156,12 +156,13 @@ def is_refuted(evidence: Evidence, names: Sequence[str]) -> bool:
             continue
         if parts & (set(names) - {"batch-normalization"}):
             own.append(treatment.gain)
-        elif len(parts) == 1 and not parts & set(names) and _helped_much(treatment, evidence):
+        elif len(parts) == 1 and not parts & set(names) and helped_much(treatment, evidence):
             others.append(treatment.gain)
     return bool(own and others) and max(own) < NOTHING_BESIDE * max(others)
 
 
-def _helped_much(treatment: Treatment, evidence: Evidence) -> bool:
+def helped_much(treatment: Treatment, evidence: Evidence) -> bool:
+    """Whether it helped, and ``nothing`` leaves at least half of what it scores beyond chance."""
     nothing = next((each for each in evidence.treatments if each.name == "nothing"), None)
     if nothing is None or not treatment.helped or treatment.gain is None or treatment.mean is None:
         return False

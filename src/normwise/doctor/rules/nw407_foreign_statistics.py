@@ -25,7 +25,7 @@ def _examine(found: Examination) -> Seen | None:
         f"domain, from a forward in training mode on made-up inputs, or from weights that have changed since (averaged "
         f"ones). So {cost.words}.",
         where=names(foreign),
-        evidence={"gap": gap, "ratio": ratio, **cost.evidence},
+        evidence={"gap": gap, "log2_ratio": ratio, **cost.evidence},
         weight=0.7,
         severity=cost.severity,
     )
