@@ -119,7 +119,9 @@ def test_a_sentence_ends_before_a_capital_letter():
 
 def test_the_recommendation_says_what_to_type():
     found, _ = treated("lr/10", "batch-normalization", **{"lr/10": 0.9}, batch_normalization=0.3)
-    assert recommendation(found, GIVEN, SCALE).change == ("a learning rate 10 times smaller: lr=0.02 for the optimizer")
+    assert recommendation(found, GIVEN, SCALE).change == (
+        "a learning rate 10 times smaller: lr=0.02  # of the optimizer"
+    )
     found, _ = treated(*THREE, relu_he=0.6, batch_normalization=0.7, batch_normalization__relu_he=0.95)
     both = recommendation(found, GIVEN, SCALE)
     assert both.name == "batch-normalization + relu-he"

@@ -46,7 +46,7 @@ class Remedy:
         name: lower case with hyphens, or ``lr*10``; it is stable.
         words: what is done, as a noun: ``batch normalization``, ``a learning rate 10 times larger``.
         change: what somebody types to do it in a loop of their own, lines that run, with ``net``, its ``optimizer``,
-            a batch ``x, y``, and all training data ``X, Y``; or an argument and where it belongs. ``{lr}`` and the like
+            a batch ``x, y``, and all training data ``X, Y``, and in a comment where they belong. ``{lr}`` and the like
             are filled in from the settings of the treated run.
         size: how large a change it is, for choosing the smallest of those that help alike: 1 for a number, 2 for
             scaling data or another optimizer, 3 for weights drawn otherwise, 4 for another activation, 5 for layers.

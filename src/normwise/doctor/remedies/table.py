@@ -150,12 +150,12 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("orthogonal", "orthogonal initialization", _draw("orthogonal_(layer.weight)"), WEIGHTS,
            _init("orthogonal")),
     *(
-        Remedy(f"lr*{factor}", f"a learning rate {factor:,} times larger", "lr={lr:g} for the optimizer", NUMBER,
+        Remedy(f"lr*{factor}", f"a learning rate {factor:,} times larger", "lr={lr:g}  # of the optimizer", NUMBER,
                _rate(factor))
         for factor in (10, 100, 1000)
     ),
     *(
-        Remedy(f"lr/{factor}", f"a learning rate {factor} times smaller", "lr={lr:g} for the optimizer", NUMBER,
+        Remedy(f"lr/{factor}", f"a learning rate {factor} times smaller", "lr={lr:g}  # of the optimizer", NUMBER,
                _rate(1 / factor))
         for factor in (10, 100)
     ),
@@ -174,8 +174,8 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("batch-size*4", "larger batches", "batch_size={batch_size}", NUMBER, _batch_size),
     Remedy("linear-output", "no activation after the last linear map",
            f"net = nw.linear_output(net, example=x).model{BEFORE}", ACTIVATION, _output),
-    Remedy("weight-decay", "weight decay", "weight_decay={weight_decay:g} for the optimizer", NUMBER, _decay),
-    Remedy("dropout", "dropout", "nn.Dropout({dropout:g}) after each activation", LAYERS, _dropout),
+    Remedy("weight-decay", "weight decay", "weight_decay={weight_decay:g}  # of the optimizer", NUMBER, _decay),
+    Remedy("dropout", "dropout", "nn.Dropout({dropout:g})  # after each activation", LAYERS, _dropout),
     Remedy("estimate-population", "statistics estimated anew", "nw.estimate_population(net, loader)", NUMBER,
            lambda given: None),
 )  # fmt: skip
