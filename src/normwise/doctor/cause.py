@@ -72,9 +72,11 @@ def ranked(findings: Sequence[Finding], evidence: Evidence) -> list[Finding]:
     network does not learn is said only where no other trouble is.
     """
     troubles = [finding for finding in findings if finding.severity.is_trouble and finding.name not in LEFT_OVER]
-    if any(not finding.evidence.get(REFUTED) for finding in troubles):
-        findings = [_lowered(finding) if finding.evidence.get(REFUTED) else finding for finding in findings]
-        troubles = [finding for finding in troubles if not finding.evidence.get(REFUTED)]
+    standing = [finding for finding in troubles if not finding.evidence.get(REFUTED)]
+    if standing:
+        refuted = [each for each in troubles if each.evidence.get(REFUTED) and not _causes(each, standing)]
+        findings = [_lowered(each) if each in refuted else each for each in findings]
+        troubles = standing
     left = [finding for finding in findings if finding.name in LEFT_OVER and not troubles]
     kept = [finding for finding in findings if finding.name not in LEFT_OVER or finding in _first_trouble(left)]
     roots = _roots(troubles)
