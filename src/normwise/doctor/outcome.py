@@ -177,7 +177,8 @@ def is_one_hot(watched: Watched) -> bool:
 def _one_hot(watched: Watched) -> float | None:
     """The squared error of equal shares, the mean over K outputs."""
     classes = (watched.loss.outputs or (1, 1))[1]
-    return (classes - 1) / classes**2 if watched.loss.kind == "mse" else None
+    scale = watched.loss.scale
+    return scale * (classes - 1) / classes**2 if watched.loss.kind == "mse" and scale else None
 
 
 def _guessing(watched: Watched, start: float) -> float | None:
@@ -185,7 +186,9 @@ def _guessing(watched: Watched, start: float) -> float | None:
 
     Logits that spread by σ cannot make a mean cross-entropy larger than that of guessing by many times σ.
     """
-    kind, outputs = watched.loss.kind, watched.loss.outputs
+    kind, outputs, scale = watched.loss.kind, watched.loss.outputs, watched.loss.scale
+    if scale is None:
+        return None
     if kind in ("cross_entropy", "nll") and outputs and len(outputs) > 1 and outputs[1] > 1:
         guess = math.log(outputs[1])
     elif kind in ("bce", "bce_with_logits"):
@@ -194,7 +197,7 @@ def _guessing(watched: Watched, start: float) -> float | None:
         return None
     first = watched.observations[0].outputs if watched.observations else None
     spread = math.hypot(first.mean, first.std) if first else math.inf
-    return None if start > guess + LOGITS * max(1.0, spread) else guess
+    return None if start > scale * (guess + LOGITS * max(1.0, spread)) else scale * guess
 
 
 def _last_third(losses: Sequence[float]) -> tuple[float, float, float]:

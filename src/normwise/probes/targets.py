@@ -101,6 +101,7 @@ class TargetCounts:
         found = self._of_classes() if kind in ("cross_entropy", "nll") else self._of_values(kind)
         if found is None or not math.isfinite(found):
             return None
+        found *= 1.0 if self._tail.loss.scale is None else self._tail.loss.scale
         return found * float(np.mean(self._batches)) if reduction == SUM else found
 
     def _of_classes(self) -> float | None:
