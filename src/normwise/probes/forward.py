@@ -183,6 +183,7 @@ class Forward(TorchFunctionMode):
         self._stack.clear()
         if self._calls is not None:
             self._calls.forget()
+        self._measures.end()
 
     def _through(self, module: nn.Module, part: Part, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """A module's forward, which is watched: quicker than hooks, which each module would look for."""

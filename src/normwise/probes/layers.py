@@ -16,11 +16,14 @@ from torch import Tensor
 
 from normwise.probes.functions import alive, steep
 from normwise.probes.quantities import Activation, Call, Found, Normalized, Output, Quantity, Value
-from normwise.probes.tensors import Taken
+from normwise.probes.tensors import Taken, joined
 from normwise.probes.watched import Norm, Outputs, Units
 
 SMALL = 1 << 14  # elements of a tensor that is copied
 MOST = 1 << 20  # elements that are kept
+MANY = 1 << 17  # elements that are measured at the end of a forward, while they are in the cache
+FIRST = 2  # forwards whose small tensors are copied in any case
+AGAIN = 8  # each so many forwards
 
 Mask = NDArray[np.bool_]
 
@@ -51,21 +54,61 @@ class Given(NamedTuple):
     u: Tensor
 
 
+class _Row(NamedTuple):
+    """A call, its tensors or copies of them, the tensors themselves, and how often each was written to by then."""
+
+    call: Call
+    tensors: tuple[Tensor, ...]
+    originals: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+
+    def is_overwritten(self) -> bool:
+        return any(each._version != old for each, old in zip(self.originals, self.versions, strict=True))
+
+
 class Measures:
-    """Measures forwards, one after the other."""
+    """Measures forwards, one after the other.
+
+    Small tensors are copied at once in the first forwards and now and then, and always where a forward overwrote one of
+    them later; else at the end of the forward.
+    """
 
     def __init__(self) -> None:
         self.elements = 0
         self._found = Found()
-        self._kept: dict[tuple[type, Quantity], list[tuple[Call, tuple[Tensor, ...]]]] = {}
+        self._kept: dict[tuple[type, Quantity], list[_Row]] = {}
+        self._rows: dict[tuple[type, Quantity], list[_Row]] = {}
+        self._own = self._forwards = 0
+        self._copies, self._overwrites = True, False
         self._measured: list[tuple[Quantity, list[Call]]] = []
         self._numbers: list[Tensor] = []
         self._calls = 0
 
     def begin(self) -> Found:
         """Begin a forward: what is found of it, complete as soon as ``read`` was called."""
-        self._found, self._calls = Found(), 0
+        self._found, self._calls, self._rows, self._own = Found(), 0, {}, 0
+        self._forwards += 1
+        self._copies = self._overwrites or self._forwards <= FIRST or self._forwards % AGAIN == 0
         return self._found
+
+    @torch.no_grad()
+    def end(self) -> None:
+        """End a forward: measure its small tensors while they are in the cache, or copy them where they are few."""
+        rows, self._rows, many = self._rows, {}, self._own > MANY
+        for key, found in rows.items():
+            lost = any(row.is_overwritten() for row in found)
+            if lost:
+                self._overwrites = True
+            kept = found if self._copies or not lost else [row for row in found if not row.is_overwritten()]
+            if many:
+                self._measure(key[1], kept)
+            else:
+                own = self._kept.setdefault(key, [])
+                own += (_Row(row.call, row.tensors if self._copies else _copies(row.tensors), (), ()) for row in kept)
+        self.elements += 0 if many else self._own
+        self._own = 0
+        if self.elements > MOST:
+            self.flush()
 
     def before(self, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int, *, copied: bool) -> Given:
         """An activation's input; ``copied`` where it is about to be overwritten."""
@@ -73,23 +116,18 @@ class Measures:
         bounds = steep(what, args, kwargs), alive(what, args, kwargs)
         kind = Activation(tuple(u.shape), u.dtype, u.device, axis, what, *bounds)
         u = u.detach()
-        return Given(kind, u.clone() if copied or u.numel() <= SMALL else u)
+        return Given(kind, u.clone() if copied else u)
 
     def after(self, layer: str, source: str, given: Given, y: Tensor) -> None:
         """Measure an activation; ``source`` is the layer that made its input."""
         self._calls += 1
-        y = y.detach()
-        small = y.numel() <= SMALL
-        call = Call(self._found, self._calls, layer, source)
-        self._add(given.activation, call, given.u, y.clone() if small else y, small=small)
+        self._add(given.activation, Call(self._found, self._calls, layer, source), given.u, y.detach())
 
     def check(self, layer: str, tensor: Tensor) -> None:
         """See whether all elements of a layer's output, or of the input, are finite."""
         self._calls += 1
-        small = tensor.numel() <= SMALL
         kind = Value(tuple(tensor.shape), tensor.dtype, tensor.device)
-        tensor = tensor.detach()
-        self._add(kind, Call(self._found, self._calls, layer, layer), tensor.clone() if small else tensor, small=small)
+        self._add(kind, Call(self._found, self._calls, layer, layer), tensor.detach())
 
     def normalized(self, layer: str, module: Any, x: Tensor) -> None:
         """Measure the input of a batch normalization, before its statistics move."""
@@ -100,27 +138,24 @@ class Measures:
         axis = getattr(module, "channel_dim", 1) % x.ndim if x.ndim > 1 else 0
         training = bool(module.training) or not tracks
         kind = Normalized(tuple(x.shape), x.dtype, x.device, axis, training, module.eps, tracks)
-        call = Call(self._found, self._calls, layer, layer)
-        small = x.numel() <= SMALL
-        x = x.detach()
-        self._add(kind, call, x.clone() if small else x, *(own if tracks else []), small=small)
+        self._add(kind, Call(self._found, self._calls, layer, layer), x.detach(), *(own if tracks else []))
 
     def output(self, y: Tensor, source: str) -> None:
         """Measure the network's output, which the layer ``source`` made."""
         self._calls += 1
-        small = y.numel() <= SMALL
         kind = Output(tuple(y.shape) or (1,), y.dtype, y.device)
-        y = y.detach()
-        self._add(kind, Call(self._found, self._calls, source, source), y.clone() if small else y, small=small)
+        self._add(kind, Call(self._found, self._calls, source, source), y.detach())
 
-    def _add(self, kind: Quantity, call: Call, *tensors: Tensor, small: bool) -> None:
-        if small:
-            self._kept.setdefault((type(kind), kind), []).append((call, tensors))
-            self.elements += sum(tensor.numel() for tensor in tensors)
-            if self.elements > MOST:
-                self.flush()
-        else:
-            self._measure(kind, [(call, tensors)])
+    def _add(self, kind: Quantity, call: Call, *tensors: Tensor) -> None:
+        if tensors[0].numel() > SMALL:
+            self._measure(kind, [_Row(call, tensors, (), ())])
+            return
+        kept = _copies(tensors) if self._copies else tensors
+        row = _Row(call, kept, tensors, tuple(each._version for each in tensors))
+        self._rows.setdefault((type(kind), kind), []).append(row)
+        self._own += sum(each.numel() for each in tensors)
+        if self._own > MOST:
+            self.end()
 
     @torch.no_grad()
     def flush(self) -> None:
@@ -129,9 +164,10 @@ class Measures:
             self._measure(kind, rows)
         self._kept, self.elements = {}, 0
 
-    def _measure(self, kind: Quantity, rows: Sequence[tuple[Call, tuple[Tensor, ...]]]) -> None:
-        self._numbers += kind.measured([tensors for _, tensors in rows])
-        self._measured.append((kind, [call for call, _ in rows]))
+    def _measure(self, kind: Quantity, rows: Sequence[_Row]) -> None:
+        if rows:
+            self._numbers.append(joined(kind.measured([row.tensors for row in rows])))
+            self._measured.append((kind, [row.call for row in rows]))
 
     def numbers(self) -> list[Tensor]:
         """Hand over what was measured, to be read by ``read``."""
@@ -145,6 +181,10 @@ class Measures:
             for kind, calls in self._measured:
                 kind.read(taken, calls)
         self._measured.clear()
+
+
+def _copies(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.clone() for each in tensors)
 
 
 def seen(found: Found) -> Seen:
