@@ -151,7 +151,7 @@ class LargeStep(Step):
     def numbers(self) -> Tensor:
         """What was measured, to be read by ``read``."""
         scalars = [*self._weights, *self._updates, *self._gradients, *self.alike]
-        return joined([*([torch.stack(scalars)] if scalars else []), *self._rows])
+        return joined([torch.stack(scalars), *self._rows]) if scalars else torch.empty(0)
 
 
 class SmallStep(Step):
