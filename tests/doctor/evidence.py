@@ -28,8 +28,10 @@ STUCK = tuple(2.304 + 0.004 * math.sin(7 * step) for step in range(STEPS))
 SLOW = tuple(2.3 - 0.5 * step / STEPS for step in range(STEPS))
 
 
-def weights(layer: str, weight=5.0, gradient=0.5, update=0.01, size=10_000, zero=0.0, alike=False) -> Weights:
-    return Weights(layer, weight, gradient, update, size, zero, alike)
+def weights(
+    layer: str, weight=5.0, gradient=0.5, update=0.01, size=10_000, zero=0.0, alike=False, learned=True
+) -> Weights:
+    return Weights(layer, weight, gradient, update, size, zero, alike, learned)
 
 
 def units(
@@ -63,7 +65,7 @@ def watched(**changes) -> Watched:
     healthy = {
         "steps": STEPS,
         "every": EVERY,
-        "calls": (Call("0", "linear", "Linear", (), (32, 64), (32, 100), {"bias": True}),),
+        "calls": tuple(Call(layer, "linear", "Linear", (), (32, 64), (32, 100), {"bias": True}) for layer in LAYERS),
         "inputs": Inputs(32, 64, -3.0, 3.0, 0.0, 1.0, 0, 1.5, 0.2, 0.0),
         "targets": Targets(classes=CLASSES, same=0.2),
         "loss": Loss("cross_entropy", (), (32, CLASSES)),

@@ -25,6 +25,7 @@ def finding(name: str, weight=0.5, severity=Severity.CRITICAL, since_step=1, **n
         [finding("output-does-not-fit-loss", 0.6), finding("dead-units", 0.9)],
         [finding("gradients-not-cleared", 1.0), finding("unscaled-inputs", 0.95), finding("learning-rate-too-high")],
         [finding("exploding-gradient"), finding("learning-rate-too-high", 0.9), finding("non-finite", 0.3)],
+        [finding("non-finite", 1.0, what="input"), finding("unscaled-inputs", 0.9), finding("learning-rate-too-high")],
         [finding("frozen-normalization", 0.8), finding("vanishing-gradient", 0.8)],
         [finding("learning-rate-too-high", 0.9), finding("poisoned-statistics", 1.0)],
         [finding("oscillating-loss", 0.1), finding("unscaled-inputs", 1.0, Severity.INFO)],

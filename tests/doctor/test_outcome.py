@@ -16,6 +16,7 @@ def noisy(losses, noise: float):
 
 
 OTHER = Loss("other")
+SCALED, UNKNOWN = (Loss("cross_entropy", (), (32, 10), scale) for scale in (0.25, None))
 FALLS = tuple(6e5 - 1000 * step for step in range(320))
 ONE_HOT = {"loss": Loss("mse", (), (32, 10)), "targets": Targets(low=0.0, high=9.0), "constant": 8.25}
 """Class numbers, of which the loss makes vectors of 0 and 1."""
@@ -52,12 +53,26 @@ LATE = tuple(2.303 if step < 200 else max(0.4, 2.303 - 0.03 * (step - 200)) for 
             {"losses": tuple(15 + 30 * 0.9**step for step in range(320)), "constant": None}
             | {"loss": Loss("bce_with_logits", (), (32, 64))},
         ),
+        # half of what guessing scores, and it never fell: the loss is not what it seems
+        (Status.STUCK, {"losses": tuple(0.4 * each for each in STUCK), "constant": None}),
+        (Status.LEARNED, {"losses": tuple(0.1 * each for each in STUCK), "constant": None}),  # trained before
+        (Status.LEARNED, {"losses": tuple(0.4 * each for each in STUCK)}),
+        # scaled losses
+        (Status.STUCK, {"losses": tuple(each / 4 for each in STUCK), "constant": None, "loss": SCALED}),
+        (Status.LEARNED, {"losses": tuple(each / 4 for each in LEARNS), "constant": None, "loss": SCALED}),
+        (Status.STUCK, {"losses": tuple(each / 4 for each in STUCK), "constant": None, "loss": UNKNOWN}),
         # mixed precision skips a step whose gradient is not finite
         (Status.LEARNED, {"losses": LEARNS, "not_finite": NotFinite(1, "gradient", "0")}),
     ],
 )
 def test_status(status, changes):
     assert outcome(watched(**changes)).status is status
+
+
+def test_evaluations_say_whether_a_loss_that_never_fell_is_low():
+    low = watched(losses=tuple(0.4 * each for each in STUCK))
+    assert outcome(low, learned=True).status is Status.LEARNED
+    assert outcome(low, learned=False).status is Status.STUCK
 
 
 def test_validation_beyond_chance_is_not_stuck():

@@ -52,7 +52,19 @@ CASES = {
     "vanishing-gradient": {"observations": recorded(rows=FADING, nonlinearities=SIGMOIDS)},
     "vanishing-gradient, all of it": {"observations": recorded(rows=rows((1e-9, 1e-9, 1e-9, 0.5)))},
     "exploding-gradient": {"observations": recorded(rows=rows((5e3, 1e3, 10.0, 1.0)))},
-    "exploding-gradient, at once": {"losses": (math.inf,), "not_finite": NotFinite(1, "activation", "4")},
+    "exploding-gradient, at once": {
+        "losses": (math.inf,),
+        "not_finite": NotFinite(1, "activation", "4"),
+        "observations": recorded(nonlinearities=activations(std=1e30)),
+    },
+    "non-finite, divided by 0": {"losses": (math.nan,), "not_finite": NotFinite(1, "activation", "4")},
+    "non-finite, the root of 0": {"losses": (2.3, math.nan), "not_finite": NotFinite(1, "gradient", "4")},
+    "non-finite, an input": {
+        "losses": BROKEN,
+        "not_finite": NotFinite(51, "input", ""),
+        "inputs": Inputs(32, 784, 0.0, 255.0, 33.0, 79.0, 0, 3.0, 2.0, 0.1),
+        "observations": HIGH,
+    },
     "dead-units": {"observations": recorded(nonlinearities=activations(dead=1.0, zero=1.0))},
     "saturated-units": {"observations": recorded(nonlinearities=SIGMOIDS)},
     "non-finite": {"losses": BROKEN, "not_finite": NotFinite(51, "loss", "")},
@@ -81,6 +93,10 @@ CASES = {
         "optimizer": Optimizer("SGD", 0.1, None, 1.0, (), ()),
         "observations": (observation(1), *recorded(rows=rows((1e-3,) * 4, weight=0.01, update=1e-3))[1:]),
     },
+    "weight-decay-too-high, decoupled": {
+        "optimizer": Optimizer("AdamW", 0.1, None, 1.0, (), ()),
+        "observations": (observation(1), *recorded(rows=rows(weight=2.0, update=0.3))[1:]),
+    },
     "vanishing-gradient, sigmoids": {
         "observations": recorded(rows=rows((1e-3, 1e-2, 0.1, 0.5)), nonlinearities=activations(what="sigmoid"))
     },
@@ -106,6 +122,9 @@ def test_stuck(case):
 
 CERTAIN = (
     "non-finite",
+    "non-finite, divided by 0",
+    "non-finite, the root of 0",
+    "non-finite, an input",
     "exploding-gradient, at once",
     "learning-rate-too-high, at once",
     "parameters-not-updated",
@@ -174,6 +193,29 @@ def test_parameters_that_the_optimizer_does_not_hold():
     assert found(judged(evidence(optimizer=missing))) == [("parameters-not-updated", "info")]
 
 
+@pytest.mark.parametrize("gradient", [None, 0.0])
+def test_layers_without_a_gradient(gradient):
+    cut = {"observations": recorded(rows=rows((gradient, gradient, 0.5, 0.5)))}
+    first = judged(evidence(**cut, losses=STUCK))[0]
+    assert (first.name, first.severity, first.where) == ("parameters-not-updated", Severity.WARNING, ("0", "2"))
+    assert found(judged(evidence(**cut))) == [("parameters-not-updated", "info")]
+    frozen = {"observations": recorded(rows=[*rows(learned=False)[:2], *rows()[2:]])}
+    assert judged(evidence(**frozen)) == []
+
+
+def test_no_gradient_at_all_when_the_optimizer_steps():
+    cleared = {"observations": recorded(rows=rows((None,) * 4, update=0.0)), "checked": False, "losses": STUCK}
+    first = judged(evidence(**cleared))[0]
+    assert (first.name, first.severity) == ("parameters-not-updated", Severity.CRITICAL)
+    assert "zero_grad()" in first.words
+
+
+def test_biases_alone():
+    few = {"observations": recorded(rows=rows((None,) * 4, update=0.0, learned=False)), "frozen": 39_990}
+    assert found(judged(evidence(**few, parameters=10, losses=STUCK))) == [("parameters-not-updated", "warning")]
+    assert judged(evidence(**few, parameters=10)) == []
+
+
 def test_a_long_first_step_of_the_last_layer_is_usual():
     """Without harm: the loss does not rise, and no unit is lost."""
     long = (*rows()[:-1], weights(LAYERS[-1], update=1.0))
@@ -217,6 +259,12 @@ def test_many_layers_are_counted():
     finding = judged(evidence(losses=STUCK, observations=recorded(rows=deep)))[0]
     assert "(0 to 7 (8 layers)):" in str(finding)
     assert len(finding.where) == 8
+
+
+def test_a_first_loss_of_rare_classes_is_no_sign_of_large_weights():
+    rare = {"losses": tuple(0.69 + 0.001 * math.sin(step) for step in range(STEPS)), "constant": 0.1}
+    binary = Loss("cross_entropy", (), (32, 2))
+    assert "bad-initialization" not in [each.name for each in judged(evidence(**rare, loss=binary))]
 
 
 def test_a_gradient_that_mixed_precision_skipped_is_information():

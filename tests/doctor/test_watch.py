@@ -71,6 +71,42 @@ def test_answers_within_the_loop():
     assert counts == [7, 12, 17]
 
 
+class Cut(nn.Module):
+    """A network whose graph is cut behind its first layer."""
+
+    def __init__(self, cut):
+        super().__init__()
+        self.a, self.b, self.cut = nn.Linear(6, 16), nn.Linear(16, 3), cut
+
+    def forward(self, x):
+        return self.b(torch.relu(self.cut(self.a(x))))
+
+
+@pytest.mark.parametrize("cut", [torch.Tensor.detach, torch.sign, lambda a: a.data + 1])
+def test_a_cut_graph(cut):
+    (finding,) = train(Cut(cut), watch).findings
+    assert (finding.name, finding.where) == ("parameters-not-updated", ("a",))
+
+
+@pytest.mark.parametrize("scale", [0.25, 1e-3])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_loss_that_is_scaled(scale, before):
+    """What is scaled is compared with what is scaled, and a loss that does not fall is not learned."""
+    for net, learns in ((deep(), False), (shallow(), True)):
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1 / scale)
+        with watch(net, optimizer) as seen:
+            for X, y in batches(200):
+                loss = scale * F.cross_entropy(net(X), y)
+                if before:
+                    seen.step(loss, y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if not before:
+                    seen.step(loss, y)
+        assert (seen.diagnosis.learned, seen.diagnosis.healthy) == (learns, learns)
+
+
 def test_only_process_0_has_findings(monkeypatch):
     seen = train(deep(), watch)
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)

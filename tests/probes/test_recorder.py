@@ -421,6 +421,15 @@ def test_the_step_behind_a_loss_that_is_not_finite_is_recorded():
     assert math.isnan(found.observations[-1].loss)
 
 
+def test_inputs_that_are_not_finite_where_another_step_is_recorded():
+    net = Plain()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with Recorder(net, optimizer, 100) as recorder:
+        train(net, 2, recorder=recorder, optimizer=optimizer)
+        train(net, 3, recorder=recorder, optimizer=optimizer, data=(X / 0, Y))
+    assert recorder.watched().not_finite == (3, "input", "")
+
+
 def test_plain_data_and_back():
     found = recorded(Plain(), 3, data=(X / 0, Y))
     back = watched_json.from_dict(json.loads(dumps(watched_json.as_dict(found))))
@@ -495,13 +504,13 @@ def test_refuses_what_it_cannot_watch():
         pass
 
 
-def test_layers_whose_rows_start_the_same():
+def test_layers_whose_rows_start_the_same_and_so_do_those_of_their_gradients():
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv1d(2, 3, 1), nn.ConvTranspose1d(3, 2, 1), nn.Flatten(), nn.Linear(8, 4), nn.Linear(4, 1)
     )
-    nn.init.constant_(network[0].weight, 0.01)
-    network[1].weight.data.copy_(torch.randn(3, 1, 1).expand(3, 2, 1))
+    for layer in (network[0], network[1], network[3]):  # whose outputs are not weighted alike
+        nn.init.constant_(layer.weight, 0.01)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     with Recorder(network, optimizer, every=1) as recorder:
         for _ in range(2):

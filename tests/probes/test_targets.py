@@ -93,6 +93,11 @@ def test_inputs_over_batches():
     std = x.std(0)
     assert value.spread == pytest.approx(std[1] / std[3])
     assert value.largest == pytest.approx(abs(x[:, 3].mean()) / std[3])
+    broken = np.vstack([x[:20], [[np.nan, 0, 0, 0], [0, np.inf, 0, 0]]])
+    with_broken = InputMoments()
+    for part in (broken, x[20:40], x[40:]):
+        with_broken.add(((torch.from_numpy(part),), {}))
+    assert with_broken.value() == value._replace(examples=22)
     images = InputMoments()
     images.add(((torch.randn(5, 3, 4, 4),), {}))
     assert images.value().features == 3

@@ -139,6 +139,10 @@ def _causes(finding: Finding, troubles: Sequence[Finding]) -> list[Finding]:
 
 def _explains(cause: Finding, finding: Finding) -> bool:
     """Whether a trouble brings another one about."""
+    if cause.name == "non-finite" and cause.evidence.get("what") == "input":
+        return True
+    if finding.name == "non-finite" and finding.evidence.get("what") == "input":
+        return False
     consequences = CONSEQUENCES.get(cause.name, frozenset())
     if consequences is ALL:
         return CONSEQUENCES.get(finding.name) is not ALL or finding.weight < cause.weight
@@ -159,6 +163,8 @@ def _came_later(finding: Finding) -> bool:
     """Whether a trouble came only after updates had been made: a learning rate does nothing before."""
     if finding.name in ("dead-units", "vanishing-gradient"):
         return not finding.evidence.get("from_the_start", False)
+    if finding.name == "non-finite":
+        return finding.evidence.get("what") == "weight" or (finding.since_step or 2) > 1
     if finding.name in ("exploding-gradient", "saturated-units"):
         return (finding.since_step or 1) > 1
     return True

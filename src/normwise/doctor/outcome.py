@@ -18,7 +18,7 @@ class Status(StrEnum):
     ``DIVERGED``: the loss, or a weight, was not finite, or the loss grew far beyond its start and stayed there.
     ``STUCK``: the loss is no better than that of the best constant prediction (without targets: than its start).
     ``SLOW``: better, and most of what could be learned is left.
-    ``LEARNED``: all else.
+    ``LEARNED``: all else; a loss that never fell has to be low from the start.
     """
 
     DIVERGED = "diverged"
@@ -75,6 +75,8 @@ class Outcome:
     learned: bool | None = None
 
 
+LOW = 0.5
+"""Of the constant's loss: a training that begins below it need not fall."""
 STUCK, LEARNED = 0.02, 0.5
 """The skill up to which a training that does not improve is stuck, and from which it learned."""
 YOUNG = 100
@@ -126,16 +128,17 @@ def outcome(watched: Watched, evaluations: Sequence[Evaluation] = (), *, learned
         evaluations=tuple(evaluations),
         learned=learned,
     )
-    return replace(outcome, status=_status(outcome, len(losses), fall))
+    fell = _fell(outcome, len(losses), measured=watched.constant is not None)
+    return replace(outcome, status=_status(outcome, len(losses), fall, fell=fell))
 
 
-def _status(outcome: Outcome, count: int, fall: float) -> Status:
+def _status(outcome: Outcome, count: int, fall: float, *, fell: bool) -> Status:
     if outcome.end is None or outcome.end > _limit(outcome):
         return Status.DIVERGED
     if outcome.skill is None:  # a loss that starts at 0 or below has no yardstick
         return Status.LEARNED if outcome.improving or outcome.end < outcome.start else Status.STUCK
     if outcome.skill >= LEARNED:
-        return Status.LEARNED
+        return Status.LEARNED if fell or outcome.learned else Status.STUCK
     beyond_noise = max(STUCK, 2 * outcome.noise / max(1, count // 5) ** 0.5)
     if (outcome.learned or _once_learned(outcome)) and outcome.skill > 1 - FAR:
         return Status.SLOW
@@ -143,6 +146,19 @@ def _status(outcome: Outcome, count: int, fall: float) -> Status:
         return Status.SLOW
     arrives = outcome.skill > 1 - FAR and (count < YOUNG or outcome.end - 3 * fall < (1 - STUCK) * _reference(outcome))
     return Status.SLOW if outcome.improving and outcome.learned is not False and arrives else Status.STUCK
+
+
+def _fell(outcome: Outcome, count: int, *, measured: bool) -> bool:
+    """Whether the loss fell beyond its noise, or was low from the start, as that of a network that was trained before.
+
+    Low is half of a constant's loss that was measured, or a quarter of what guessing scores.
+    """
+    if outcome.end is None or outcome.constant is None or outcome.learned is False:
+        low = False
+    else:
+        low = outcome.start < (LOW if measured else LOW / 2) * outcome.constant
+    error = outcome.noise * _reference(outcome) * (1 / max(1, min(10, count // 20)) + 1 / max(1, count // 5)) ** 0.5
+    return low or (outcome.end is not None and outcome.start - outcome.end > max(2 * error, 1e-3 * abs(outcome.start)))
 
 
 def _reference(outcome: Outcome) -> float:

@@ -23,7 +23,11 @@ class InputMoments:
         self._high: Tensor | None = None
 
     def add(self, given: Any) -> None:
-        """Add what a network was called with; batches with another number of features than the first are left out."""
+        """Add what a network was called with.
+
+        Left out are examples with a value that is not finite, and batches with another number of features than the
+        first.
+        """
         x = next(tensors(given), None)
         if x is None:
             return
@@ -32,6 +36,9 @@ class InputMoments:
             return
         x = promoted(x.detach())
         x = x.reshape(-1, 1) if x.ndim < 2 else x
+        x = x[x.isfinite().flatten(1).all(1)]
+        if not x.numel():
+            return
         dims = [dim for dim in range(x.ndim) if dim != 1]
         new, low, high = batch_moments(x, tuple(dims)), x.amin(dims), x.amax(dims)
         if self._moments is None or self._low is None or self._high is None:

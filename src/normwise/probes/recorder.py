@@ -119,6 +119,7 @@ class Recorder:
         self._observations: list[Observation] = []
         self._dead: list[dict[tuple[str, ...], Mask]] = []
         self._not_finite: NotFinite | None = None
+        self._broken_inputs = False
         self._finite = 0
         self._evaluating: dict[str, None] = {}
         self._first: tuple[nn.Parameter, Tensor] | None = None
@@ -271,12 +272,17 @@ class Recorder:
         )
 
     def _first_not_finite(self) -> NotFinite | None:
-        """What is first not finite: of a recorded step all is known, of others the loss."""
+        """What is first not finite: of a recorded step all is known, of others the loss.
+
+        Where inputs of any recorded step are not finite, so were those of the first step with a loss like that.
+        """
         step = self._first_broken_loss(before=self._steps + 1)
         found = self._not_finite
-        if step is None or (found is not None and found.step <= step):
-            return found
-        return NotFinite(step, "loss", "")
+        if step is not None and (found is None or found.step > step):
+            found = NotFinite(step, "loss", "")
+        if found is not None and self._broken_inputs and found.what != "gradient":  # of data that come again
+            return found._replace(what="input", layer="")
+        return found
 
     def _moved(self) -> bool:
         if any(each.update for observation in self._observations for each in observation.weights):
@@ -417,6 +423,7 @@ class Recorder:
 
     def _find_not_finite(self, observation: Observation, seen: Seen) -> None:
         """Note what is first not finite in a recorded step, where no step had anything before."""
+        self._broken_inputs = self._broken_inputs or seen.broken == ""
         if self._not_finite is None and self._first_broken_loss(before=observation.step) is None:
             self._not_finite = next(_broken(observation, seen), None)
 

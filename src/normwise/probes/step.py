@@ -17,6 +17,7 @@ from normwise.probes.quantities import Found
 from normwise.probes.tensors import Numbers, Taken, add_, flat, joined, negated, norms, own_parameter, promoted
 from normwise.probes.watched import Weights
 
+ROUNDED = 1e-4  # of the largest element of a gradient
 SMALL = 1 << 16  # elements of all weights that are copied
 
 
@@ -44,10 +45,10 @@ class Maps:
             sizes = sizes.transpose(1, 2)
         return sizes.sum(2) if sizes.ndim == 3 else sizes.flatten(2).sum(2)
 
-    def alike(self, place: int) -> Tensor:
-        """Whether the rows of a map, two at least, are all the same."""
-        weight = self.weights[place].transpose(0, 1) if self._is_transposed[place] else self.weights[place]
-        return (weight == weight[:1]).all() & (len(weight) > 1)
+    def alike(self, place: int, values: Tensor, rounded: float = 0.0) -> Tensor:
+        """Whether the rows of a map's values, two at least, are all the same, but for what was rounded."""
+        rows = values.transpose(0, 1) if self._is_transposed[place] else values
+        return ((rows - rows[:1]).abs() <= rounded * rows.abs().max()).all() & (len(rows) > 1)
 
 
 class Step(ABC):
@@ -62,6 +63,7 @@ class Step(ABC):
         rate: the learning rate; None without an optimizer.
         evaluating: modules that were in evaluation mode.
         given: what the network was called with, where that is looked at.
+        learned: whether each weight requires a gradient.
     """
 
     def __init__(self, number: int, maps: Maps) -> None:
@@ -75,10 +77,11 @@ class Step(ABC):
         self.is_updated = False
         self.with_gradient: tuple[int, ...] | None = None
         self.alike: list[Tensor] = []
+        self.learned = [weight.requires_grad for weight in maps.weights]
         with torch.no_grad():
             self._keep_weights()
             if number == 1:
-                self.alike = [maps.alike(place).to(weight.dtype) for place, weight in enumerate(maps.weights)]
+                self.alike = [maps.alike(place, each).to(each.dtype) for place, each in enumerate(maps.weights)]
 
     @property
     def has_gradients(self) -> bool:
@@ -92,6 +95,8 @@ class Step(ABC):
         kept = [(place, grad) for place, grad in found if grad is not None and grad.layout is torch.strided]
         self.with_gradient = tuple(place for place, _ in kept)
         self._keep_gradients([grad for _, grad in kept])
+        for place, grad in kept if self.alike else ():
+            self.alike[place] = self.alike[place] * self.maps.alike(place, grad, ROUNDED)
 
     @torch.no_grad()
     def after_update(self) -> None:
@@ -122,7 +127,14 @@ class Step(ABC):
         zero = dict(zip(places, _zeros(taken.next(sum(rows)), rows), strict=True))
         found = {
             name: Weights(
-                name, weights[place], gradients.get(place), updates[place], size, zero.get(place), alike[place]
+                name,
+                weights[place],
+                gradients.get(place),
+                updates[place],
+                size,
+                zero.get(place),
+                alike[place],
+                self.learned[place],
             )
             for place, (name, size) in enumerate(zip(maps.names, maps.sizes, strict=True))
         }

@@ -143,7 +143,7 @@ def _scale(top: _Top, found: _Candidate) -> float | None:
         factors = [abs(each) if each else each for place, each in enumerate(factors) if place != own]
     if None in factors:
         return None
-    scale = math.prod(each for each in factors if each is not None)
+    scale = math.prod((each for each in factors if each is not None), start=1.0)
     return scale if scale > 0 else None
 
 

@@ -108,7 +108,8 @@ class Weights(NamedTuple):
         update: ‖ΔW‖ of the update; None where none was seen.
         size: elements of W.
         zero: the share of outputs (rows of W) whose gradient is exactly 0; None without a gradient.
-        alike: whether all rows of W, two at least, were the same before the update of the first step.
+        alike: whether at the first step all rows of W, two at least, were the same, and so were those of its gradient.
+        learned: whether W requires a gradient.
     """
 
     layer: str
@@ -118,6 +119,7 @@ class Weights(NamedTuple):
     size: int
     zero: float | None
     alike: bool = False
+    learned: bool = True
 
     @property
     def gradient_per_element(self) -> float | None:

@@ -28,7 +28,8 @@ def test_the_names_are_frozen():
     assert list(BY_NAME) == [
         "batch-normalization", "relu-he", "leaky-relu-he", "tanh-xavier", "selu-lecun", "he", "xavier", "orthogonal",
         "lr*10", "lr*100", "lr*1000", "lr/10", "lr/100", "clip", "warmup", "standard-inputs", "standard-targets",
-        "adam", "momentum", "batch-size*4", "linear-output", "weight-decay", "dropout", "estimate-population",
+        "adam", "momentum", "batch-size*4", "linear-output", "weight-decay", "no-weight-decay", "dropout",
+        "estimate-population",
     ]  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def test_what_each_changes():
         ("linear-output", replace(OWN, ends_in=()), {}),
         ("dropout", OWN, {}),
         ("weight-decay", PLAIN, {"weight_decay": 0.1}),
+        ("no-weight-decay", PLAIN, {}),
         ("estimate-population", PLAIN, {}),
     ],
 )
@@ -92,6 +94,7 @@ def test_it_applies_where_that_is_otherwise():
     assert found("linear-output", OWN) == {"output": "linear"}
     assert found("standard-targets", replace(PLAIN, kind="regression")) == {"targets": "standard"}
     assert found("batch-size*4", batch_size=400) == {"batch_size": 1000}  # all there are
+    assert found("no-weight-decay", weight_decay=0.1) == {"weight_decay": 0.0}
     assert found("lr*10", lr=0.003) == {"lr": 0.03}  # not 0.030000000000000002
 
 

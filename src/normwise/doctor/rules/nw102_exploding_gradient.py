@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import number
@@ -10,6 +12,7 @@ from normwise.probes.watched import Watched
 GROWS = 70.0
 BESIDE_WEIGHTS = 10.0
 EARLY = 2
+LARGE = 30.0
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -20,6 +23,8 @@ def _not_finite(watched: Watched) -> Seen | None:
     """Values overflow in the first steps, before updates can have made the weights large."""
     broken = watched.not_finite
     if broken is None or broken.step > EARLY or broken.what not in ("activation", "gradient", "loss"):
+        return None
+    if not _grew(watched):
         return None
     where = (broken.layer,) if broken.layer else ()
     inside = f" in layer {broken.layer}" if broken.layer else ""
@@ -32,6 +37,16 @@ def _not_finite(watched: Watched) -> Seen | None:
         weight=0.75,
         strong=True,
     )
+
+
+def _grew(watched: Watched) -> bool:
+    """Whether what is finite is large already; else a value is not finite for a reason of its own, as 1/0 or √0."""
+    sizes = [max(abs(row.mean), row.std) / LARGE for seen in watched.observations[:2] for row in seen.units]
+    rows = [row for seen in watched.observations[:2] for row in seen.weights]
+    sizes += [(row.gradient or 0.0) / row.weight / BESIDE_WEIGHTS for row in rows if row.weight > 0]
+    sizes += [row.weight / row.size**0.5 / LARGE for row in rows]
+    known = [size for size in sizes if math.isfinite(size)]
+    return not known or max(known) >= 1
 
 
 def _grows(watched: Watched) -> Seen | None:
@@ -67,7 +82,8 @@ RULE = rule(
     evidence="The gradient's norm over that of the weight, and the root mean square of its elements by layer, at the "
     "first step; values that are not finite in the first two steps.",
     threshold="‖g‖/‖W‖ ≥ 10 at the first step where an early layer's gradient is 70 times the last one's, or ≥ 100 "
-    "anywhere; or a value is not finite within two steps.",
-    source=f"AUTOTRAINER (Zhang et al., ICSE 2021): the ratio of 70. 10 and 100: {TUNED}.",
+    "anywhere; or a value is not finite within two steps, and others were large before it: ‖g‖/‖W‖ ≥ 10, or weights or "
+    "inputs of activations ≥ 30.",
+    source=f"AUTOTRAINER (Zhang et al., ICSE 2021): the ratio of 70. 10, 30 and 100: {TUNED}.",
     remedies=("clip", "batch-normalization", "tanh-xavier", "selu-lecun", "relu-he", "lr/10", "lr/100", "orthogonal"),
 )

@@ -24,7 +24,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
 
 def _alike(seen: Observation, *, stuck: bool) -> Seen | None:
     """All units of a layer start with the same weights."""
-    rows = [row.layer for row in seen.weights if row.alike or row.weight == 0]
+    rows = [row.layer for row in seen.weights if row.alike]
     hidden = [layer for layer in rows if layer != seen.weights[-1].layer]
     if not hidden:
         return None
@@ -41,7 +41,7 @@ def _alike(seen: Observation, *, stuck: bool) -> Seen | None:
 
 def _sure(training: Training) -> Seen | None:
     """The first loss is far above that of guessing: the network is sure of answers before it has learned any."""
-    watched, constant = training.watched, training.outcome.constant
+    watched, constant = training.watched, _guessing(training)
     if watched.loss.kind not in CLASSIFIES or not constant or not watched.losses:
         return None
     above = watched.losses[0] / constant
@@ -55,6 +55,15 @@ def _sure(training: Training) -> Seen | None:
         weight=0.6,
         strong=above >= VERY_SURE,
     )
+
+
+def _guessing(training: Training) -> float | None:
+    """The loss of equal shares, or of the best constant where that is larger; of rare classes it is smaller."""
+    constant, outputs = training.outcome.constant, training.watched.loss.outputs
+    if constant is None or training.watched.loss.kind not in ("cross_entropy", "nll"):
+        return None if constant is None else max(constant, math.log(2) * (training.watched.loss.scale or 0.0))
+    classes = outputs[1] if outputs and len(outputs) > 1 else 1
+    return max(constant, math.log(classes) * (training.watched.loss.scale or 0.0))
 
 
 def _scale(seen: Observation) -> Seen | None:
@@ -87,10 +96,12 @@ RULE = rule(
     name="bad-initialization",
     meaning="Weights that start too small make the signal fade on its way through the layers, weights that start too "
     "large make it grow or saturate the activations, and weights that are all the same leave all units the same.",
-    evidence="The first step, before any update: whether all rows of a weight are the same, the loss against that of "
-    "guessing, and the deviation of what goes into the activations from the first layer to the last.",
-    threshold="Rows that are all the same; a first loss of twice that of guessing (five times where the training is "
-    "only slow); a deviation that grows or shrinks 100 times.",
+    evidence="The first step, before any update: whether all rows of a weight are the same, and all rows of its "
+    "gradient; the loss against that of guessing; and the deviation of what goes into the activations from the first "
+    "layer to the last.",
+    threshold="Rows that are all the same, with gradients that are; a first loss of twice that of equal shares, log K, "
+    "or of the best constant where that is larger (five times where the training is only slow); a deviation that grows "
+    "or shrinks 100 times.",
     source="TheDeepChecker (Ben Braiek and Khomh): the loss at the start off by 100 % from log K. Glorot and Bengio "
     f"2010 and He et al. 2015 for the reason. 100 times: {TUNED}.",
     remedies=("he", "xavier", "orthogonal", "batch-normalization", "relu-he", "tanh-xavier", "selu-lecun"),

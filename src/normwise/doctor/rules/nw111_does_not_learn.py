@@ -69,8 +69,11 @@ def _only_by_heart(outcome: Outcome) -> Seen:
 
 
 def _has_yardstick(watched: Watched) -> bool:
-    """Whether a loss that does not fall tells of a fault; that of adversaries, who have no targets, does not."""
-    return watched.constant is not None or watched.loss.kind not in ("other", "bce", "bce_with_logits")
+    """Whether a loss that does not fall tells of a fault: not that of adversaries, who have no targets, nor a sum."""
+    loss = watched.loss
+    return watched.constant is not None or (
+        loss.scale is not None and loss.kind not in ("other", "bce", "bce_with_logits")
+    )
 
 
 def _how(training: Training) -> str:
