@@ -25,7 +25,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         return None
     return Seen(
         f"Weight decay ({number(decay)}) shrinks the weights away: in every layer at most {number(100 * most)} % of "
-        "their size is left. The smaller they are, the less the output depends on the input. Use a decay of 10⁻⁴ or none.",
+        "their size is left. The smaller they are, the less depends on the input. Use a decay of 10⁻⁴ or none.",
         where=tuple(left),
         evidence={"weight_decay": decay, "left": most, "decay_over_gradient": share},
         weight=0.9,
