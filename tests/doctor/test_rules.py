@@ -104,6 +104,12 @@ CASES = {
     "output-does-not-fit-loss": {"loss": Loss("cross_entropy", ("relu",), (32, 10))},
     "output-does-not-fit-loss, range": REGRESSION
     | {"loss": Loss("mse", ("sigmoid",), (32, 1)), "targets": Targets(low=-2.0, high=2.0, mean=0.0, std=1.0)},
+    "output-does-not-fit-loss, every output with every target": REGRESSION
+    | {"loss": Loss("mse", (), (32, 1), 1.0, (32, 32)), "targets": Targets(low=-2.0, high=2.0, mean=0.0, std=1.0)},
+    "unscaled-inputs, close to 0": {
+        "inputs": Inputs(32, 64, -3e-4, 3e-4, 0.0, 1e-4, 0, 1.5, 0.2, 0.0),
+        "observations": recorded(rows=FADING),
+    },
     "sorted-batches": {"targets": Targets(classes=10, same=1.0)},
 }
 
@@ -187,6 +193,13 @@ def test_overfitting():
     assert found(judged(evidence(certain))) == [("overfitting", "info")]
 
 
+@pytest.mark.parametrize(("metric", "words"), [(0.1, "no better than guessing"), (0.01, "its targets may not belong")])
+def test_validation_at_chance_and_far_below(metric, words):
+    rows_ = tuple(Evaluation(16 * step, 2.0 * 0.8**step, 2.3 + 0.5 * step, 1 - 0.8**step, metric) for step in range(20))
+    first = judged(evidence(training(rows_, learned=False), chance=0.1))[0]
+    assert (first.name, words in first.words) == ("overfitting", True)
+
+
 def test_parameters_that_the_optimizer_does_not_hold():
     missing = Optimizer("SGD", 0.1, None, 0.0, (), ("6.weight", "6.bias"))
     assert found(judged(evidence(optimizer=missing, losses=STUCK))) == [("parameters-not-updated", "warning")]
@@ -252,6 +265,11 @@ def test_remedies_without_a_gain_speak_against_a_cause():
         ("unscaled-inputs", "critical"),
         ("output-does-not-fit-loss", "info"),
     ]
+
+
+def test_small_inputs_are_no_matter_of_a_smaller_learning_rate():
+    first = judged(evidence(losses=STUCK, **CASES["unscaled-inputs, close to 0"]))[0]
+    assert first.remedies == ("standard-inputs", "batch-normalization", "lr*10", "lr*100")
 
 
 def test_many_layers_are_counted():

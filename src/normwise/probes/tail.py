@@ -154,7 +154,8 @@ def _shapes(found: _Candidate) -> tuple[tuple[int, ...] | None, tuple[int, ...] 
     node, output = found.source, found.output
     shape = tuple(node._input_metadata[output].shape)
     compared = shape
-    if found.kind in ELEMENTWISE:
+    difference = found.node.next_functions[0][0] if _name(found.node) in ("Pow", "Abs") else found.node
+    if found.kind in ELEMENTWISE and len([each for each, _ in difference.next_functions if each is not None]) == 1:
         if _name(node) == "Expand":
             node, output = next((each for each in node.next_functions if each[0] is not None), (node, output))
             shape = tuple(node._input_metadata[output].shape)

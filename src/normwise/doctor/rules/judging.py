@@ -41,6 +41,7 @@ class Seen:
         since_step: see words.
         evidence: see words.
         weight: see words.
+        remedies: where others than the rule's are likely.
     """
 
     words: str
@@ -50,6 +51,7 @@ class Seen:
     weight: float = 0.5
     strong: bool = False
     severity: Severity | None = None
+    remedies: tuple[str, ...] = ()
 
 
 See = Callable[[Training, Evidence], Seen | None]
@@ -101,7 +103,7 @@ def _merged(of: Rule, see: See, evidence: Evidence) -> Finding | None:
         first.where,
         first.since_step,
         first.evidence | ({"runs": len(found), "of": len(evidence.trainings)} if several else {}),
-        of.remedies,
+        first.remedies or of.remedies,
         first.words + (f" Seen in {_of(len(found), len(evidence.trainings))} runs." if several else ""),
         first.weight * len(found) / len(evidence.trainings),
     )

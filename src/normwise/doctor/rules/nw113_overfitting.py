@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from normwise.doctor.evidence import Evidence, Training
 from normwise.doctor.finding import Severity
-from normwise.doctor.outcome import Evaluation, Outcome, Status
+from normwise.doctor.outcome import Evaluation, Status
 from normwise.doctor.rules.judging import TUNED, Seen, rule
 from normwise.doctor.rules.layers import number, percent
 
 RISES = 1.3
 SUFFERS = 0.1
 LEAST = 5
+HALF = 0.5
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -30,7 +31,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     return Seen(
         f"The network learns its training data by heart: since step {best.step} the validation loss rose from "
         f"{number(low)} to {number(end)} while the training loss fell from {number(best.train_loss or 0.0)} to "
-        f"{number(train)}. {_means(outcome, lost)}",
+        f"{number(train)}. {_means(training, evidence, end, lost)}",
         since_step=best.step,
         evidence={"best": low, "end": end, "train": train, "step": best.step, "lost": lost},
         weight=0.6,
@@ -50,12 +51,27 @@ def _lost(rows: Sequence[Evaluation], last: Sequence[Evaluation]) -> float | Non
     return (max(values) - end) / gained if gained > 0 else None
 
 
-def _means(outcome: Outcome, lost: float | None) -> str:
+def _means(training: Training, evidence: Evidence, end: float, lost: float | None) -> str:
+    outcome = training.outcome
+    if outcome.learned is False and _is_far_worse(training, evidence, end):
+        return "Validation is far worse than guessing: its targets may not belong to its inputs."
     if outcome.learned is False:
         return "On data that it has not seen it is no better than guessing."
     if lost is not None and lost >= SUFFERS:
         return f"On data that it has not seen it lost {percent(lost)} of what it had learned; stop at that step."
     return "The metric hardly suffers: the network is only too sure of its wrong answers."
+
+
+def _is_far_worse(training: Training, evidence: Evidence, end: float) -> bool:
+    """Whether classes are met far less often than by chance, with a loss far above that of guessing."""
+    outcome, targets = training.outcome, training.watched.targets
+    chance = evidence.chance or (1 / targets.classes if targets and targets.classes else None)
+    rows = outcome.evaluations[-LEAST:]
+    if chance is None or outcome.constant is None or training.watched.loss.kind not in ("cross_entropy", "nll"):
+        return False
+    low = all(row.validation is not None and row.validation < HALF * chance for row in rows)
+    well = all(row.train is not None and row.train > chance for row in rows)
+    return low and well and end > 2 * outcome.constant
 
 
 def _mean(values: Sequence[float | None]) -> float:
@@ -72,7 +88,8 @@ RULE = rule(
     "seen.",
     evidence="Loss and metric of training and validation data at each evaluation.",
     threshold="The validation loss ends 30 % above its best while the training loss fell; a warning where the "
-    "validation metric lost a tenth of what it had gained, or is no better than guessing.",
+    "validation metric lost a tenth of what it had gained, or is no better than guessing. Less than half of chance, "
+    "with a loss of twice that of guessing, speaks of targets that do not belong to their inputs.",
     source=f"Prechelt 1998 (Early Stopping – But When?): generalization loss. 30 % and a tenth: {TUNED}.",
     remedies=("weight-decay", "dropout", "batch-normalization"),
 )

@@ -51,9 +51,9 @@ def _cut_off(watched: Watched, *, slow: bool) -> Seen | None:
         return None
     one, text = len(cut) == 1, named(cut)
     return Seen(
-        f"{text[0].upper()}{text[1:]} {'requires' if one else 'require'} a gradient and never got one, so no step changes "
-        f"{'it' if one else 'them'}: detach(), torch.no_grad(), .data or a function without slope, such as sign or "
-        f"round, cuts the graph behind {'it' if one else 'them'}.",
+        f"{text[0].upper()}{text[1:]} {'requires' if one else 'require'} a gradient and never got one, so no step "
+        f"changes {'it' if one else 'them'}: detach(), torch.no_grad(), .data or a function without slope, such as "
+        f"sign or round, cuts the graph behind {'it' if one else 'them'}.",
         where=cut,
         since_step=1,
         evidence={"without_gradient": len(cut)},

@@ -8,8 +8,9 @@ from normwise.doctor.rules.layers import number
 from normwise.probes.watched import Inputs, Watched
 
 LARGE, VERY_LARGE = 10.0, 50.0
-SMALL = 0.02
+SMALL, VERY_SMALL = 0.02, 0.002
 APART = 100.0
+REMEDIES_OF_SMALL = ("standard-inputs", "batch-normalization", "lr*10", "lr*100")
 OFF = 20.0
 
 
@@ -25,10 +26,14 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     what = _what(inputs, size)
     if what is None:
         return None
-    far = size >= VERY_LARGE
+    far = size >= VERY_LARGE or size <= VERY_SMALL
     return Seen(
-        f"{what} Scale them to mean 0 and deviation 1 with the moments of the training data: until then a "
-        "learning rate that suits the weights of some inputs is far too large or too small for others.",
+        f"{what} Scale them to mean 0 and deviation 1 with the moments of the training data: until then "
+        + (
+            "the network hardly tells one input from another, and the gradient of its first layer is as small as they."
+            if size <= SMALL
+            else "a learning rate that suits the weights of some inputs is far too large or too small for others."
+        ),
         evidence={
             "mean": inputs.mean,
             "std": inputs.std,
@@ -40,6 +45,7 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
         },
         weight=0.95 if far else 0.75,
         strong=far,
+        remedies=REMEDIES_OF_SMALL if size <= SMALL else (),
     )
 
 
@@ -95,9 +101,9 @@ RULE = rule(
     meaning="The gradient of a weight is proportional to its input. Inputs in the hundreds make the first layer's "
     "steps huge, saturate or kill its units; inputs of different scale need different learning rates.",
     evidence="Mean, deviation and range of the inputs of the first batches, and the deviations of their features.",
-    threshold="|mean| or deviation ≥ 10 (50 where the training is only slow), or both ≤ 0.02; deviations of features "
-    "100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond ±10. Not "
-    "where the network normalizes first. Or no input varies at all.",
+    threshold="|mean| or deviation ≥ 10 (50 where the training is only slow), or both ≤ 0.02 (0.002); deviations of "
+    "features 100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond ±10. "
+    "Not where the network normalizes first. Or no input varies at all.",
     source="UMLAUT (Schoop et al., CHI 2021) and DeepDiagnosis (Wardat et al., ICSE 2022) warn outside [−1, 1], which "
     f"holds of most healthy networks. LeCun et al. 1998 (Efficient BackProp) for the reason. 10, 50, 100: {TUNED}.",
     remedies=("standard-inputs", "batch-normalization", "lr/100", "lr/10"),

@@ -53,6 +53,8 @@ def _is_slow(outcome: Outcome) -> bool:
 
 def _misfit(watched: Watched) -> Misfit | None:
     loss = watched.loss
+    if loss.compared is not None:
+        return _every(loss)
     if loss.kind in ("cross_entropy", "nll", "bce_with_logits"):
         return _logits(loss)
     if loss.kind == "bce":
@@ -60,6 +62,20 @@ def _misfit(watched: Watched) -> Misfit | None:
     if loss.kind in ERRORS and watched.targets is not None:
         return _squares(watched) or (None if is_one_hot(watched) else _range(loss, watched.targets))
     return None
+
+
+def _every(loss: Loss) -> Misfit | None:
+    """Whether each of N outputs is compared with each of N targets."""
+    outputs, compared = loss.outputs or (), loss.compared or ()
+    count = outputs[0] if outputs else 0
+    if compared != (count, count) or outputs not in ((count,), (count, 1)) or count < 2:
+        return None
+    targets = "a row of targets" if len(outputs) == 2 else "a column of targets"
+    return Misfit(
+        f"The loss compares every output with every target: {count} outputs in shape {outputs} and {targets} make "
+        f"{count}·{count} differences. The best the network can do then is the same answer, the mean, for all. Give "
+        "outputs and targets the same shape."
+    )
 
 
 def _logits(loss: Loss) -> Misfit | None:
@@ -173,10 +189,11 @@ RULE = rule(
     "from falling.",
     evidence="The functions between the last linear map and the loss, read off autograd's graph, and the range of the "
     "targets.",
-    threshold="A softmax, sigmoid, ReLU or the like before cross-entropy; no probability before binary "
-    "cross-entropy; no logarithm before the likelihood; targets that the last activation cannot reach. A squared "
-    "error of a softmax or sigmoid against 0 and 1 is a warning only where the training is stuck, or less than 10 % of "
-    "the loss of guessing was learned away in 200 steps or more; the others also where 90 % or less of it was.",
+    threshold="N outputs that are compared with N targets each; a softmax, sigmoid, ReLU or the like before "
+    "cross-entropy; no probability before binary cross-entropy; no logarithm before the likelihood; targets "
+    "that the last activation cannot reach. A squared error of a softmax or sigmoid against 0 and 1 is a "
+    "warning only where the training is stuck, or less than 10 % of the loss of guessing was learned away in "
+    "200 steps or more; the others also where 90 % or less of it was.",
     source="UMLAUT (Schoop et al., CHI 2021), TheDeepChecker (Ben Braiek and Khomh): redundant softmax. No "
     "threshold: it is the definition of the losses.",
     remedies=("linear-output",),
