@@ -289,6 +289,13 @@ def test_a_gradient_that_mixed_precision_skipped_is_information():
     assert found(judged(evidence(not_finite=NotFinite(1, "gradient", "6")))) == [("non-finite", "info")]
 
 
+@pytest.mark.parametrize(("losses", "sudden"), [(BROKEN, True), ((*STUCK[:48], 9.0, 80.0, math.nan), False)])
+def test_a_loss_that_is_not_finite_of_a_sudden_may_come_from_its_batch(losses, sudden):
+    first = judged(evidence(losses=losses, not_finite=NotFinite(51, "loss", "")))[0]
+    assert first.name == "non-finite"
+    assert ("in the inputs and targets of that batch" in first.words) is sudden
+
+
 def test_one_seed_of_many_is_a_warning():
     stuck = training(**CASES["dead-units"], losses=STUCK, seed=0)
     many = [training(seed=seed) for seed in range(1, 5)]

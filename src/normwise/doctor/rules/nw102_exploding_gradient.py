@@ -12,7 +12,8 @@ from normwise.probes.watched import Watched
 GROWS = 70.0
 BESIDE_WEIGHTS = 10.0
 EARLY = 2
-LARGE = 30.0
+LARGE = 80.0
+"""Beyond it e^x comes near the largest number."""
 
 
 def _see(training: Training, evidence: Evidence) -> Seen | None:
@@ -40,20 +41,27 @@ def _not_finite(watched: Watched) -> Seen | None:
 
 
 def _grew(watched: Watched) -> bool:
-    """Whether what is finite is large already; else a value is not finite for a reason of its own, as 1/0 or √0."""
+    """Whether what is finite is large already; else a value is not finite for a reason of its own, as 1/0 or √0.
+
+    Also where no activation was seen: what one that is not known does cannot be told.
+    """
     sizes = [max(abs(row.mean), row.std) / LARGE for seen in watched.observations[:2] for row in seen.units]
     rows = [row for seen in watched.observations[:2] for row in seen.weights]
     sizes += [(row.gradient or 0.0) / row.weight / BESIDE_WEIGHTS for row in rows if row.weight > 0]
     sizes += [row.weight / row.size**0.5 / LARGE for row in rows]
     known = [size for size in sizes if math.isfinite(size)]
-    return not known or max(known) >= 1
+    return not any(seen.units for seen in watched.observations[:2]) or not known or max(known) >= 1
 
 
 def _grows(watched: Watched) -> Seen | None:
     """The gradient of an early layer is far larger than that of a later one, and than the weights."""
     if not watched.observations:
         return None
-    rows = [row for row in watched.observations[0].weights if row.gradient is not None and row.weight > 0]
+    rows = [
+        row
+        for row in watched.observations[0].weights
+        if row.gradient is not None and math.isfinite(row.gradient) and row.weight > 0
+    ]
     if len(rows) < 2:
         return None
     per_element = [(row.gradient or 0.0) / row.size**0.5 for row in rows]
@@ -83,7 +91,8 @@ RULE = rule(
     "first step; values that are not finite in the first two steps.",
     threshold="‖g‖/‖W‖ ≥ 10 at the first step where an early layer's gradient is 70 times the last one's, or ≥ 100 "
     "anywhere; or a value is not finite within two steps, and others were large before it: ‖g‖/‖W‖ ≥ 10, or weights or "
-    "inputs of activations ≥ 30.",
-    source=f"AUTOTRAINER (Zhang et al., ICSE 2021): the ratio of 70. 10, 30 and 100: {TUNED}.",
+    "inputs of activations ≥ 80; or no known activation was seen.",
+    source=f"AUTOTRAINER (Zhang et al., ICSE 2021): the ratio of 70. 10 and 100: {TUNED}. "
+    "80: e⁸⁹ is larger than any number of 32 bits.",
     remedies=("clip", "batch-normalization", "tanh-xavier", "selu-lecun", "relu-he", "lr/10", "lr/100", "orthogonal"),
 )

@@ -7,6 +7,9 @@ from normwise.doctor.finding import Severity
 from normwise.doctor.outcome import Status
 from normwise.doctor.rules.judging import Seen, rule
 
+SUDDEN, GROWN = 5, 1.5
+"""Losses before the one that is not finite, and how far above the usual they may be."""
+
 MEANS = {
     "input": "The data have to be cleaned first: one such value makes every output, and every weight, not a number.",
     "activation": "Everything behind that layer is lost, and the next update makes the weights not a number.",
@@ -24,12 +27,26 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
     skipped = broken.what == "gradient" and training.outcome.status is not Status.DIVERGED
     return Seen(
         f"The {broken.what}{where} is infinite or not a number in step {broken.step}. "
-        + ("The step was skipped, and the training went on." if skipped else MEANS[broken.what]),
+        + ("The step was skipped, and the training went on." if skipped else MEANS[broken.what])
+        + ("" if broken.what != "loss" else _suddenly(training, broken.step)),
         where=(broken.layer,) if broken.layer else (),
         since_step=broken.step,
         evidence={"step": broken.step, "what": broken.what},
         weight=1.0 if broken.what == "input" else 0.3,
         severity=Severity.INFO if skipped else Severity.CRITICAL,
+    )
+
+
+def _suddenly(training: Training, step: int) -> str:
+    """What to look for where the losses before it had not grown."""
+    before = training.watched.losses[max(0, step - SUDDEN) : step - 1]
+    usual = max(training.outcome.start, training.outcome.constant or 0.0)
+    if not before or not all(loss <= GROWN * usual for loss in before):
+        return ""
+    return (
+        " The losses before it were as usual: look for values that are not finite in the inputs and targets of that "
+        "batch, and for a logarithm, a root or a division by 0 in the loss, the network, or the gradient of the step "
+        "before."
     )
 
 

@@ -102,8 +102,8 @@ RULE = rule(
     "steps huge, saturate or kill its units; inputs of different scale need different learning rates.",
     evidence="Mean, deviation and range of the inputs of the first batches, and the deviations of their features.",
     threshold="|mean| or deviation ≥ 10 (50 where the training is only slow), or both ≤ 0.02 (0.002); deviations of "
-    "features 100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond ±10. "
-    "Not where the network normalizes first. Or no input varies at all.",
+    "features 100 times apart, or among fewer than 100 features a |mean| of 20 deviations, where a value is beyond "
+    "±10. Not where the network normalizes first. Or no input varies at all.",
     source="UMLAUT (Schoop et al., CHI 2021) and DeepDiagnosis (Wardat et al., ICSE 2022) warn outside [−1, 1], which "
     f"holds of most healthy networks. LeCun et al. 1998 (Efficient BackProp) for the reason. 10, 50, 100: {TUNED}.",
     remedies=("standard-inputs", "batch-normalization", "lr/100", "lr/10"),
