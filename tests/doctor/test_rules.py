@@ -223,6 +223,17 @@ def test_no_gradient_at_all_when_the_optimizer_steps():
     assert "zero_grad()" in first.words
 
 
+def test_layers_that_are_frozen_during_the_training():
+    seen = list(recorded())
+    seen[10:] = [
+        each._replace(weights=(each.weights[0]._replace(learned=False), *each.weights[1:])) for each in seen[10:]
+    ]
+    late = {"observations": tuple(seen)}
+    finding = next(each for each in judged(evidence(**late, losses=STUCK)) if each.name == "parameters-not-updated")
+    assert (finding.severity, finding.where, finding.since_step) == (Severity.INFO, ("0",), seen[10].step)
+    assert judged(evidence(**late)) == []
+
+
 def test_biases_alone():
     few = {"observations": recorded(rows=rows((None,) * 4, update=0.0, learned=False)), "frozen": 39_990}
     assert found(judged(evidence(**few, parameters=10, losses=STUCK))) == [("parameters-not-updated", "warning")]

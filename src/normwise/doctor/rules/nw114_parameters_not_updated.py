@@ -41,7 +41,8 @@ def _see(training: Training, evidence: Evidence) -> Seen | None:
             weight=0.9,
             severity=Severity.WARNING if slow else Severity.INFO,
         )
-    return _cut_off(watched, slow=slow) or (_biases_alone(watched) if slow else None)
+    cut = _cut_off(watched, slow=slow)
+    return cut or ((_biases_alone(watched) or _frozen_since(watched)) if slow else None)
 
 
 def _cut_off(watched: Watched, *, slow: bool) -> Seen | None:
@@ -102,6 +103,30 @@ def _biases_alone(watched: Watched) -> Seen | None:
     )
 
 
+def _frozen_since(watched: Watched) -> Seen | None:
+    """Layers that were learned at first and are frozen at the end."""
+    learned = [{row.layer for row in seen.weights if row.learned} for seen in watched.observations]
+    frozen = tuple(layer for layer in _order(watched) if layer in learned[0] - learned[-1]) if learned else ()
+    if not frozen:
+        return None
+    steps = [seen.step for seen, names in zip(watched.observations, learned, strict=True) if names >= set(frozen)]
+    since = next(seen.step for seen in watched.observations if seen.step > steps[-1])
+    text = named(frozen)
+    return Seen(
+        f"{text[0].upper()}{text[1:]} {'is' if len(frozen) == 1 else 'are'} frozen since step {since} "
+        "(requires_grad is False): no later step changes what was learned until then.",
+        where=frozen,
+        since_step=since,
+        evidence={"frozen": len(frozen)},
+        weight=0.3,
+        severity=Severity.INFO,
+    )
+
+
+def _order(watched: Watched) -> list[str]:
+    return [row.layer for row in watched.observations[0].weights]
+
+
 def _maps(watched: Watched) -> list[Call]:
     return [call for call in watched.calls if call.kind in ("linear", "conv")]
 
@@ -150,7 +175,8 @@ RULE = rule(
     "not hold, and those that require a gradient.",
     threshold="No update other than 0; parameters that require a gradient and are missing in the optimizer; linear "
     "maps that require a gradient and have none, or exactly 0, in every recorded step, in front of one that has, where "
-    "no layer's units are dead or saturated; or no weight of a linear map is learned, where the training is not well.",
+    "no layer's units are dead or saturated; or no weight of a linear map is learned, where the training is not well. "
+    "Layers that are frozen during such a training are information.",
     source="TrainCheck (Jiang et al., OSDI 2025): its invariants on steps and parameters. No threshold: it is certain.",
     remedies=(),
 )
