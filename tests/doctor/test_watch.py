@@ -107,6 +107,27 @@ def test_a_loss_that_is_scaled(scale, before):
         assert (seen.diagnosis.learned, seen.diagnosis.healthy) == (learns, learns)
 
 
+def test_a_network_that_was_trained_before_is_healthy_with_gradients_that_are_accumulated():
+    net = shallow()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for X, y in batches(500):
+        optimizer.zero_grad()
+        F.cross_entropy(net(X), y).backward()
+        optimizer.step()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-5)
+    with watch(net, optimizer) as seen:
+        for step, (X, y) in enumerate(batches(240, seed=1), start=1):
+            loss = F.cross_entropy(net(X), y) / 2
+            loss.backward()
+            if step % 2 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+                seen.step(loss, y)
+    assert seen.diagnosis.evidence.trainings[0].watched.loss.scale == pytest.approx(0.5)
+    assert seen.diagnosis.learned
+    assert seen.diagnosis.healthy
+
+
 def test_only_process_0_has_findings(monkeypatch):
     seen = train(deep(), watch)
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)

@@ -23,6 +23,7 @@ from normwise.probes.forward import Activations, Forward, parts
 from normwise.probes.inputs import InputMoments
 from normwise.probes.layers import MOST, Mask, Measures, Seen, seen
 from normwise.probes.leftover import Leftover
+from normwise.probes.scale import STEPS, Scale
 from normwise.probes.step import Maps, Step, begun, measured
 from normwise.probes.tail import Tail, tail
 from normwise.probes.targets import TargetCounts
@@ -107,6 +108,7 @@ class Recorder:
         self._losses: list[float] = []
         self._waiting: list[Tensor] = []
         self._tail = Tail(Loss())
+        self._scale = Scale()
         self._targets = TargetCounts(self._tail)
         self._inputs = InputMoments()
         self._calls: tuple[Call, ...] | None = None
@@ -175,6 +177,10 @@ class Recorder:
         if self._steps == 1:
             self._tail = tail(loss, scaled=scale is not None)
             self._targets = TargetCounts(self._tail)
+        if self._steps <= STEPS:
+            if self._tail.loss.scale is None and not scale:
+                self._scale.compare(self._tail, loss, target)
+            self._scale.output = None
         if loss.is_cpu:  # elsewhere that would wait for the device
             value = loss.item() / scale if scale else loss.item()
             self._losses.append(value)
@@ -249,6 +255,7 @@ class Recorder:
         if self._open is not None and self._open.ended:
             self._close()
         self._read()
+        how = self._targets.tail = self._scale.known(self._tail)
         learned = [each for each in self._network.parameters() if each.requires_grad]
         total = sum(each.numel() for each in self._network.parameters())
         count = sum(each.numel() for each in learned)
@@ -258,7 +265,7 @@ class Recorder:
             calls=self._calls or (),
             inputs=self._inputs.value(),
             targets=self._targets.value(),
-            loss=self._tail.loss,
+            loss=how.loss,
             optimizer=self._described,
             losses=tuple(self._losses),
             constant=self._targets.constant(),
@@ -295,6 +302,18 @@ class Recorder:
         if self.begin(args, kwargs) and self._running is not None:
             hook = network.register_forward_hook(_Hook(self._after_forward), always_call=True)
             self._running.when_over(hook.remove)
+        elif self._open is not None and self._running is None and self._steps < STEPS and not self._paused:
+            self._keep_output(network)
+
+    def _keep_output(self, network: nn.Module) -> None:
+        """Keep what this forward, one of several of a step, puts out."""
+
+        def keep(network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            handle.remove()
+            if torch.is_grad_enabled():
+                self._scale.keep(output)
+
+        handle = network.register_forward_hook(_Hook(keep), always_call=True)
 
     def _after_forward(self, network: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self.end(output)
@@ -334,6 +353,8 @@ class Recorder:
         if self._running is not None:
             running, self._running = self._running, None
             running.end(output)
+        if self._steps < STEPS:
+            self._scale.keep(output)
 
     def _before_update(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Mapping[str, Any]) -> None:
         step = self._open

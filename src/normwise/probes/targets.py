@@ -24,10 +24,14 @@ Values = NDArray[np.float64]
 
 
 class TargetCounts:
-    """Gathers the targets of some batches: class numbers are counted, numbers are kept up to ``KEPT`` of them."""
+    """Gathers the targets of some batches: class numbers are counted, numbers are kept up to ``KEPT`` of them.
+
+    Attributes:
+        tail: how the loss ends, by which the constant is judged.
+    """
 
     def __init__(self, tail: Tail) -> None:
-        self._tail = tail
+        self.tail = tail
         self._counts = np.zeros(0)
         self._shares: list[float] = []
         self._rows: list[Values] = []
@@ -40,7 +44,7 @@ class TargetCounts:
             return
         if not target.numel() or target.is_complex():
             return
-        kind = self._tail.loss.kind
+        kind = self.tail.loss.kind
         if kind in ("cross_entropy", "nll") and not target.is_floating_point():
             self._count(target)
         elif target.dtype != torch.bool or kind != "other":
@@ -65,7 +69,7 @@ class TargetCounts:
     def _keep(self, target: Tensor) -> None:
         rows = target.detach().to(torch.float32 if target.device.type == "mps" else torch.float64).cpu()
         values: Values = rows.reshape(len(rows) if rows.ndim else 1, -1).numpy().astype(np.float64)
-        self._batches.append(values.size if self._tail.loss.kind not in ("cross_entropy",) else len(values))
+        self._batches.append(values.size if self.tail.loss.kind not in ("cross_entropy",) else len(values))
         if self._rows and values.shape[1] != self._rows[0].shape[1]:
             return
         if self._kept < KEPT:
@@ -75,7 +79,7 @@ class TargetCounts:
             self._add_counts(np.bincount(values.reshape(-1).astype(int), minlength=2).astype(float))
 
     def _is_label(self, values: Values) -> bool:
-        kind = self._tail.loss.kind
+        kind = self.tail.loss.kind
         return kind.startswith("bce") and values.shape[1] == 1 and bool(((values == 0) | (values == 1)).all())
 
     def value(self) -> Targets | None:
@@ -95,13 +99,13 @@ class TargetCounts:
 
     def constant(self) -> float | None:
         """The loss of the best constant prediction; None where there is no telling."""
-        kind, reduction = self._tail.loss.kind, self._tail.reduction
+        kind, reduction = self.tail.loss.kind, self.tail.reduction
         if reduction is None or not self._batches:
             return None
         found = self._of_classes() if kind in ("cross_entropy", "nll") else self._of_values(kind)
         if found is None or not math.isfinite(found):
             return None
-        found *= 1.0 if self._tail.loss.scale is None else self._tail.loss.scale
+        found *= 1.0 if self.tail.loss.scale is None else self.tail.loss.scale
         return found * float(np.mean(self._batches)) if reduction == SUM else found
 
     def _of_classes(self) -> float | None:
@@ -121,7 +125,7 @@ class TargetCounts:
         if kind == "mae":
             return float(np.abs(values - np.median(values, axis=0)).mean())
         if kind == "huber":
-            return self._tail.factor * float(np.mean([_huber(column, self._tail.delta) for column in values.T]))
+            return self.tail.factor * float(np.mean([_huber(column, self.tail.delta) for column in values.T]))
         return None
 
 

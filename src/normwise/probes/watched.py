@@ -86,7 +86,7 @@ class Loss(NamedTuple):
             ``relu``, ``sigmoid``, ``softmax``, ``log_softmax``, ``tanh``, … The log-softmax that belongs to
             ``cross_entropy`` is not among them.
         outputs: the shape of the output that the loss is given; None where that is no single tensor.
-        scale: what the loss is multiplied by; None where there is no telling, or other terms are added to it.
+        scale: what the loss is multiplied by; None where there is no telling, as where other terms are added to it.
         compared: the shape in which outputs and targets are compared, where it is not that of the outputs: each output
             is compared with several targets.
     """

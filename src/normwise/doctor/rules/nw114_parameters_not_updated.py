@@ -54,7 +54,8 @@ def _cut_off(watched: Watched, *, slow: bool) -> Seen | None:
     return Seen(
         f"{text[0].upper()}{text[1:]} {'requires' if one else 'require'} a gradient and never got one, so no step "
         f"changes {'it' if one else 'them'}: detach(), torch.no_grad(), .data or a function without slope, such as "
-        f"sign or round, cuts the graph behind {'it' if one else 'them'}.",
+        f"sign or round, cuts the graph behind {'it' if one else 'them'}, or the loss does not depend on "
+        f"{'it' if one else 'them'}.",
         where=cut,
         since_step=1,
         evidence={"without_gradient": len(cut)},
