@@ -70,8 +70,9 @@ class _Candidate(NamedTuple):
 def tail(loss: Tensor, *, scaled: bool = False) -> Tail:
     """What a loss is, from its graph, which can be walked before and after the backward.
 
-    What it is multiplied by can be read before the backward alone; see ``normwise.probes.scale`` for after it. A loss that is put together of several known ones is
-    ``other``. Where it is known to be ``scaled``, it is what was multiplied that is looked at.
+    What it is multiplied by can be read before the backward alone; see ``normwise.probes.scale`` for after it. A loss
+    that is put together of several known ones is ``other``. Where it is known to be ``scaled``, it is what was
+    multiplied that is looked at.
     """
     top = _top(_unscaled(loss.grad_fn) if scaled else loss.grad_fn)
     found = list(_candidates(top.node, top.above, divided="Div" in [name for name, _ in top.factors]))
