@@ -30,7 +30,7 @@ def test_runs_of_random_fill_the_last_turn_of_a_round():
 
 
 def test_batch_normalization_is_tried_on_every_seed_also_where_it_is_worst():
-    found, _ = treated(*SIX, lr_10=0.9, batch_normalization=0.1)
+    found, _ = treated(*SIX, batch_normalization=0.1, **{"lr*10": 0.9})
     assert len(next(each for each in found if each.name == "batch-normalization").runs) == 3
 
 
@@ -81,6 +81,21 @@ def test_where_time_is_short_batch_normalization_and_the_controls_are_left():
     assert [each.name for each in found if not each.dropped] == ["nothing", "batch-normalization", "random"]
     assert len(found[-1].runs) == 3
     assert not any(" + " in name for each in rounds for name, _ in each)
+
+
+def test_where_none_helps_the_other_remedies_are_tried():
+    names, others = ("relu-he", "batch-normalization"), ("lr*1000", "clip", "xavier", "orthogonal")
+    found, rounds = treated(*names, others=others, clip=0.1, orthogonal=0.5, **{"lr*1000": 0.9})
+    assert rounds[-2][:4] == [(name, 0) for name in others]
+    assert sorted(rounds[-1]) == [(name, seed) for name in ("lr*1000", "orthogonal") for seed in (1, 2)]
+    assert [each.name for each in found if each.helped] == ["lr*1000", "orthogonal"]
+    assert [each.name for each in found if each.dropped] == ["relu-he", "clip", "xavier"]
+
+
+@pytest.mark.parametrize("options", [{"relu_he": 0.9}, {"seeds": 2}, {"enough": lambda runs: runs < 7}])
+def test_the_other_remedies_are_left_where_one_helps_or_seeds_or_time_are_few(options):
+    found, _ = treated("relu-he", "batch-normalization", others=("lr*1000", "clip", "xavier", "orthogonal"), **options)
+    assert "xavier" not in [each.name for each in found]
 
 
 def test_random_says_what_each_of_its_runs_was():

@@ -39,11 +39,16 @@ def run(value, seed=0, remedy=""):
     return TreatedRun(seed, "finished", round(value + 0.01 * seed, 6), learned=value > 0.1, remedy=remedy)
 
 
-def treated(*names, nothing=0.3, seeds=3, lots=("clip", "adam", "he"), workers=2, enough=None, partners=(), **scores):
+def treated(
+    *names, nothing=0.3, seeds=3, lots=("clip", "adam", "he"), workers=2, enough=None, partners=(), others=(), **scores
+):
     """The treatments, and the rounds in which their runs were asked for."""
     train = Trainer(**scores)
     before = [run(nothing, seed) for seed in range(seeds)]
     remedies = [BY_NAME[name] for name in names]
     drawn = [BY_NAME[name] for name in lots[:seeds]]
-    treating = Treating(before, remedies, drawn, GIVEN, train, SCALE, workers, enough or (lambda runs: True), partners)
+    treating = Treating(
+        before, remedies, drawn, GIVEN, train, SCALE, workers, enough or (lambda runs: True), partners,
+        [BY_NAME[name] for name in others],
+    )  # fmt: skip
     return treating.go(), train.rounds

@@ -161,7 +161,8 @@ class Study:
         def enough(count: int) -> bool:
             return self._clock.left >= turns(count, trainer.workers) * trainer.seconds(records)
 
-        treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough, heads(findings))
+        others = [remedy for remedy in table if remedy not in tried]
+        treating = Treating(runs, tried, lots, given_, trainer, scale, trainer.workers, enough, heads(findings), others)
         return treating.go(), "", _without(given_, refused)
 
     def _affordable(
@@ -179,7 +180,9 @@ class Study:
         takes = budget.said(extent.seconds(SLACK * seconds))
         fewer = f" ({extent.remedies} of {wanted.remedies} that are likely)" if extent != wanted else ""
         count = f"{extent.remedies} remed{'y' if extent.remedies == 1 else 'ies'}"
-        self._on_note(f"Treating: {count}{fewer}, about {extent.runs} runs, about {takes}")
+        self._on_note(
+            f"Treating: {count}{fewer}, about {extent.runs} runs, about {takes}; where none helps, all others"
+        )
         return chosen(findings, given_, extent.remedies, refused=refused)
 
 

@@ -14,6 +14,12 @@ from normwise.doctor.remedies.choose import ALWAYS
 from normwise.doctor.rounds import FINALISTS, idle
 from normwise.doctor.treatment import TreatedRun, Treatment
 
+SECOND = 2
+"""Remedies of the second choice that are tried on every seed."""
+
+FEWEST = 3
+"""Seeds with which a remedy can help beyond noise; with fewer there is no second choice."""
+
 DROPPED = "with seed {seed} it was not among the best, or no better than nothing"
 """Why a remedy was not tried on every seed."""
 
@@ -49,6 +55,8 @@ class Treating:
     1. Every remedy with the first seed.
     2. The best ``FINALISTS`` that are better than nothing with the other seeds, and batch normalization always.
     3. Two that change different keys, combined, with all seeds: the best two that are better than nothing.
+    4. Where none of these helped: every other remedy with the first seed, and the best ``SECOND`` of those that are
+       better than every run of nothing with the other seeds. A wrong guess of the cause then costs time and no cure.
 
     The runs of ``random`` fill what would leave a worker idle, and come last.
 
@@ -62,6 +70,7 @@ class Treating:
         workers: how many runs are made at once.
         enough: whether there is time for so many runs.
         partners: names of remedies of several findings, which are combined where no two are better than nothing.
+        others: the remedies of the second choice.
     """
 
     def __init__(
@@ -75,12 +84,14 @@ class Treating:
         workers: int,
         enough: Callable[[int], bool] = lambda runs: True,
         partners: Sequence[str] = (),
+        others: Sequence[Remedy] = (),
     ) -> None:
         self._nothing, self._scale, self._train, self._workers = list(nothing), scale, train, workers
         self._enough, self._partners = enough, partners
         self._seeds = [run.seed for run in nothing]
         self._settings = {remedy.name: remedy.settings(given) or {} for remedy in remedies}
-        self._runs: dict[str, list[TreatedRun]] = {name: [] for name in self._settings}
+        self._others = {remedy.name: remedy.settings(given) or {} for remedy in others}
+        self._runs: dict[str, list[TreatedRun]] = {name: [] for name in (*self._settings, *self._others)}
         self._waiting = [
             Wanted(RANDOM, lot.settings(given) or {}, seed, lot.name)
             for lot, seed in zip(lots, self._seeds, strict=bool(lots))
@@ -100,7 +111,22 @@ class Treating:
             finalists = [*finalists, name]
         combined = [Wanted(AND.join(pair), self._settings[AND.join(pair)], seed) for seed in self._seeds if pair]
         self._round(combined, last=True)
+        if not any(each.helped for each in self._treatments(finalists)):
+            finalists = [*finalists, *self._second_choice()]
         return self._treatments(finalists)
+
+    def _second_choice(self) -> list[str]:
+        """Try the other remedies, where there is time; names of those that were tried on every seed."""
+        first, *others = self._seeds
+        if len(others) < FEWEST - 1 or not self._enough(len(self._others) + SECOND * len(others)):
+            return []
+        self._settings |= self._others
+        self._round([Wanted(name, settings, first) for name, settings in self._others.items()])
+        best = max(map(self._scale.metric.score, self._scale.counted(self._nothing)), default=-math.inf)
+        ranked = sorted(self._others, key=self._score, reverse=True)
+        better = [name for name in ranked if self._score(name)[0] > best][:SECOND]
+        self._round([Wanted(name, self._settings[name], seed) for seed in others for name in better])
+        return better
 
     def _round(self, wanted: list[Wanted], *, last: bool = False) -> None:
         """Make some runs, and as many of ``random`` as there are workers without one; all that are left at last."""
