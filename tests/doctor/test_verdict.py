@@ -59,10 +59,10 @@ def test_a_smaller_change_that_is_as_good():
 
 
 def test_one_that_is_better_and_not_clear_of_noise_is_not_taken_for_the_best(monkeypatch):
-    noisy = [0.6, 0.99, 0.95]
+    noisy = [0.4, 0.99, 0.95]
     monkeypatch.setattr("doctor.treating.run", lambda value, seed=0, remedy="": finished(value, seed, remedy, noisy))
     found = said("clip", "adam", clip=0.7, adam=0.9, adam__clip=0.3)
-    assert "a norm of 1 helped most: 31.0 % → 71.0 %; Adam (84.7 %) is not clear of seed noise; a remedy" in found
+    assert "a norm of 1 helped most: 31.0 % → 71.0 %; Adam (78.0 %) is not clear of seed noise; a remedy" in found
 
 
 def test_no_improvement_is_said_plainly():

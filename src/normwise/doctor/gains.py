@@ -9,7 +9,6 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from normwise.doctor.treatment import TreatedRun, Treatment
-from normwise.lab.effects import CONFIDENCE, difference
 from normwise.lab.task import Chance
 from normwise.records.metric import Metric
 
@@ -18,6 +17,8 @@ NOTHING, RANDOM = "nothing", "random"
 
 AND = " + "
 """Between the names of two remedies that are combined."""
+
+CONFIDENCE = 0.95
 
 ALIKE = 0.9
 """The share of the best gain that a smaller change has to reach, besides being within noise of it: with three seeds
@@ -52,34 +53,35 @@ class Scale(NamedTuple):
     def gain(self, a: Sequence[TreatedRun], b: Sequence[TreatedRun], compared: int) -> tuple[float, float | None]:
         """How much better ``a`` is than ``b``, and the margin of that, by what their runs count with.
 
-        The margin is half of Welch's interval at a confidence of 1 − 0.05/``compared`` (Bonferroni's correction). Runs
-        that count as guessing have the spread of their own values, up to that of the others or to that by which a
-        metric is told from guessing. Where no run differs from the others of its kind, it is the latter. Of a share,
-        the margin is 1 at most.
+        The margin is half of Student's interval with the pooled variance, at a confidence of 1 − 0.05/``compared``
+        (Bonferroni's correction): a remedy that does nothing has the spread of the runs without it, and of three runs
+        each an interval without that assumption is twice as wide. Runs that count as guessing have the spread of their
+        own values, up to that of the others or to that by which a metric is told from guessing. Where no run differs
+        from the others of its kind, the margin is the latter. Of a share it is 1 at most.
 
         Raises:
             ValueError: one of them has no value.
         """
         ours, theirs = self.counted(a), self.counted(b)
-        found = difference(ours, theirs, 1 - (1 - CONFIDENCE) / max(1, compared))
-        if found is None:
+        if not ours or not theirs:
             raise ValueError("there is nothing to compare")
-        margin = found.margin
-        least = 0.0 if self.chance is None else self.chance.margin
-        if margin is not None:
-            margin *= self._widened(a, b)
-        elif min(len(ours), len(theirs)) > 1:
-            margin = least
-        if margin is not None and self.metric.percent:
-            margin = min(1.0, margin)
-        return self.metric.score(found.difference), margin
+        margin = None
+        if min(len(ours), len(theirs)) > 1:
+            varies = len({*ours}) > 1 or len({*theirs}) > 1
+            least = 0.0 if self.chance is None else self.chance.margin
+            margin = self._margin(a, b, compared) if varies else least
+            margin = min(1.0, margin) if self.metric.percent else margin
+        return self.metric.score(fmean(ours) - fmean(theirs)), margin
 
-    def _widened(self, a: Sequence[TreatedRun], b: Sequence[TreatedRun]) -> float:
-        """How many times wider the interval is with the spread that counting as guessing took away."""
+    def _margin(self, a: Sequence[TreatedRun], b: Sequence[TreatedRun], compared: int) -> float:
+        from scipy.stats import t
+
         ours, theirs = self.counted(a), self.counted(b)
-        counted = _error(stdev(ours), len(ours), stdev(theirs), len(theirs))
-        real = _error(self._spread(a, theirs), len(ours), self._spread(b, ours), len(theirs))
-        return real / counted if counted else 1.0
+        count, other = len(ours) - 1, len(theirs) - 1
+        squares = count * self._spread(a, theirs) ** 2 + other * self._spread(b, ours) ** 2
+        pooled = math.sqrt(squares / (count + other))
+        quantile = float(t.ppf(1 - (1 - CONFIDENCE) / max(1, compared) / 2, count + other))
+        return quantile * pooled * math.sqrt(1 / len(ours) + 1 / len(theirs))
 
     def _spread(self, runs: Sequence[TreatedRun], others: Sequence[float]) -> float:
         """The standard deviation of what runs count with, or of their values where some count as guessing."""
@@ -89,11 +91,6 @@ class Scale(NamedTuple):
             return stdev(counted)
         most = max(stdev(others), self.chance.margin)
         return max(stdev(counted), min(stdev(values), most) if len(values) == len(counted) else most)
-
-
-def _error(std: float, count: int, other_std: float, other_count: int) -> float:
-    """The standard error of a difference of two means."""
-    return math.hypot(std / math.sqrt(count), other_std / math.sqrt(other_count))
 
 
 def treatment(

@@ -47,7 +47,7 @@ class Treatment:
         gain: how much better than ``nothing`` with the same seeds, in the direction of the metric: more is better; None
             where there is nothing to compare. On both sides a run that is worse than guessing, or diverged without a
             value, counts as guessing.
-        margin: half the width of Welch's 95 % interval of that, widened for the number of treatments compared; None
+        margin: half the width of Student's 95 % interval of that, widened for the number of treatments compared; None
             where there are too few runs.
         helped: whether gain > margin.
         dropped: why it was not tried on every seed, in words; empty where it was.

@@ -45,11 +45,8 @@ class Speed(NamedTuple):
         return self.p is not None and self.p <= LEVEL + 1e-9
 
 
-CONFIDENCE = 0.95
-
-
 class Gain(NamedTuple):
-    """A difference of two arms' mean metrics, and half the width of Welch's confidence interval, if any."""
+    """A difference of two arms' mean metrics, and half the width of Welch's 95 % confidence interval, if any."""
 
     difference: float
     margin: float | None
@@ -110,24 +107,24 @@ def gain(baseline: ArmSummary, arm: ArmSummary) -> Gain | None:
     return difference(arm.tests, baseline.tests)
 
 
-def difference(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Gain | None:
+def difference(a: Sequence[float], b: Sequence[float]) -> Gain | None:
     """The mean of ``a`` minus that of ``b``, with Welch's interval.
 
     There is no interval below two values of each, nor where neither has any spread; None where one of them is empty.
     """
     if not a or not b:
         return None
-    return Gain(fmean(a) - fmean(b), _margin(a, b, confidence))
+    return Gain(fmean(a) - fmean(b), _margin(a, b))
 
 
-def _margin(a: Sequence[float], b: Sequence[float], confidence: float) -> float | None:
+def _margin(a: Sequence[float], b: Sequence[float]) -> float | None:
     if min(len(a), len(b)) < 2 or len(set(a)) == len(set(b)) == 1:
         return None
     from scipy.stats import ttest_ind
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one of them has no spread, which is no loss of precision
-        interval = ttest_ind(a, b, equal_var=False).confidence_interval(confidence)
+        interval = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
     return float(interval.high - interval.low) / 2
 
 
