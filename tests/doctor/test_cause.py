@@ -23,6 +23,7 @@ def finding(name: str, weight=0.5, severity=Severity.CRITICAL, since_step=1, **n
         [finding("dead-units", 0.9), finding("vanishing-gradient", 0.8), finding("ignores-input", 0.3)],
         [finding("vanishing-gradient", 0.8), finding("dead-units", 0.6)],  # some of the units only
         [finding("output-does-not-fit-loss", 0.6), finding("dead-units", 0.9)],
+        [finding("output-does-not-fit-loss", 0.6), finding("parameters-not-updated", 0.9)],
         [finding("gradients-not-cleared", 1.0), finding("unscaled-inputs", 0.95), finding("learning-rate-too-high")],
         [finding("exploding-gradient"), finding("learning-rate-too-high", 0.9), finding("non-finite", 0.3)],
         [finding("non-finite", 1.0, what="input"), finding("unscaled-inputs", 0.9), finding("learning-rate-too-high")],

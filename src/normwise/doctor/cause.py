@@ -34,7 +34,7 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
     "parameters-not-updated": ALL,
     "sorted-batches": ALL,
     "weight-decay-too-high": SCALE,
-    "output-does-not-fit-loss": SCALE - {"exploding-gradient"},
+    "output-does-not-fit-loss": SCALE - {"exploding-gradient"} | {"parameters-not-updated"},
     "frozen-normalization": SCALE,
     "zero-gamma": SCALE,
     "poisoned-statistics": frozenset({"non-finite"}),
@@ -145,6 +145,8 @@ def _explains(cause: Finding, finding: Finding) -> bool:
         return False
     consequences = CONSEQUENCES.get(cause.name, frozenset())
     if consequences is ALL:
+        if cause.name == "parameters-not-updated" and finding.name == "output-does-not-fit-loss":
+            return False  # an output that is flat lets no gradient through, and not the reverse
         return CONSEQUENCES.get(finding.name) is not ALL or finding.weight < cause.weight
     if finding.name not in consequences:
         return False
