@@ -175,7 +175,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("linear-output", "no activation after the last linear map",
            f"net = nw.linear_output(net, example=x).model{BEFORE}", ACTIVATION, _output),
     Remedy("weight-decay", "weight decay", "weight_decay={weight_decay:g}  # of the optimizer", NUMBER, _decay),
-    Remedy("no-weight-decay", "no weight decay", "weight_decay=0  # of the optimizer", NUMBER,
+    Remedy("no-weight-decay", "no weight decay", "weight_decay = 0  # of the optimizer", NUMBER,
            lambda given: {"weight_decay": 0.0} if given.keys.weight_decay else None),
     Remedy("dropout", "dropout", "nn.Dropout({dropout:g})  # after each activation", LAYERS, _dropout),
     Remedy("estimate-population", "statistics estimated anew", "nw.estimate_population(net, loader)", NUMBER,
