@@ -1,4 +1,4 @@
-from lab.studies import mixed, record, results
+from lab.made import mixed, record, results
 from normwise.lab import page
 from normwise.lab.table import table
 

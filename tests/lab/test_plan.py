@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lab.studies import of_parts, parts, small
+from lab.made import of_parts, parts, small
 from normwise.errors import RequestError
 from normwise.lab import study, values
 from normwise.lab.functions import Functions

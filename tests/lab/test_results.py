@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.studies import record, results
+from lab.made import record, results
 from normwise.lab.arms import Point
 from normwise.lab.effects import helped
 from normwise.lab.result_json import as_dict

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.studies import small
+from lab.made import small
 from normwise.errors import JobError
 from normwise.lab import runner
 from normwise.records import RunRecord
@@ -143,7 +143,7 @@ COMMAND = [sys.executable, "-m", "normwise", "compare", "--steps", "500000", "--
 SCRIPT = """
 import sys
 from pathlib import Path
-from lab.studies import of_parts, parts
+from lab.made import of_parts, parts
 from normwise.lab import runner
 planned = of_parts(Path(sys.argv[1]), "bn", parts([0, 1] * 30, [0, 1], [0, 1]), steps=500000)
 runner.run_all([planned.runs[0].job], planned.data, workers=1, on_progress=lambda *at: None)

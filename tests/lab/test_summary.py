@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lab.studies import ACCURATE, record
+from lab.made import ACCURATE, record
 from normwise.lab.arms import Point
 from normwise.lab.learned import beyond_chance, learned
 from normwise.lab.summary import ArmSummary, best_point, summarize, target

@@ -1,6 +1,6 @@
 import pytest
 
-from lab.studies import mixed, record, results
+from lab.made import mixed, record, results
 from normwise.lab.ensemble import Ensemble
 from normwise.lab.result_json import as_dict
 from normwise.lab.table import table

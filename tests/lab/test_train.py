@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from lab.studies import of_parts, parts, small
+from lab.made import of_parts, parts, small
 from normwise import probes
 from normwise.lab import batches as batches_
 from normwise.lab import checkpoint, networks

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lab.studies import ACCURATE
+from lab.made import ACCURATE
 from normwise.lab import against as against_
 from normwise.lab.arms import Point
 from normwise.lab.effects import difference, gain, helped, speed

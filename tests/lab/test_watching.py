@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab.studies import small
+from lab.made import small
 from normwise.lab.job import Job
 from normwise.lab.plan import plan
 from normwise.lab.train import train

@@ -13,6 +13,7 @@ from normwise.cli.compare import compare
 from normwise.cli.console import fail
 from normwise.cli.doctor import doctor
 from normwise.cli.fold import fold
+from normwise.cli.reproduce import reproduce
 from normwise.cli.runs import runs
 from normwise.cli.warmup import warmup
 from normwise.errors import JobError, NormwiseError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(doctor)
+app.command()(reproduce)
 app.command()(bench)
 app.command()(fold)
 app.command()(runs)

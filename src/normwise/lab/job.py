@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from normwise.lab.settings import Settings
+
+
+class Work(Protocol):
+    """What a process of a study is given to do."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its record goes."""
+
+    @property
+    def function(self) -> str:
+        """What does it, ``module:function``: called with this, the data, and what is told the number of steps made.
+
+        It is named so that a study's own process need not load it.
+        """
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,11 @@ class Job:
     seconds_between_checkpoints: float = 2.0
     tensorboard: bool = False
     watch: int | None = None
+
+    @property
+    def function(self) -> str:
+        """What trains it."""
+        return "normwise.lab.train:train"
 
 
 class Message(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
-from normwise.lab.job import Job, Message
+from normwise.lab.job import Message, Work
 from normwise.records.run import DONE, write_failed
 from normwise.records.study import disk_error
 
@@ -42,7 +42,7 @@ def prepare() -> None:
             forkserver.ensure_running()
 
 
-def run_all(jobs: Sequence[Job], data: Data | LoaderData, *, workers: int, on_progress: OnProgress) -> None:
+def run_all(jobs: Sequence[Work], data: Data | LoaderData | None, *, workers: int, on_progress: OnProgress) -> None:
     """Run every job to its end; what each left is on disk.
 
     A worker that dies fails its run and not the others.
@@ -73,12 +73,12 @@ def run_all(jobs: Sequence[Job], data: Data | LoaderData, *, workers: int, on_pr
 
 class _Running(NamedTuple):
     number: int
-    job: Job
+    job: Work
     process: BaseProcess
     channel: Connection
 
 
-def _work(channel: Connection, job: Job, data: Data | LoaderData) -> None:
+def _work(channel: Connection, job: Work, data: Data | LoaderData | None) -> None:
     """The first function of a run's process, which loads torch; the study's own process need not."""
     if os.environ.get(SAFE_PATH) == OURS:
         del os.environ[SAFE_PATH]
@@ -87,7 +87,9 @@ def _work(channel: Connection, job: Job, data: Data | LoaderData) -> None:
     worker.main(channel, job, data)
 
 
-def _start(number: int, job: Job, data: Data | LoaderData, running: list[_Running], on_progress: OnProgress) -> None:
+def _start(
+    number: int, job: Work, data: Data | LoaderData | None, running: list[_Running], on_progress: OnProgress
+) -> None:
     """Start the process of one run and add it to those that run, unless it dies before it has taken its data.
 
     It is no daemon: those may not have children, which the loaders of a run's data are. So it has to be among those
@@ -122,12 +124,12 @@ def _listen(worker: _Running, on_progress: OnProgress) -> bool:
     return True
 
 
-def _handle(message: Message, job: Job) -> None:
+def _handle(message: Message, job: Work) -> None:
     if message.disk is not None:
         raise disk_error(message.disk)
 
 
-def _check_done(job: Job, exitcode: int | None) -> None:
+def _check_done(job: Work, exitcode: int | None) -> None:
     """Record a worker that ended without a result as a failed run."""
     if (job.directory / DONE).exists():
         return
@@ -137,7 +139,7 @@ def _check_done(job: Job, exitcode: int | None) -> None:
     _fail(job, how)
 
 
-def _fail(job: Job, how: str) -> None:
+def _fail(job: Work, how: str) -> None:
     try:
         write_failed(job.directory, f"its process was ended {how}; run the same command again to continue it")
     except OSError as error:
@@ -153,12 +155,12 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
         process.join()
 
 
-def _run_here(jobs: Sequence[Job], data: Data | LoaderData, on_progress: OnProgress) -> None:
+def _run_here(jobs: Sequence[Work], data: Data | LoaderData | None, on_progress: OnProgress) -> None:
     from normwise.lab import worker
 
     for index, job in enumerate(jobs):
 
-        def tell(message: Message, index: int = index, job: Job = job) -> None:
+        def tell(message: Message, index: int = index, job: Work = job) -> None:
             _handle(message, job)
             on_progress(index, message.step)
 
@@ -173,7 +175,7 @@ def _method() -> str:
 
 def _context() -> Any:
     context = multiprocessing.get_context(_method())
-    context.set_forkserver_preload(["normwise.lab.worker"])
+    context.set_forkserver_preload(["normwise.lab.worker", "normwise.lab.train"])
     return context
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
@@ -16,14 +17,13 @@ import torch._dynamo  # the first optimizer would load it, for a second, in ever
 from normwise.errors import NormwiseError
 from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
-from normwise.lab.job import Job, Message
-from normwise.lab.train import train
+from normwise.lab.job import Message, Work
 from normwise.records.run import write_failed
 from normwise.records.study import is_disk
 
 
-def main(channel: Connection, job: Job, data: Data | LoaderData) -> None:
-    """Train one run in this process, which has one compute thread and ends with it.
+def main(channel: Connection, job: Work, data: Data | LoaderData | None) -> None:
+    """Do one job, a run for example, in this process, which has one compute thread and ends with it.
 
     Ctrl-C is left to the parent, which ends its workers; a worker whose parent is gone ends at once, so that nobody
     writes to a directory that another process may take over.
@@ -33,13 +33,13 @@ def main(channel: Connection, job: Job, data: Data | LoaderData) -> None:
     run(job, data, channel.send)
 
 
-def run(job: Job, data: Data | LoaderData, tell: Callable[[Message], None]) -> None:
-    """Train one run with one compute thread; what goes wrong in it is recorded as its result and does not raise."""
+def run(job: Work, data: Data | LoaderData | None, tell: Callable[[Message], None]) -> None:
+    """Do one job with one compute thread; what goes wrong in it is recorded as its result and does not raise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.random.fork_rng(devices=[]):
-            train(job, data, lambda step: tell(Message(step)))
+            _function(job.function)(job, data, lambda step: tell(Message(step)))
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and is_disk(error, job.directory):
             tell(Message(disk=f"{error.filename or job.directory}: {error.strerror}"))
@@ -47,6 +47,12 @@ def run(job: Job, data: Data | LoaderData, tell: Callable[[Message], None]) -> N
             write_failed(job.directory, reason(error))
     finally:
         torch.set_num_threads(threads)
+
+
+def _function(name: str) -> Callable[..., None]:
+    module, _, function = name.partition(":")
+    found: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def reason(error: BaseException) -> str:

@@ -113,6 +113,18 @@ class Entry(NamedTuple):
     lists: Sequence[tuple[str, Sequence[str]]] = ()
 
 
+class Prose(NamedTuple):
+    """Paragraphs under a heading, with an empty line between them."""
+
+    heading: str
+    text: str
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """The paragraphs."""
+        return [" ".join(part.split()) for part in self.text.split("\n\n") if part.strip()]
+
+
 class Page(NamedTuple):
     """Everything that a report shows, top to bottom.
 
@@ -132,6 +144,8 @@ class Page(NamedTuple):
         command: the command line that makes this report again; none where it is empty.
         entries: findings, below the figures.
         advice: what to do, in words and code, below the verdict; none where it is empty.
+        entries_heading: the heading of ``entries``.
+        prose: sections of text, below the entries.
     """
 
     title: str
@@ -149,6 +163,8 @@ class Page(NamedTuple):
     command: str = ""
     entries: Sequence[Entry] = ()
     advice: str = ""
+    entries_heading: str = "Findings"
+    prose: Sequence[Prose] = ()
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -166,7 +182,7 @@ class Page(NamedTuple):
     def headings(self) -> list[str]:
         """The headings of the sections, in order."""
         found = ["Summary"] * bool(self.tables) + [group.heading for group in self.groups]
-        found += ["Findings"] * bool(self.entries)
+        found += [self.entries_heading] * bool(self.entries) + [each.heading for each in self.prose]
         return found + ["Settings and machine"] * bool(self.facts) + ["Make this report again"] * bool(self.command)
 
 

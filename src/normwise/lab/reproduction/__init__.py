@@ -1,0 +1,1 @@
+"""Reproducing experiments: what a study declares, its trials, its claims and its page."""

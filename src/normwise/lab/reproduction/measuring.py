@@ -1,0 +1,97 @@
+"""A measurement as a job of the runner: done once, kept on disk, found again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from normwise.lab import machine
+from normwise.lab.data import Data
+from normwise.lab.data.loader_data import LoaderData
+from normwise.lab.reproduction.study import Measurement
+from normwise.records.files import read_json, write_json
+from normwise.records.run import DONE, SETTINGS, write_done
+from normwise.records.study import run_directory
+
+MEASURED = "measured.json"
+
+PARTS = 100
+"""What a measurement counts as among the steps of a study."""
+
+BETWEEN = 0.25
+"""Seconds between two messages of how far a measurement has come."""
+
+
+@dataclass(frozen=True)
+class MeasuringJob:
+    """What a process needs to know to make a measurement.
+
+    Attributes:
+        directory: where its result goes.
+        settings: what it is found by.
+        measurement: the function and its parameters.
+        device: where it computes.
+    """
+
+    directory: Path
+    settings: Mapping[str, Any]
+    measurement: Measurement
+    device: str
+
+    @property
+    def function(self) -> str:
+        """What makes it."""
+        return f"{__name__}:measure"
+
+
+def measure(job: MeasuringJob, data: Data | None, tell: Callable[[int], None]) -> None:
+    """Make a measurement, and write down what came of it."""
+    import torch
+
+    from normwise.lab.reproduction.context import Context
+
+    job.directory.mkdir(parents=True, exist_ok=True)
+    for name in (DONE, MEASURED):
+        (job.directory / name).unlink(missing_ok=True)
+    write_json(job.directory / SETTINGS, job.settings)
+    torch.manual_seed(job.measurement.seed)
+    last = time.monotonic()
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > BETWEEN:
+            last = time.monotonic()
+            tell(round(PARTS * share))
+
+    context = Context(job.measurement.seed, torch.device(job.device), data, progress)
+    found = job.measurement.measure(context, **job.measurement.parameters)
+    write_json(job.directory / MEASURED, dict(found))
+    write_done(job.directory, "finished", PARTS)
+
+
+def job(measurement: Measurement, out: Path, data: Data | LoaderData | None, device: str) -> MeasuringJob:
+    """The job of a measurement in a study's directory."""
+    function = measurement.measure
+    source = inspect.getsourcefile(function)
+    settings = {
+        "measurement": measurement.name,
+        "function": f"{function.__module__}:{function.__qualname__}",
+        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else "",
+        "parameters": dict(measurement.parameters),
+        "seed": measurement.seed,
+        "data": data.name if data is not None else "",
+        "fingerprint": data.fingerprint if data is not None else "",
+        "device": device,
+        "versions": machine.versions("normwise", "torch", "numpy"),
+    }
+    return MeasuringJob(run_directory(out, measurement.name, settings), settings, measurement, device)
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """What a measurement returned; None while it has not ended or where it failed."""
+    return read_json(directory / MEASURED)

@@ -1,0 +1,174 @@
+"""From the trials of a study to runs and measurements, made side by side, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from normwise.errors import RequestError
+from normwise.lab import machine, runner, study
+from normwise.lab.data import Data, load
+from normwise.lab.data.loader_data import LoaderData
+from normwise.lab.job import Work
+from normwise.lab.plan import PlannedRun, planned
+from normwise.lab.question import question
+from normwise.lab.reproduction import measuring
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.measuring import PARTS, MeasuringJob
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Measurement, Training, Trial
+from normwise.lab.status import OnProgress, Status
+from normwise.records import RunRecord
+from normwise.records.files import read_json
+from normwise.records.run import DONE
+
+
+class Machine(NamedTuple):
+    """Where trials are run.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, …
+        workers: processes at once; None for one per core on a CPU and one elsewhere, 0 for none but this one.
+        data_dir: the folder of the named data sets; None where ``NORMWISE_DATA`` names it.
+    """
+
+    device: str = "cpu"
+    workers: int | None = None
+    data_dir: str | None = None
+
+
+class Batch(NamedTuple):
+    """Trials that need the same data."""
+
+    data: Data | LoaderData | None
+    runs: Sequence[PlannedRun] = ()
+    measuring: Sequence[MeasuringJob] = ()
+
+    @property
+    def jobs(self) -> dict[Path, tuple[Work, int]]:
+        """The jobs by directory, each once, and their numbers of steps."""
+        runs: dict[Path, tuple[Work, int]] = {
+            run.job.directory: (run.job, run.job.settings.steps) for run in reversed(self.runs)
+        }
+        return dict(reversed(runs.items())) | {job.directory: (job, PARTS) for job in self.measuring}
+
+
+class Trials:
+    """The trials of one study in its directory.
+
+    Args:
+        asked: what was asked of the study.
+        trials: what it planned.
+        out: its directory.
+        where: the machine.
+
+    Raises:
+        RequestError: a trial cannot be planned.
+        DataError: data are missing.
+    """
+
+    def __init__(self, asked: Asked, trials: Sequence[Trial], out: Path, where: Machine) -> None:
+        self._asked, self._out, self._where = asked, out, where
+        self._loaded: dict[str, Data] = {}
+        self.batches = [self._batch(trial) for trial in trials if isinstance(trial, Training)]
+        measurements = [trial for trial in trials if isinstance(trial, Measurement)]
+        for name in dict.fromkeys(each.data for each in measurements):
+            data = self._load(name) if name else None
+            jobs = [measuring.job(each, out, data, where.device) for each in measurements if each.data == name]
+            self.batches.append(Batch(data, measuring=jobs))
+        self._order = list(dict.fromkeys(_name(trial) for trial in measurements))
+
+    def _batch(self, training: Training) -> Batch:
+        options = {
+            "out": self._out, "device": self._where.device, "data_dir": self._where.data_dir,
+            "seeds": training.seeds, **training.options,
+        }  # fmt: skip
+        plan = planned(question(training.data, options, "reproduce"), list(training.arms.items()))
+        return Batch(plan.data, plan.runs)
+
+    def _load(self, name: str) -> Data:
+        if name not in self._loaded:
+            from normwise.lab.inference import find_task
+
+            _, data = find_task(load(name, data_dir=self._where.data_dir), {}, {})
+            if not isinstance(data, Data):
+                raise RequestError(f"{name} is read batch by batch; a measurement needs data in memory")
+            self._loaded[name] = data
+        return self._loaded[name]
+
+    @property
+    def directories(self) -> list[str]:
+        """The directories of all runs and measurements, by name."""
+        return [directory.name for batch in self.batches for directory in batch.jobs]
+
+    def run(self, on_progress: OnProgress) -> None:
+        """Run every trial that has not ended.
+
+        Raises:
+            JobError: when records cannot be written.
+        """
+        jobs = {place: each for batch in self.batches for place, each in batch.jobs.items()}
+        made = dict.fromkeys(jobs, 0)
+        over = {place: _ended(place) for place in jobs}
+        made |= {place: steps for place, (_, steps) in jobs.items() if over[place]}
+
+        def tell(place: Path, step: int | None) -> None:
+            over[place] = step is None
+            made[place] = jobs[place][1] if step is None else step
+            total = sum(steps for _, steps in jobs.values())
+            on_progress(Status(sum(over.values()), len(jobs), sum(made.values()), total))
+
+        for batch in self.batches:
+            left = [place for place in batch.jobs if not over[place]]
+
+            def tell_of(index: int, step: int | None, left: list[Path] = left) -> None:
+                tell(left[index], step)
+
+            if left:
+                works = [jobs[place][0] for place in left]
+                runner.run_all(works, batch.data, workers=self._workers(len(left)), on_progress=tell_of)
+
+    def _workers(self, jobs: int) -> int:
+        if self._where.workers is not None:
+            return self._where.workers
+        return min(jobs, machine.cores()) if self._where.device == "cpu" else 1
+
+    def outcome(self) -> Outcome:
+        """What the trials left on disk."""
+        runs: dict[str, list[RunRecord]] = {}
+        measured: dict[str, list[Mapping[str, Any]]] = {name: [] for name in self._order}
+        failed: dict[str, str] = {}
+        for batch in self.batches:
+            for run in batch.runs:
+                record = run.record()
+                runs.setdefault(run.arm, [])
+                if study.ended(record):
+                    runs[run.arm].append(record)
+                else:
+                    failed[run.arm] = _reason(run.job.directory)
+            for job in batch.measuring:
+                name, found = job.measurement.name, measuring.read(job.directory)
+                if found is not None and _ended(job.directory):
+                    measured[name].append(found)
+                else:
+                    failed[name] = _reason(job.directory)
+        return Outcome(
+            self._asked,
+            {arm: tuple(records) for arm, records in runs.items()},
+            {name: tuple(found) for name, found in measured.items()},
+            failed,
+        )
+
+
+def _ended(directory: Path) -> bool:
+    done = read_json(directory / DONE)
+    return done is not None and done.get("status") != "failed"
+
+
+def _reason(directory: Path) -> str:
+    return str((read_json(directory / DONE) or {}).get("reason") or "it has not ended")
+
+
+def _name(measurement: Measurement) -> str:
+    return measurement.name
