@@ -37,6 +37,9 @@ class Panel(NamedTuple):
         figure: the drawing.
         place: of the arm that it is about; None for a figure of all arms.
         chart: the same for a page that draws it itself; None where the drawing is all there is.
+        drawing: the module of ``normwise.figures`` that drew it, by name; empty where that is not told.
+        info: what it drew.
+        narrow: the drawing for a narrow screen; None where one is enough.
     """
 
     group: str
@@ -47,6 +50,9 @@ class Panel(NamedTuple):
     figure: Figure
     place: int | None = None
     chart: Chart | None = None
+    drawing: str = ""
+    info: Any = None
+    narrow: Figure | None = None
 
 
 def panels(result: Results) -> list[Panel]:

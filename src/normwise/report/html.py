@@ -7,12 +7,15 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from normwise.figures import Chart, style
 from normwise.figures.heatmap import Grid
 from normwise.records.files import replace
 from normwise.report.data import PageArm, embedded
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SCRIPTS = ("numbers", "chart", "grid", "report")
 REFRESH = 10  # seconds after which a report of a study that still runs is read anew
@@ -192,30 +195,40 @@ def render(page: Page) -> str:
     Nothing is fetched from anywhere, all text but the figures is escaped, and the one script that may run is the
     page's own, named by its hash in the page's policy.
     """
+    template = environment().get_template("report.html.jinja")
+    charts, grids = page.charts, page.grids
+    script = _script() if charts or grids else ""
+    return template.render(
+        page=page,
+        **colors(),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=embedded(page.arms, page.examples, charts, grids) if script else "",
+        refresh=REFRESH,
+    )
+
+
+def colors() -> dict[str, Any]:
+    """What ``report.css`` is filled with."""
+    return {
+        "colours": {"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
+        "tones": {tone: f"var({style.variable(light)}, {light})" for tone, light in TONES.items()},
+        "dark_paper": style.DARK_PAPER,
+        "dark": style.dark_variables(),
+    }
+
+
+def environment() -> Environment:
+    """The templates, with every text escaped and a name that is not given an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("normwise.report")
-    environment = Environment(
-        loader=loader,
+    return Environment(
+        loader=PackageLoader("normwise.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_unbroken,
-    )
-    template = environment.get_template("report.html.jinja")
-    charts, grids = page.charts, page.grids
-    script = _script() if charts or grids else ""
-    return template.render(
-        page=page,
-        colours={"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
-        tones={tone: f"var({style.variable(light)}, {light})" for tone, light in TONES.items()},
-        dark_paper=style.DARK_PAPER,
-        dark=style.dark_variables(),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=embedded(page.arms, page.examples, charts, grids) if script else "",
-        refresh=REFRESH,
     )
 
 

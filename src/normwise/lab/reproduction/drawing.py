@@ -6,12 +6,16 @@ import csv
 import math
 from collections.abc import Sequence
 from importlib.resources import files
+from inspect import signature
 from statistics import fmean, median, stdev
 from typing import Any
 
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.report import Table
+
+WIDE, NARROW = 7.2, 4.4
+"""Inches: as wide as a figure is drawn for a page and a lecture, and for a narrow screen."""
 
 
 def drawn(name: str, drawing: Any, info: Any, caption: str = "") -> Panel:
@@ -23,7 +27,12 @@ def drawn(name: str, drawing: Any, info: Any, caption: str = "") -> Panel:
         info: what its ``info`` returned.
         caption: what to see in it; the study's main figure has ``Study.see`` instead.
     """
-    return Panel("Figures", name, drawing.title(info), caption, drawing.describe(info), drawing.draw(info))
+    sized = "width" in signature(drawing.draw).parameters
+    figure = drawing.draw(info, width=WIDE) if sized else drawing.draw(info)
+    narrow = drawing.draw(info, width=NARROW) if sized else None
+    said = drawing.title(info), caption, drawing.describe(info)
+    stem = drawing.__name__.rpartition(".")[2]
+    return Panel("Figures", name, *said, figure, drawing=stem, info=info, narrow=narrow)
 
 
 def published(name: str) -> list[dict[str, float]]:

@@ -14,8 +14,8 @@ from normwise.lab import machine
 from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
 from normwise.lab.reproduction.study import Measurement
-from normwise.records.files import read_json, write_json
-from normwise.records.run import DONE, SETTINGS, write_done
+from normwise.records.files import dumps, read_json, replace, write_json
+from normwise.records.run import DONE, SETTINGS, TIMING, write_done
 from normwise.records.study import run_directory
 
 MEASURED = "measured.json"
@@ -56,11 +56,11 @@ def measure(job: MeasuringJob, data: Data | None, tell: Callable[[int], None]) -
     from normwise.lab.reproduction.context import Context
 
     job.directory.mkdir(parents=True, exist_ok=True)
-    for name in (DONE, MEASURED):
+    for name in (DONE, MEASURED, TIMING):
         (job.directory / name).unlink(missing_ok=True)
     write_json(job.directory / SETTINGS, job.settings)
     torch.manual_seed(job.measurement.seed)
-    last = time.monotonic()
+    last, began = time.monotonic(), time.perf_counter()
 
     def progress(share: float) -> None:
         nonlocal last
@@ -70,6 +70,7 @@ def measure(job: MeasuringJob, data: Data | None, tell: Callable[[int], None]) -
 
     context = Context(job.measurement.seed, torch.device(job.device), data, progress)
     found = job.measurement.measure(context, **job.measurement.parameters)
+    replace(job.directory / TIMING, (dumps({"seconds": time.perf_counter() - began}) + "\n").encode())
     write_json(job.directory / MEASURED, dict(found))
     write_done(job.directory, "finished", PARTS)
 

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Verdict
 from normwise.records.study import REPORT
+
+
+class Seconds(NamedTuple):
+    """How long the trials of a study took: on the clock, and summed over them, each on one core."""
+
+    clock: float
+    summed: float
+
+
+UNKNOWN = Seconds(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Reproduction:
         claims: each claim with its judgment.
         directory: where everything lies.
         command: the command line that makes it again.
+        seconds: how long its trials took on the clock, and how many seconds of one core they are together.
+        trials: the directories of its runs and measurements.
     """
 
     study: Study
@@ -31,11 +43,18 @@ class Reproduction:
     claims: Sequence[tuple[Claim, Judged]]
     directory: Path
     command: str
+    seconds: Seconds = UNKNOWN
+    trials: Sequence[Path] = ()
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of each claim."""
+        return [found.verdict for _, found in self.claims]
 
     @property
     def verdict(self) -> str:
-        """How many claims hold, in words."""
-        return verdict([found.verdict for _, found in self.claims])
+        """How many claims hold, and which do not."""
+        return sentence(self.claims)
 
     @cached_property
     def panels(self) -> Sequence[Panel]:
@@ -71,15 +90,46 @@ def judgments(study: Study, outcome: Outcome) -> list[tuple[Claim, Judged]]:
     return [(claim, claim.judge(outcome)) for claim in study.claims]
 
 
-def verdict(found: Sequence[Verdict]) -> str:
-    """How many claims hold, in words."""
-    counts = {kind: found.count(kind) for kind in Verdict if kind in found}
-    if len(counts) == 1 and len(found) == 1:
-        return str(found[0])
-    said = [f"{count} {'hold' if kind is Verdict.HOLDS and count > 1 else kind}" for kind, count in counts.items()]
-    said = [each.replace("does not hold", "do not hold") if not each.startswith("1 ") else each for each in said]
-    return f"{', '.join(said)} (of {len(found)} claims)" if len(counts) > 1 else f"all {len(found)} {_all(found[0])}"
+def counted(verdicts: Sequence[Verdict]) -> str:
+    """How many claims hold, in a few words: ``2 of 3 hold``; with how many are undecided."""
+    every, hold, open_ = len(verdicts), verdicts.count(Verdict.HOLDS), verdicts.count(Verdict.UNDECIDED)
+    if every == 1:
+        return str(verdicts[0])
+    if hold == every:
+        return f"all {every} hold"
+    if open_ == every:
+        return f"all {every} undecided"
+    said = f"{hold or 'none'} of {every} hold{'s' * (hold <= 1)}"
+    return said + (f", {open_} undecided" if open_ else "")
 
 
-def _all(kind: Verdict) -> str:
-    return {Verdict.HOLDS: "hold", Verdict.FAILS: "do not hold", Verdict.UNDECIDED: "undecided"}[kind]
+QUOTED = 200
+"""Letters of the claims that a sentence about all of them quotes; more are named by their numbers."""
+
+
+def sentence(claims: Sequence[tuple[Claim, Judged]]) -> str:
+    """How many claims hold, and which do not or are undecided."""
+    verdicts = [judged.verdict for _, judged in claims]
+    every, hold = len(verdicts), verdicts.count(Verdict.HOLDS)
+    if every == 1:
+        return {
+            Verdict.HOLDS: "The claim holds here.",
+            Verdict.FAILS: "The claim does not hold here.",
+            Verdict.UNDECIDED: "The numbers do not decide whether the claim holds.",
+        }[verdicts[0]]
+    if hold == every:
+        return f"{'Both' if every == 2 else f'All {every}'} claims hold here."
+    said = [f"{hold or 'None'} of the {every} claims hold{'s' * (hold <= 1)} here."]
+    said += [_others(kind, claims) for kind in (Verdict.FAILS, Verdict.UNDECIDED) if kind in verdicts]
+    return " ".join(said)
+
+
+def _others(kind: Verdict, claims: Sequence[tuple[Claim, Judged]]) -> str:
+    found = [(number, claim.text) for number, (claim, judged) in enumerate(claims, 1) if judged.verdict is kind]
+    numbers = [str(number) for number, _ in found]
+    listed = " and ".join(part for part in (", ".join(numbers[:-1]), numbers[-1]) if part)
+    one = len(found) == 1
+    what = {True: "does not" if one else "do not", False: "is undecided" if one else "are undecided"}
+    text = " ".join(text for _, text in found)
+    quoted = f": {text}" if len(text) <= QUOTED else "."
+    return f"{'Claim' if one else 'Claims'} {listed} {what[kind is Verdict.FAILS]}{quoted}"

@@ -98,12 +98,17 @@ class Trials:
         return self._loaded[name]
 
     @property
-    def directories(self) -> list[str]:
-        """The directories of all runs and measurements, by name."""
-        return [directory.name for batch in self.batches for directory in batch.jobs]
+    def places(self) -> list[Path]:
+        """The directories of all runs and measurements, each once."""
+        return list(dict.fromkeys(directory for batch in self.batches for directory in batch.jobs))
 
-    def run(self, on_progress: OnProgress) -> None:
-        """Run every trial that has not ended.
+    @property
+    def directories(self) -> list[str]:
+        """The same by name."""
+        return [directory.name for directory in self.places]
+
+    def run(self, on_progress: OnProgress) -> bool:
+        """Run every trial that has not ended; whether there was one.
 
         Raises:
             JobError: when records cannot be written.
@@ -111,6 +116,7 @@ class Trials:
         jobs = {place: each for batch in self.batches for place, each in batch.jobs.items()}
         made = dict.fromkeys(jobs, 0)
         over = {place: _ended(place) for place in jobs}
+        some = not all(over.values())
         made |= {place: steps for place, (_, steps) in jobs.items() if over[place]}
 
         def tell(place: Path, step: int | None) -> None:
@@ -128,6 +134,7 @@ class Trials:
             if left:
                 works = [jobs[place][0] for place in left]
                 runner.run_all(works, batch.data, workers=self._workers(len(left)), on_progress=tell_of)
+        return some
 
     def _workers(self, jobs: int) -> int:
         if self._where.workers is not None:
