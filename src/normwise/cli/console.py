@@ -83,15 +83,15 @@ def stdout_kept(keep: bool) -> Iterator[None]:
         os.close(saved)
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
+def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON object, or a list, on stdout."""
     from normwise.records.files import dumps
 
     sys.stdout.write(dumps(value, indent=2) + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, the first column to the left and the others to the right.
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """A table on stdout, the first ``left`` columns to the left and the others to the right.
 
     Where the terminal is too narrow, headers and remarks in parentheses take several lines, then names do; where even
     that would break names up, each row is a list of its own.
@@ -103,7 +103,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if widths is None:
         _print_lists(console, columns, rows)
     else:
-        _print_grid(console, columns, rows, widths)
+        _print_grid(console, columns, rows, widths, left)
 
 
 BETWEEN = 2  # a space of padding, and one between columns
@@ -142,14 +142,16 @@ def _pieces(cell: str) -> list[str]:
     return cell.split() if len(cell) > SENTENCE else re.split(r" (?=\()|(?<=,) ", cell)
 
 
-def _print_grid(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+def _print_grid(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], left: int
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
-        justify: Literal["left", "right"] = "right" if index else "left"
+        justify: Literal["left", "right"] = "left" if index < left else "right"
         table.add_column(Text(column), justify=justify, overflow="fold", width=width, vertical="top")
     for row in rows:
         table.add_row(*(Text(_broken(cell, width)) for cell, width in zip(row, widths, strict=True)))

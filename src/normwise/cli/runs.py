@@ -18,7 +18,7 @@ def runs(
     folder: Annotated[Path, Argument(metavar="DIR", help="Folder with studies in or below it.")] = Path("runs"),
     json: Annotated[bool, Option("--json", help="Print the studies as one JSON object.")] = False,
 ) -> None:
-    """List the studies that compare has left: what was asked, how far each is and what came of it.
+    """List the studies that compare and reproduce have left: what was asked, how far each is and what came of it.
 
     Example: normwise runs
     """
@@ -28,7 +28,7 @@ def runs(
     if json:
         console.print_json({"studies": [study.as_dict() for study in found]})
     elif not found:
-        console.print_text(f"There are no studies in {folder}; normwise compare makes them.")
+        console.print_text(f"There are no studies in {folder}; normwise compare and reproduce make them.")
     else:
         show(found)
 

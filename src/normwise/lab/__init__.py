@@ -9,11 +9,16 @@ from normwise.lab.compare import compare
 
 if TYPE_CHECKING:
     from normwise.lab.comparison import Comparison
+    from normwise.lab.reproduction.reproduce import reproduce
     from normwise.lab.saved import load
 
-_HOME = {"Comparison": "normwise.lab.comparison", "load": "normwise.lab.saved"}
+_HOME = {
+    "Comparison": "normwise.lab.comparison",
+    "load": "normwise.lab.saved",
+    "reproduce": "normwise.lab.reproduction.reproduce",
+}
 
-__all__ = ["Comparison", "compare", "load"]
+__all__ = ["Comparison", "compare", "load", "reproduce"]
 
 
 def __getattr__(name: str) -> Any:

@@ -82,7 +82,7 @@ def question(data: Source, asked: Options, study: str = "compare") -> Question:
     counts = {key: options.count(key, asked) for key in ("steps", "epochs", "seeds", "eval_every", "patience")}
     if counts["steps"] and counts["epochs"]:
         raise RequestError("both steps and epochs were given; give one of them")
-    device = _device(asked.get("device", "cpu"))
+    device = usable_device(asked.get("device", "cpu"))
     shared = options.shared(asked)
     own = Functions.of(asked)
     given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
@@ -171,7 +171,7 @@ def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[
     return samples(steps, counts["eval_every"], prod(data.example_shape or ()))
 
 
-def _device(device: str) -> str:
+def usable_device(device: str) -> str:
     """The device, if this machine has it."""
     if device == "cpu":
         return device

@@ -27,11 +27,12 @@ class Listed(NamedTuple):
         status: ``running`` while a process holds it, ``finished`` when it has a verdict, ``interrupted`` without, and
             ``damaged`` where a file of it cannot be read.
         data: the data set's name.
-        model: the network's name.
+        model: the network's name; of a reproduction, that of its study.
         arms: the arms as they were written.
         ended: how many runs of the study have ended, in whatever way; not those of what was asked before.
         planned: how many runs there are to be; None where the study does not say.
-        best: the best validation metric of these runs, and the metric; None while no run has ended with one.
+        best: the best validation metric of these runs, and the metric; None while no run has ended with one, and of a
+            reproduction, whose claims are what counts.
         verdict: the sentence at the end; of a damaged study, what is wrong.
         changed: when it was last written to, in seconds since 1970.
         report: its report, where there is one.
@@ -108,7 +109,9 @@ def _read(folder: Path, study: Mapping[str, Any], ends: list[dict[str, Any]], ch
         arms=tuple(study["arms"]),
         ended=len(ends),
         planned=len(study["runs"]) if "runs" in study else None,
-        best=_best(ends, Metric.of(study["metric"]) if study.get("metric") else ACCURACY),
+        best=None
+        if study.get("study") == "reproduce"
+        else _best(ends, Metric.of(study["metric"]) if study.get("metric") else ACCURACY),
         verdict=verdict,
         changed=max([changed, *(path.stat().st_mtime for path in folder.glob(f"*/{DONE}"))]),
         report=report if report.exists() else None,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from normwise.errors import RequestError, choice
+from normwise.errors import DataError, RequestError, choice
 from normwise.lab import machine, runner
+from normwise.lab.question import usable_device
 from normwise.lab.reproduction.asked import Asked, Scale
-from normwise.lab.reproduction.result import Reproduction, judgments
+from normwise.lab.reproduction.clock import clocked, spent
+from normwise.lab.reproduction.result import Reproduction, Seconds, counted, judgments
 from normwise.lab.reproduction.study import Study
 from normwise.lab.status import OnProgress
 from normwise.records.files import write_json
@@ -52,25 +55,35 @@ def reproduce(
     from normwise.lab.reproduction.catalogue import study
 
     one = study(name)
-    asked = Asked(_scale(scale), _data(one, data), seeds)
+    asked = Asked(checked_scale(scale), _data(one, data), checked_seeds(seeds))
+    usable_device(device)
     runner.prepare()
     from normwise.lab.reproduction import page
     from normwise.lab.reproduction.trials import Machine, Trials
 
     directory = Path(out or default_directory(one, asked))
-    trials = Trials(asked, one.plan(asked), directory, Machine(device, workers, data_dir))
+    try:
+        trials = Trials(asked, one.plan(asked), directory, Machine(device, workers, data_dir))
+    except DataError as error:
+        raise _missing(one, asked, error) from error
     record = _record(one, asked, trials.directories, command(one, asked))
+    before = clocked(directory)
     with opened(directory, record, {key: record[key] for key in ("study", "name", "data", "scale")}):
         try:
-            trials.run(on_progress)
-            outcome = trials.outcome()
-            found = Reproduction(one, outcome, judgments(one, outcome), directory, record["command"])
-            page.write(found)
-            write_json(directory / "result.json", found.as_dict())
-            write_json(directory / STUDY, {**record, "verdict": found.verdict})
+            began = time.perf_counter()
+            made = trials.run(on_progress)
+            clock = before + (time.perf_counter() - began if made else 0.0)
+            outcome, seconds = trials.outcome(), Seconds(clock, sum(map(spent, trials.places)))
+            done = Reproduction(
+                one, outcome, judgments(one, outcome), directory, record["command"], seconds, trials.places
+            )
+            page.write(done)
+            write_json(directory / "result.json", done.as_dict())
+            said = {"verdict": counted(done.verdicts), "verdicts": [str(each) for each in done.verdicts]}
+            write_json(directory / STUDY, {**record, **said, "seconds": seconds._asdict()})
         except OSError as error:
             raise disk_error(f"{error.filename or directory}: {error.strerror or error}") from error
-    return found
+    return done
 
 
 def default_directory(study: Study, asked: Asked) -> Path:
@@ -87,10 +100,25 @@ def command(study: Study, asked: Asked) -> str:
     return " ".join(words)
 
 
-def _scale(text: str) -> Scale:
+def checked_scale(text: str) -> Scale:
+    """The scale of a name, or an error that says what is allowed."""
     if text not in list(Scale):
         raise RequestError(choice(text, ("quick", "full"), "scale"))
     return Scale(text)
+
+
+def checked_seeds(given: int | None) -> int | None:
+    """A number of seeds, or an error that says what is allowed."""
+    if given is not None and given < 1:
+        raise RequestError(f"seeds is {str(given)!r}; allowed: a whole number, 1 or more")
+    return given
+
+
+def _missing(study: Study, asked: Asked, error: DataError) -> DataError:
+    """The error for data that a study needs and that are not at hand, with other data that it can take."""
+    others = " or ".join(name for name in (study.data, *study.alternatives) if name != asked.data)
+    offer = f"; or give other data on which its claims make sense: --data {others}" if others else ""
+    return DataError(f"{study.name} needs {asked.data or study.data or 'data'}: {error}{offer}")
 
 
 def _data(study: Study, given: str | None) -> str:
@@ -115,6 +143,7 @@ def _record(study: Study, asked: Asked, directories: Sequence[str], written: str
         "arms": [],
         "runs": list(directories),
         "verdict": "",
+        "verdicts": [],
         "command": written,
         "versions": machine.versions(),
         "machine": machine.describe(),
