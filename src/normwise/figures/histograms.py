@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normwise.figures import layout, scales, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -58,9 +61,11 @@ def describe(info: Info) -> str:
 
 
 def _describe(row: Row, info: Info) -> str:
+    if not row.cells:
+        return f"{row.name}: nothing."
     cell = row.cells[-1]
     total = sum(cell.counts)
-    if not total:
+    if not total or not math.isfinite(total):
         return f"{row.name}: no value in {info.columns[-1]}."
     most = max(range(len(cell.counts)), key=lambda place: cell.counts[place])
     low, high = (scales.plain(float(f"{edge:.3g}")) for edge in cell.edges[most : most + 2])
@@ -68,39 +73,87 @@ def _describe(row: Row, info: Info) -> str:
     return f"{row.name}: in {info.columns[-1]} {share:.0f} % lie between {low} and {high}."
 
 
-@style.styled
-def draw(info: Info) -> Figure:
-    """Draw a grid of histograms."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+NAME = 18  # letters of a line of a row's name
+LETTER = 0.084  # inches
+FEWEST, MOST, GAP = 0.62, 2.4, 0.2  # inches: the least and greatest width of a histogram, and between two
 
+
+def blocks(info: Info, width: float) -> list[range]:
+    """The columns of each block of rows; where they have no room beside each other, there are several blocks."""
+    count = max(len(info.columns), 1)
+    most = max(1, int((width - _left(info) - 0.1) / (FEWEST + GAP)))
+    number = -(-count // most)
+    each = -(-count // number)
+    return [range(start, min(start + each, count)) for start in range(0, count, each)]
+
+
+def _left(info: Info) -> float:
+    lines = [line for row in info.rows for line in _name(row.name)]
+    return layout.MARGIN + 0.14 + LETTER * max((layout.ems(line) / 0.64 for line in lines), default=0.0)
+
+
+def _name(name: str) -> list[str]:
+    return textwrap.wrap(layout.plain_text(name, 2 * NAME), NAME) or [""]
+
+
+def reach(info: Info) -> tuple[float, float]:
+    """From the least to the greatest edge of all histograms."""
+    edges = [edge for row in info.rows for cell in row.cells for edge in (*cell.edges[:1], *cell.edges[-1:])]
+    low, high = min(edges, default=0.0), max(edges, default=1.0)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+@style.styled
+def draw(info: Info, width: float = layout.WIDTH) -> Figure:
+    """Draw a grid of histograms.
+
+    Args:
+        info: what is drawn.
+        width: in inches.
+    """
     from normwise.figures.notebook import NotebookFigure
 
-    wide, tall, gap = 1.35, 0.72, 0.12
-    left = layout.MARGIN + 0.1 + 0.084 * max(len(row.name) for row in info.rows)
-    top = layout.HEADING + 0.26
-    width = left + len(info.columns) * (wide + gap) + 0.1
-    height = top + len(info.rows) * (tall + gap) + layout.BOTTOM
+    parts, left, rows = blocks(info, width), _left(info), len(info.rows)
+    wide = min((width - left - 0.14) / len(parts[0]) - GAP, MOST)
+    tall = min(max(0.5, 0.62 * wide), 0.95)
+    block = 0.22 + rows * (tall + 0.1) + 0.3
+    top = layout.HEADING + 0.06
+    height = top + len(parts) * block + 0.24
     figure = NotebookFigure(figsize=(width, height))
     layout.write_heading(figure, info.title)
-    edges = [edge for row in info.rows for cell in row.cells for edge in (cell.edges[0], cell.edges[-1])]
-    for at, row in enumerate(info.rows):
-        bottom = height - top - (at + 1) * tall - at * gap
-        figure.text((left - 0.1) / width, (bottom + tall / 2) / height, row.name, ha="right", va="center")
-        for column, cell in enumerate(row.cells):
-            axes = figure.add_axes(
-                ((left + column * (wide + gap)) / width, bottom / height, wide / width, tall / height)
-            )
-            axes.stairs(cell.counts, cell.edges, fill=True, color=style.colour(row.place), alpha=0.85)
-            axes.set(xlim=(min(edges), max(edges)), ylim=(0, max(cell.counts, default=0) * 1.15 or 1))
-            axes.grid(visible=False)
-            axes.spines["left"].set_visible(False)
-            axes.yaxis.set_major_locator(NullLocator())
-            axes.xaxis.set_major_locator(MaxNLocator(3))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scales.plain(value)))
-            axes.tick_params(labelbottom=at == len(info.rows) - 1)
-            if cell.note:
-                axes.text(0.98, 0.95, cell.note, transform=axes.transAxes, ha="right", va="top", size=8)
-            if at == 0:
-                axes.set_title(info.columns[column], loc="left", size=10, pad=3)
-    figure.text((left + 0.1) / width, 0.1 / height, info.label, va="bottom")
+    for number, columns in enumerate(parts):
+        for at, row in enumerate(info.rows):
+            bottom = height - top - number * block - 0.22 - (at + 1) * tall - at * 0.1
+            look: dict[str, Any] = {"ha": "right", "va": "center", "parse_math": False, "linespacing": 1.05}
+            name = "\n".join(_name(row.name))
+            figure.text((left - 0.1) / width, (bottom + tall / 2) / height, name, **look)
+            for column in columns:
+                x = left + (column - columns[0]) * (wide + GAP)
+                axes = figure.add_axes((x / width, bottom / height, wide / width, tall / height))
+                _put_cell(axes, row, column, info, wide)
+                axes.tick_params(labelbottom=at == rows - 1)
+                if at == 0:
+                    title = layout.plain_text(info.columns[column], max(7, int(wide / LETTER)))
+                    axes.set_title(title, loc="left", size=10, pad=3, parse_math=False)
+    middle = (left + width - 0.14) / 2 / width
+    label = layout.plain_text(info.label, round(60 * width / layout.WIDTH))
+    figure.text(middle, 0.07 / height, label, ha="center", va="bottom", parse_math=False)
     return figure
+
+
+def _put_cell(axes: Axes, row: Row, column: int, info: Info, wide: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+    cell = row.cells[column] if column < len(row.cells) else Cell((), ())
+    counts = [count if math.isfinite(count) else 0.0 for count in cell.counts]
+    if counts:
+        axes.stairs(counts, cell.edges, fill=True, color=style.colour(row.place), alpha=0.85)
+    axes.set(xlim=reach(info), ylim=(0, max(counts, default=0) * 1.15 or 1))
+    axes.grid(visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.yaxis.set_major_locator(NullLocator())
+    axes.xaxis.set_major_locator(MaxNLocator(3 if wide > 1 else 2, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scales.plain(value)))
+    if cell.note:
+        look: dict[str, Any] = {"ha": "right", "va": "top", "size": 8, "color": style.MUTED, "parse_math": False}
+        axes.text(0.99, 1.0, cell.note, transform=axes.transAxes, **look)

@@ -109,7 +109,7 @@ def write_heading(figure: Figure, text: str) -> None:
     """The name of what is drawn, at the upper left."""
     width, height = figure.get_size_inches()
     look: dict[str, Any] = {"va": "top", "size": 11, "weight": "bold", "parse_math": False, "gid": HEADING_ID}
-    figure.text(MARGIN / width, 1 - 0.07 / height, plain_text(text, 46), **look)
+    figure.text(MARGIN / width, 1 - 0.07 / height, plain_text(text, max(46, round(46 * width / WIDTH))), **look)
 
 
 def put_key(figure: Figure, entries: Sequence[Entry]) -> None:

@@ -40,6 +40,24 @@ def y_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percen
         plain_axis(axes)
 
 
+def x_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percent: bool = False, most: int = 6) -> None:
+    """The same for the x axis, with at most so many ticks and no grid."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    low, high = limits
+    axes.grid(visible=False, axis="x")
+    if log:
+        axes.set_xscale("log")
+        many = high / low > 200
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0), numticks=max(3, most)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+    axes.set_xlim(low, high)
+    write = (lambda value, _: f"{100 * value + 0.0:.4g} %") if percent else (lambda value, _: plain(value))
+    axes.xaxis.set_major_formatter(FuncFormatter(write))
+
+
 def log_axis(axes: Axes, limits: tuple[float, float]) -> None:
     """Make the y axis logarithmic, with ticks at powers of ten, or also at 2 and 5 times one where there are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
