@@ -1,7 +1,7 @@
 # make demo    train with and without batch normalization on handwritten digits, and write a report
 # make test    the tests; TESTS=tests/nn those of a folder, a file, or what pytest takes
 # make check   style, types
-# make docs    the pages of the doctor's rules, from the rules
+# make docs    the pages of the doctor's rules, from the rules, and the gallery of reproduced studies, from their results
 # make bench   speed, as ratios against plain PyTorch
 # make test-gpu    the tests of the GPU kernels, by $(PYTHON) itself: offline, with the PyTorch and Triton that it has
 # make bench-gpu   speed on a GPU, likewise: ledger and picture (BENCH="--minutes 5 --continue", LEDGER=path); BENCH=--tune tunes
@@ -31,6 +31,7 @@ check: $(VENV)/test.done
 
 docs: $(VENV)/demo.done
 	$(VENV)/bin/python docs/rules.py
+	$(VENV)/bin/python docs/reproductions.py
 
 bench: $(VENV)/demo.done
 	$(NORMWISE) bench

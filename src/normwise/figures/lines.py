@@ -147,21 +147,30 @@ def describe(info: Info) -> str:
     said = [f"{info.title}: {info.y.label} over {info.x.label}."]
     for frame in info.frames:
         said += [f"{frame.title}:"] if frame.title else []
-        said += [_describe(line, info) for line in frame.lines]
+        named: dict[str, list[Line]] = {}
+        for line in frame.lines:
+            named.setdefault(line.name, []).append(line)
+        said += [_describe(name, lines, info) for name, lines in named.items()]
     return " ".join(said)
 
 
-def _describe(line: Line, info: Info) -> str:
-    there = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
-    if not there:
-        return f"{line.name}: no finite value."
-    (first, start), (last, end) = there[0], there[-1]
-    begins, ends = (f"{_write(y, info.y)} at {scales.plain(x)}" for x, y in ((first, start), (last, end)))
-    return f"{line.name}: {begins} to {ends}."
+def _describe(name: str, lines: Sequence[Line], info: Info) -> str:
+    """Where a line begins and ends; of several with one name, the mean of where they do."""
+    there = [[(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)] for line in lines]
+    finite = [points for points in there if points]
+    if not finite:
+        return f"{name}: no finite value."
+    ends = [_mean([points[place] for points in finite]) for place in (0, -1)]
+    begins, stops = (f"{_write(y, info.y)} at {_write(x, info.x)}" for x, y in ends)
+    return f"{name}{f' ({len(lines)} lines)' * (len(lines) > 1)}: {begins} to {stops}."
 
 
 def _write(value: float, axis: Axis) -> str:
-    return f"{100 * value:.1f} %" if axis.percent else scales.plain(float(f"{value:.3g}"))
+    return (
+        f"{100 * value:.1f} %"
+        if axis.percent
+        else scales.plain(float(f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"))
+    )
 
 
 class Sizes(NamedTuple):

@@ -17,6 +17,11 @@ def study(name: str) -> Study:
     """
     if name not in NAMES:
         raise RequestError(f"{choice(name, NAMES, 'study')}; see normwise reproduce for what they are")
+    return loaded(name)
+
+
+def loaded(name: str) -> Study:
+    """The study of a name that is known, from its file."""
     found: Study = import_module(f"normwise.lab.studies.{name.replace('-', '_')}").STUDY
     return found
 

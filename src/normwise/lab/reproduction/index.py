@@ -14,12 +14,10 @@ from normwise.lab.reproduction import page as pages
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.catalogue import studies
 from normwise.lab.reproduction.reproduce import checked_scale, checked_seeds, reproduce
-from normwise.lab.reproduction.result import Reproduction
+from normwise.lab.reproduction.result import Reproduction, tally
 from normwise.lab.reproduction.study import Study, Verdict
 from normwise.lab.status import Status
 from normwise.report import Card, IndexPage, PageClaim, write_study
-
-WORDS = {Verdict.HOLDS: "hold", Verdict.FAILS: "do not", Verdict.UNDECIDED: "are undecided"}
 
 ALL = "all"
 INDEX = "index.html"
@@ -137,8 +135,7 @@ def _card(found: Reproduction, folder: Path) -> Card:
 def _page(ended: Sequence[Ended], asked: Asked, count: int) -> IndexPage:
     verdicts = [verdict for each in ended for verdict in each.verdicts]
     run = sum(bool(each.verdicts) for each in ended)
-    said = [f"{verdicts.count(kind)} {words}" for kind, words in WORDS.items() if kind in verdicts]
-    words = f"Of {len(verdicts)} claims in {run} studies, {', '.join(said)}." if verdicts else "No study was run."
+    words = tally(verdicts, run)
     missing = [each.study.name for each in ended if each.reason]
     words += f" Not run, or not to the end: {', '.join(missing)}." if missing else ""
     going = f", {count - len(ended)} studies to come" if len(ended) < count else ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normwise import figures
+from normwise.figures import plain
 from normwise.lab import machine
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction import settings
 from normwise.lab.reproduction.result import Reproduction
 from normwise.lab.reproduction.study import Claim, Judged, Verdict
+from normwise.records.files import write_json
 from normwise.report import Kind, PageClaim, Picture, Prose, Section, StudyPage, write_study
 
 KINDS: dict[Verdict, Kind] = {Verdict.HOLDS: "holds", Verdict.FAILS: "fails", Verdict.UNDECIDED: "undecided"}
@@ -27,11 +29,14 @@ PAPERS = {
 
 
 def write(found: Reproduction) -> None:
-    """Write ``report.html`` and ``figures/`` into the study's directory."""
+    """Write ``report.html`` and ``figures/`` into the study's directory: pictures, and what they show as JSON."""
     folder = found.directory / "figures"
     folder.mkdir(exist_ok=True)
     for panel in found.panels:
         figures.save(panel.figure, folder, panel.name, panel.alt)
+        if panel.drawing in plain.DRAWINGS:
+            shown = {"drawing": panel.drawing, "title": panel.title, "alt": panel.alt}
+            write_json(folder / f"{panel.name}.json", {**shown, "info": plain.to_plain(panel.info)})
     write_study(page(found), found.report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def reproduce(
             page.write(done)
             write_json(directory / "result.json", done.as_dict())
             said = {"verdict": counted(done.verdicts), "verdicts": [str(each) for each in done.verdicts]}
+            said |= {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
             write_json(directory / STUDY, {**record, **said, "seconds": seconds._asdict()})
         except OSError as error:
             raise disk_error(f"{error.filename or directory}: {error.strerror or error}") from error

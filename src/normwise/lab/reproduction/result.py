@@ -103,6 +103,25 @@ def counted(verdicts: Sequence[Verdict]) -> str:
     return said + (f", {open_} undecided" if open_ else "")
 
 
+WORDS = {
+    Verdict.HOLDS: ("holds", "hold"),
+    Verdict.FAILS: ("does not", "do not"),
+    Verdict.UNDECIDED: ("is undecided", "are undecided"),
+}
+"""Of one claim and of several."""
+
+
+def tally(verdicts: Sequence[Verdict], studies: int) -> str:
+    """Of many studies, how many claims hold: ``Of 5 claims in 2 studies, 4 hold and 1 does not.``"""
+    if not verdicts:
+        return "No study was run."
+    counts = {kind: verdicts.count(kind) for kind in WORDS if kind in verdicts}
+    said = [f"{count} {WORDS[kind][count > 1]}" for kind, count in counts.items()]
+    listed = " and ".join(part for part in (", ".join(said[:-1]), said[-1]) if part)
+    claims = f"{len(verdicts)} claim{'s' * (len(verdicts) > 1)}"
+    return f"Of {claims} in {studies} stud{'ies' if studies > 1 else 'y'}, {listed}."
+
+
 QUOTED = 200
 """Letters of the claims that a sentence about all of them quotes; more are named by their numbers."""
 
