@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from lab.made import of_parts, parts, small
 from normwise.errors import RequestError
@@ -9,6 +10,11 @@ from normwise.lab.plan import planned, together
 from normwise.lab.question import question
 
 DATA = parts([0, 1] * 30, [0, 1] * 5, [0, 1] * 5)
+
+
+def loader():
+    examples = TensorDataset(torch.zeros(8, 2), torch.tensor([0, 1] * 4))
+    return DataLoader(examples, 4), DataLoader(examples, 4)
 
 
 def directories(planned):
@@ -42,6 +48,24 @@ def asked(tmp_path, **given):
 
 def settings(plan):
     return [run.job.settings for run in plan.runs]
+
+
+def test_parts_can_be_measured_whole_and_other_runs_keep_their_directories(tmp_path, monkeypatch):
+    monkeypatch.setattr("normwise.lab.question.samples", lambda *_: {"train": 20, "validation": 30, "test": 40})
+    given = {"steps": 2, "out": tmp_path}
+    sampled, whole = (planned(question("digits", given, whole=parts), [("bn", {})]) for parts in ((), ("test",)))
+    assert settings(sampled)[0].samples == {"train": 20, "validation": 30, "test": 40}
+    assert settings(whole)[0].samples == {"train": 20, "validation": 30, "test": len(whole.data.test)}
+    assert not set(directories(whole)) & set(directories(sampled))
+
+
+@pytest.mark.parametrize(
+    ("data", "part", "said"),
+    [("digits", "tset", "unknown part 'tset'; did you mean 'test'"), (loader, "test", "measured on samples")],
+)
+def test_only_parts_in_memory_are_measured_whole(tmp_path, data, part, said):
+    with pytest.raises(RequestError, match=said):
+        question(data, {"out": tmp_path}, whole=[part])
 
 
 def test_a_question_serves_rounds_of_arms_that_are_values(tmp_path):

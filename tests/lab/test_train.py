@@ -13,6 +13,8 @@ from normwise.lab import checkpoint, networks
 from normwise.lab.batches import MemoryBatches
 from normwise.lab.evaluate import evaluate
 from normwise.lab.objective import Objective
+from normwise.lab.plan import planned
+from normwise.lab.question import question
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from normwise.records.run import METRICS
@@ -315,6 +317,16 @@ def test_the_best_step_is_evaluated_on_the_whole_parts_with_its_weights(tmp_path
         assert best(run)[name]["accuracy"] == pytest.approx((outputs.argmax(1) == y).double().mean().item())
     assert torch.equal(kept["targets"], y)
     torch.testing.assert_close(kept["outputs"], outputs.detach())
+
+
+def test_curves_of_a_whole_part_are_what_the_whole_part_gives(tmp_path):
+    given = {"steps": 10, "eval_every": 5, "model": "mlp:8", "out": tmp_path}
+    plan = planned(question("digits", given, whole=["validation", "test"]), [("bn", {})], seeds=[0])
+    train(plan.runs[0].job, plan.data)
+    found = record(plan.runs[0].job)
+    line = next(line for line in found.metrics if line["step"] == found.best["step"])
+    for part in ("validation", "test"):
+        assert line[part] == pytest.approx(found.best[part])
 
 
 def test_a_run_that_diverged_keeps_the_best_step_before_that(tmp_path):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from normwise.errors import RequestError
+from normwise.errors import RequestError, choice
 from normwise.lab import machine, options
 from normwise.lab.data import Data, load
 from normwise.lab.data.loader_data import LoaderData
+from normwise.lab.data.parts import PARTS
 from normwise.lab.functions import Functions, short
 from normwise.lab.inference import find_task
 from normwise.lab.options import Options, Source
@@ -67,13 +68,15 @@ class Question(NamedTuple):
         return _steps(self.counts, self.data)
 
 
-def question(data: Source, asked: Options, study: str = "compare") -> Question:
+def question(data: Source, asked: Options, study: str = "compare", whole: Collection[str] = ()) -> Question:
     """Load and check all that is asked, but for the arms.
 
     Args:
         data: the name of a data set, a table, or a ``make_data`` function or its name.
         asked: the options, those of ``normwise.lab.options.GENERAL`` and the keys.
         study: the kind of study.
+        whole: parts of data in memory, of ``train``, ``validation`` and ``test``, whose curves are measured on all
+            their examples instead of a sample.
 
     Raises:
         RequestError: for whatever is wrong with it, saying what was given, what is allowed and what to do.
@@ -87,7 +90,7 @@ def question(data: Source, asked: Options, study: str = "compare") -> Question:
     own = Functions.of(asked)
     given = load(data, data_dir=asked.get("data_dir"), target=asked.get("target"))
     task, loaded = find_task(given, asked, own.factories)
-    measured = _samples(counts, loaded)
+    measured = _samples(counts, loaded) | _whole(whole, loaded)
     common = Settings(
         data=loaded.name,
         fingerprint=loaded.fingerprint,
@@ -169,6 +172,16 @@ def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[
         per_epoch = len(data.train) // BATCH if isinstance(data, Data) else data.batches_per_epoch() or 1
         steps = max(1, counts["epochs"] * per_epoch)
     return samples(steps, counts["eval_every"], prod(data.example_shape or ()))
+
+
+def _whole(parts: Collection[str], data: Data | LoaderData) -> dict[str, int]:
+    """How many examples the parts have."""
+    if parts and not isinstance(data, Data):
+        raise RequestError(f"{data.name} is read batch by batch; its curves are measured on samples: leave whole out")
+    for part in parts:
+        if part not in PARTS[3]:
+            raise RequestError(choice(part, PARTS[3], "part"))
+    return {part: len(getattr(data, part)) for part in parts}
 
 
 def usable_device(device: str) -> str:

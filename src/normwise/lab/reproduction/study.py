@@ -69,12 +69,14 @@ class Training:
         seeds: runs of each arm.
         options: ``steps`` or ``epochs``, ``model``, ``eval_every``, … and keys for all arms; see
             ``normwise.lab.options.GENERAL``.
+        whole: parts whose curves are measured on all their examples instead of a fixed sample: ``test``, for example.
     """
 
     arms: Mapping[str, Mapping[str, Any]]
     data: str
     seeds: int = 3
     options: Mapping[str, Any] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

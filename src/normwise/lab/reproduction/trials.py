@@ -84,7 +84,7 @@ class Trials:
             "out": self._out, "device": self._where.device, "data_dir": self._where.data_dir,
             "seeds": training.seeds, **training.options,
         }  # fmt: skip
-        plan = planned(question(training.data, options, "reproduce"), list(training.arms.items()))
+        plan = planned(question(training.data, options, "reproduce", training.whole), list(training.arms.items()))
         return Batch(plan.data, plan.runs)
 
     def _load(self, name: str) -> Data:
