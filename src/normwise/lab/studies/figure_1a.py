@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judg
 from normwise.records import RunRecord
 from normwise.report import Table
 
-PAPER = {"model": "mlp:100x3", "activation": "sigmoid", "batch_size": 60, "inputs": "binary"}
+PAPER: dict[str, Any] = {"model": "mlp:100x3", "activation": "sigmoid", "batch_size": 60, "inputs": "binary"}
 """What section 4.1 states: three hidden layers of 100 sigmoid units, 60 examples a step, binary images."""
 
-OURS = {"lr": 0.2, "init": "normal:0.04"}
+OURS: dict[str, Any] = {"lr": 0.2, "init": "normal:0.04"}
 """What it does not: rate and initial weights. Of a grid, this one setting is near both of the paper's curves."""
 
 ARMS = {"plain": OURS, "bn": OURS | {"norm": "batch"}}

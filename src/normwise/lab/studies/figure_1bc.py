@@ -1,0 +1,236 @@
+"""Figure 1 (b, c): what one unit of the last hidden layer receives while the network of figure 1 (a) trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import takewhile
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from normwise.figures import lines
+from normwise.lab import batches, networks
+from normwise.lab.evaluate import evaluating
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn, published
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.settings import Settings
+from normwise.lab.studies.figure_1a import ARMS, OURS, PAPER
+from normwise.report import Table
+
+PERCENTS = (15, 50, 85)
+EXAMPLES = 1000
+"""Test images over which percentiles are taken; the paper does not say its own."""
+
+UNIT = 0
+"""The unit of the figure, chosen before any was seen; the claims are about the median over all 100 units."""
+
+WHOLE = 50_000
+"""Steps of the paper's training, and what we take its unlabeled axis to span."""
+
+CURVES = {"plain": "fig1bc_withoutBN", "bn": "fig1bc_withBN"}
+NAMES = {"plain": "(b) without BN", "bn": "(c) with BN"}
+
+
+def inputs(context: Context, norm: str, steps: int, every: int) -> Mapping[str, Any]:
+    """Train as figure 1 (a) does; percentiles of what each unit's last sigmoid receives, every so many steps."""
+    settings = Settings(**PAPER, **OURS, norm=norm, outputs=10, seed=context.seed)
+    source = batches.opened(context.data, settings, context.device)
+    network = networks.build(settings, source.sample("train", 32)[0]).network.to(context.device)
+    sample = torch.cat([batch.args[0] for batch in source.sample("test", EXAMPLES)])
+    before = _before(network, "activation3")
+    optimizer = torch.optim.SGD(network.parameters(), lr=OURS["lr"])
+    at, found = [], []
+    for step in range(1, steps + 1):
+        batch = source.next()
+        optimizer.zero_grad()
+        loss = F.cross_entropy(batch.through(network), batch.target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if step % every == 0:
+            at.append(step)
+            with evaluating(network):
+                found.append(np.percentile(before(sample).cpu().numpy(), PERCENTS, axis=0).round(4))
+            context.progress(step / steps)
+    return {
+        "steps": at,
+        **{f"p{percent}": [row[place].tolist() for row in found] for place, percent in enumerate(PERCENTS)},
+    }
+
+
+def _before(network: nn.Module, name: str) -> nn.Sequential:
+    """The part of a chain of layers that computes what the layer of this name receives."""
+    return nn.Sequential(*(layer for _, layer in takewhile(lambda each: each[0] != name, network.named_children())))
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """Both networks, with each seed."""
+    steps, every = asked.scale.pick(smoke=(20, 10), quick=(12_000, 250), full=(WHOLE, 500))
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=3)
+    return [
+        Measurement(
+            arm, inputs, {"norm": ARMS[arm].get("norm", "none"), "steps": steps, "every": every}, seed, asked.data
+        )
+        for arm in ARMS
+        for seed in range(seeds)
+    ]
+
+
+def largest_median(outcome: Outcome, arm: str) -> float:
+    """How far from 0 a unit's median comes at most; the median over units and seeds."""
+    each = [np.abs(found["p50"]).max(axis=0) for found in outcome.measured[arm]]
+    return float(np.median(each))
+
+
+def wandering(outcome: Outcome, arm: str) -> float:
+    """From the lowest to the highest that a unit's median is; the median over units and seeds."""
+    return float(np.median([np.ptp(found["p50"], axis=0) for found in outcome.measured[arm]]))
+
+
+def widths(outcome: Outcome, arm: str) -> dict[int, float]:
+    """By step, the distance between a unit's 15th and 85th percentile; the median over units and seeds."""
+    each = [np.subtract(found["p85"], found["p15"]) for found in outcome.measured[arm]]
+    return dict(zip(outcome.measured[arm][0]["steps"], np.median(each, axis=(0, 2)).tolist(), strict=True))
+
+
+def stays_near_zero(outcome: Outcome) -> Judged:
+    """Whether the median of a typical unit with BN stays within 0.2 of 0."""
+    bn, plain = largest_median(outcome, "bn"), largest_median(outcome, "plain")
+    own = max(abs(row[UNIT]) for row in outcome.measured["bn"][0]["p50"])
+    return judged(
+        bn < 0.2,
+        f"The median input of a typical unit comes at most {bn:.2f} from 0 with BN and {plain:.2f} without; that of "
+        f"unit {UNIT} in the figure {own:.2f} with BN. The paper's unit: 0.16 and 1.1.",
+        bn=bn, plain=plain, unit=own,
+    )  # fmt: skip
+
+
+def wanders_without(outcome: Outcome) -> Judged:
+    """Whether the median of a typical unit wanders at least twice as far without BN."""
+    bn, plain = wandering(outcome, "bn"), wandering(outcome, "plain")
+    return judged(
+        plain >= 2 * bn,
+        f"From its lowest to its highest a typical unit's median goes {plain:.2f} without BN and {bn:.2f} with it.",
+        bn=bn, plain=plain,
+    )  # fmt: skip
+
+
+def spread_grows(outcome: Outcome) -> Judged:
+    """Whether a typical unit's inputs spread more and more, with BN steadily, without from nearly nothing."""
+    bn, plain = widths(outcome, "bn"), widths(outcome, "plain")
+    wanted = [step for share in (0.02, 0.1, 0.2, 0.5, 1.0) if (step := int(share * WHOLE)) in bn]
+    if len(wanted) < 2:
+        return judged(None, "The runs are too short to see it.")
+    steady = [bn[step] for step in wanted]
+    first, last = next(iter(plain.values())), list(plain.values())[-1]
+    said = ", ".join(f"{bn[step]:.2f} at step {step:,}" for step in wanted)
+    return judged(
+        steady == sorted(steady) and last > 10 * first,
+        f"From the 15th to the 85th percentile a typical unit with BN has {said}; without BN {first:.2f} at step "
+        f"{next(iter(plain)):,} and {last:.2f} at step {list(plain)[-1]:,}.",
+        bn=steady, plain=[first, last], steps=wanted,
+    )  # fmt: skip
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """The unit's percentiles beside the published ones, and the medians of ten units."""
+    percentiles, medians = [], []
+    for place, (arm, name) in enumerate(NAMES.items()):
+        found = outcome.measured[arm][0]
+        last = found["steps"][-1]
+        rows = [row for row in published(CURVES[arm]) if row["fraction_of_x_axis"] * WHOLE <= last] or [
+            published(CURVES[arm])[0]
+        ]
+        there = [row["fraction_of_x_axis"] * WHOLE for row in rows]
+        ours = [
+            lines.Line(f"ours, {name[4:]}", found["steps"], [row[UNIT] for row in found[f"p{percent}"]], place)
+            for percent in PERCENTS
+        ]
+        theirs = [
+            lines.Line(f"paper, {name[4:]}", there, [row[f"p{percent}"] for row in rows], place, "published")
+            for percent in PERCENTS
+        ]
+        percentiles.append(lines.Frame(name, [*ours, *theirs]))
+        units = [lines.Line(name[4:], found["steps"], [row[unit] for row in found["p50"]], place) for unit in range(10)]
+        medians.append(lines.Frame(name, units))
+    x, y = lines.Axis("training step"), lines.Axis("input of the sigmoid: 15th, 50th, 85th percentile")
+    every = lines.info("Medians of units 0 to 9", x, lines.Axis("median input of the sigmoid"), medians)
+    said = "The 50th percentile of the first ten units of the last hidden layer, over 1,000 test images."
+    return [
+        drawn("unit", lines, lines.info(f"What unit {UNIT} of the last hidden layer receives", x, y, percentiles)),
+        drawn("medians", lines, every, said),
+    ]
+
+
+def table(outcome: Outcome) -> Table:
+    """The unit's percentiles at some steps, beside the published ones."""
+    rows = []
+    for arm, name in NAMES.items():
+        found = outcome.measured[arm][0]
+        wanted = [step for step in (500, 1000, 5000, 10_000, 25_000, WHOLE) if step in found["steps"]]
+        for step in wanted or found["steps"][-1:]:
+            place = found["steps"].index(step)
+            near = min(published(CURVES[arm]), key=lambda row: abs(row["fraction_of_x_axis"] * WHOLE - step))
+            ours = " / ".join(f"{found[f'p{percent}'][place][UNIT]:.2f}" for percent in PERCENTS)
+            theirs = " / ".join(f"{near[f'p{percent}']:.2f}" for percent in PERCENTS)
+            width = median(np.array(found["p85"][place]) - np.array(found["p15"][place]))
+            rows.append([name, f"{step:,}", ours, theirs, f"{width:.2f}"])
+    said = (
+        "15th / 50th / 85th percentile of what the unit's sigmoid receives, ours and the paper's, and the distance "
+        "between the outer two for the median of our 100 units; one seed."
+    )
+    return Table(said, ["network", "step", f"unit {UNIT}", "paper's unit", "typical spread"], rows)
+
+
+STUDY = Study(
+    name="figure-1bc",
+    title="What a unit receives keeps its place with batch normalization, and wanders without",
+    source="Ioffe and Szegedy 2015, section 4.1, figure 1 (b, c)",
+    notes=("000", "001", "003", "004"),
+    claims=(
+        Claim(
+            "With BN, the median of what a typical unit receives stays near 0 all along.",
+            "below 0.2 from the first measurement on, after 250 or 500 steps, for the median over all units and seeds of "
+            "the largest distance from 0; the paper's unit stays below 0.16",
+            stays_near_zero,
+        ),
+        Claim(
+            "Without BN it wanders.",
+            "from lowest to highest at least twice as far as with BN, for the median over all units and seeds; the "
+            "published curves differ by a factor of about 6",
+            wanders_without,
+        ),
+        Claim(
+            "The spread grows with training: steadily with BN, from nearly nothing without.",
+            "with BN it rises at 2, 10, 20, 50 and 100 % of 50,000 steps, as far as the run comes; without, the last "
+            "is ten times the first; medians over all units and seeds; the paper's go from 2.3 to 3.9 and from 0.07 to "
+            "3.5",
+            spread_grows,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see=f"""Three lines a frame: 15, 50 and 85 % of the images give unit {UNIT} less than this. With BN they fan out
+    evenly around 0; without BN they lie on one another at first, the whole bundle moves, and then it opens at once.
+    Rings are the paper's unit, which is another one, so compare shapes and not values.""",
+    why="""Without BN the weights begin small, and a unit receives nearly the same number for every image, its bias and
+    the sum of its weights times one half. That number moves with every step of the layers below. With BN the unit's
+    input has mean β over each batch, and standard deviation |γ|. Both are learned parameters that move slowly, from 0
+    and 1 on; nothing that the layers below do can move the mean.
+
+    That the distribution is steadier is a fact of how BN is built. Whether it is the reason why BN helps is another
+    question, which Santurkar et al. 2018 answer with no (see covariate-shift).""",
+    changes="""Larger initial weights without BN: the bundle is open from the start. Another unit: some have a median
+    that BN lets move further, since BN holds the mean and not the median.""",
+    quick_seconds=20,
+    full="50,000 steps as published, 3 seeds; 4 minutes",
+    data="mnist",
+)
