@@ -197,8 +197,8 @@ STUDY = Study(
     claims=(
         Claim(
             "With BN, the median of what a typical unit receives stays near 0 all along.",
-            "below 0.2 from the first measurement on, after 250 or 500 steps, for the median over all units and seeds of "
-            "the largest distance from 0; the paper's unit stays below 0.16",
+            "below 0.2 from the first measurement on, after 250 or 500 steps, for the median over all units and seeds "
+            "of the largest distance from 0; the paper's unit stays below 0.16",
             stays_near_zero,
         ),
         Claim(
