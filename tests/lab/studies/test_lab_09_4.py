@@ -17,10 +17,14 @@ def made(bn, plain, accuracy=None):
 
 @pytest.mark.parametrize(
     ("plain", "lower", "steadier"),
-    [((0.4, 0.5, 0.4, 0.5), "holds", "holds"), ((0.4, 0.15, 0.14, 0.13), "does not hold", "undecided")],
+    [
+        ((0.4, 0.5, 0.4, 0.5, 0.4, 0.5), "holds", "holds"),
+        ((0.4, 0.5, 0.4, 0.35, 0.3, 0.29), "holds", "undecided"),
+        ((0.4, 0.15, 0.14, 0.13, 0.12, 0.11), "does not hold", "undecided"),
+    ],
 )
 def test_the_loss_is_lower_at_every_epoch_and_steadier(plain, lower, steadier):
-    found = made((0.3, 0.2, 0.15, 0.1), plain)
+    found = made((0.3, 0.2, 0.15, 0.12, 0.11, 0.1), plain)
     assert is_lower_at_every_epoch(found).verdict == lower
     assert is_steadier(found).verdict == steadier
 

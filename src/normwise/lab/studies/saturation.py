@@ -109,7 +109,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         for arm in NORMS
         for case in list(CASES)[1:]
     ]
-    x, y = lines.Axis("training step"), lines.Axis("saturated units of a layer", percent=True, limits=(0, 1))
+    x, y = lines.Axis("training step"), lines.Axis("saturated units of a layer", percent=True, limits=(-0.03, 1.03))
     deep = [
         lines.Line(arm, *_accuracy(outcome, arm), place, look)
         for arm, place, look in (
