@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from math import sqrt
 from statistics import fmean, median
 from typing import Any
 
@@ -40,7 +40,7 @@ EARLY, LATE = 4000, 15_000
 
 def plan(asked: Asked) -> list[Training]:
     """Both networks of the figure, and the plain one with other rates and initial weights."""
-    steps = asked.scale.pick(smoke=40, quick=20_000, full=50_000)
+    steps = asked.scale.pick(smoke=40, quick=15_000, full=50_000)
     options = PAPER | {"steps": steps, "eval_every": min(500, steps)}
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
     others = min(seeds, asked.scale.pick(smoke=1, quick=1, full=3))
@@ -79,15 +79,21 @@ def distance(run: RunRecord, name: str) -> float | None:
 
 
 def _is_near(outcome: Outcome, arm: str) -> Judged:
+    """The border is for the whole curve: one that is passed over a part, whose rest could still make up, is open."""
     found = [apart for run in outcome.runs[arm] if (apart := distance(run, CURVES[arm])) is not None]
     if not found:
         return judged(None, "The published curve begins after the last step of these runs.")
-    apart, seeds = median(found), ", ".join(f"{100 * each:.2f}" for each in found)
+    apart, seeds, last = median(found), ", ".join(f"{100 * each:.2f}" for each in found), last_step(outcome)
+    steps = [row["step"] for row in published(CURVES[arm])]
+    share = sum(step <= last for step in steps) / len(steps)
+    border, least = BORDERS[arm], apart * sqrt(share)
+    words = f"RMS distance {100 * apart:.2f} points (median of {seeds}) over the published points up to step {last:,}."
+    if least <= border < apart:
+        words += f" These are {100 * share:.0f} % of the curve; with a perfect rest it would be {100 * least:.2f}."
     return judged(
-        apart <= BORDERS[arm],
-        f"RMS distance {100 * apart:.2f} points (median of {seeds}) over the published points up to step "
-        f"{last_step(outcome):,}.",
-        distance=apart, by_seed=found, last_step=last_step(outcome),
+        True if apart <= border else None if least <= border else False,
+        words,
+        distance=apart, by_seed=found, last_step=last, share=share,
     )  # fmt: skip
 
 
@@ -121,9 +127,8 @@ def ends_higher(outcome: Outcome) -> Judged:
     """Whether every run with BN ends above every run without."""
     last = last_step(outcome)
     bn, plain = ([at(run, last) for run in outcome.runs[arm]] for arm in ("bn", "plain"))
-    apart = min(bn) > max(plain)
     return judged(
-        True if apart else False if median(bn) < median(plain) else None,
+        True if min(bn) > max(plain) else False if median(bn) < median(plain) else None,
         f"At step {last:,} test accuracy is {spread(bn, 2, percent=True)} with BN and {spread(plain, 2, percent=True)} "
         "without; the paper ends at 98.2 % and 97.2 % after 50,000.",
         bn=bn, plain=plain, step=last,
@@ -147,15 +152,12 @@ def depends_on_the_setting(outcome: Outcome) -> Judged:
     )  # fmt: skip
 
 
-def _lines(outcome: Outcome, arm: str, name: str, place: int, look: lines.Look = "solid") -> lines.Line:
-    """The median over the seeds, and the range from least to greatest."""
-    steps = curve(outcome.runs[arm][0])[0]
-    values = [curve(run)[1] for run in outcome.runs[arm]]
-    if len({len(each) for each in values}) > 1:  # a run that diverged is shorter
-        return lines.Line(name, steps, values[0], place, look)
-    columns = list(zip(*values, strict=True))
-    band = {} if look != "solid" else {"low": [min(each) for each in columns], "high": [max(each) for each in columns]}
-    return lines.Line(name, steps, [median(each) for each in columns], place, look, **band)
+def _line(outcome: Outcome, arm: str, name: str, place: int, look: lines.Look = "solid") -> lines.Line:
+    """The median over the seeds, and the range from least to greatest; as far as every run came."""
+    steps, *_ = min((curve(run) for run in outcome.runs[arm]), key=lambda each: len(each[0]))
+    columns = list(zip(*(curve(run)[1] for run in outcome.runs[arm]), strict=False))
+    low, high = [min(each) for each in columns], [max(each) for each in columns]
+    return lines.Line(name, steps, [median(each) for each in columns], place, look, low, high)
 
 
 def _published(arm: str, name: str, place: int, last: int) -> lines.Line:
@@ -166,11 +168,11 @@ def _published(arm: str, name: str, place: int, last: int) -> lines.Line:
 def figures(outcome: Outcome) -> list[Panel]:
     """Our curves beside the published ones, and the plain network with a better setting."""
     last, best = last_step(outcome), chosen(outcome)
-    ours = [_lines(outcome, "bn", "with BN", 1), _lines(outcome, "plain", "without", 0)]
+    ours = [_line(outcome, "bn", "with BN", 1), _line(outcome, "plain", "without", 0)]
     theirs = [_published("bn", "with BN, paper", 1, last), _published("plain", "without, paper", 0, last)]
     x = lines.Axis("training step", limits=(0, last))
     y = lines.Axis("test accuracy", percent=True, limits=(0.7, 1.0))
-    tuned = _lines(outcome, best, f"without: {best.removeprefix('plain, ')}", 2, "dashed")
+    tuned = _line(outcome, best, f"without: {best.removeprefix('plain, ')}", 2, "dashed")
     caveat = lines.info("Figure 1 (a), and a plain network with a chosen setting", x, y, [*ours, tuned])
     said = "The same two curves, and the plain network with the rate and initial weights that validation data chose."
     return [
@@ -195,8 +197,7 @@ def table(outcome: Outcome) -> Table:
 
 
 def _read(name: str, step: int) -> str:
-    rows: Sequence[dict[str, float]] = published(name)
-    steps, values = [row["step"] for row in rows], [row["test_accuracy"] for row in rows]
+    steps, values = ([row[key] for row in published(name)] for key in ("step", "test_accuracy"))
     inside = steps[0] - 100 <= step <= steps[-1]
     return f"{100 * np.interp(step, steps, values):.1f} %" if inside else "\N{EN DASH}"
 
@@ -216,7 +217,8 @@ STUDY = Study(
         Claim(
             "Without BN, it follows the published curve, with the same rate and initial weights.",
             "at most 4 points: the paper states neither rate nor initial weights, on which the steep beginning "
-            "depends; the best of the settings that we tried for both curves was 3.5 points off",
+            "depends; the best of the settings that we tried for both curves was 3.5 points off. Undecided where a run "
+            "ends before the curve, is past the border, and the rest could make up for it",
             plain_is_near,
         ),
         Claim(
