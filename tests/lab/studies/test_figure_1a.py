@@ -6,12 +6,11 @@ from normwise.lab.reproduction.drawing import published
 from normwise.lab.studies.figure_1a import (
     ARMS,
     CHOICES,
-    bn_is_near,
     depends_on_the_setting,
     distance,
     ends_higher,
     is_ahead_by_a_factor,
-    plain_is_near,
+    is_near,
 )
 from reproductions import outcome, run
 
@@ -49,7 +48,7 @@ def test_the_distance_is_that_from_the_published_curve(offset, last, bn, plain):
     curves = {"bn": "fig1a_withBN", "plain": "fig1a_withoutBN"}
     runs = {arm: [published_plus(name, offset, last)] for arm, name in curves.items()}
     assert distance(runs["bn"][0], curves["bn"]) == pytest.approx(offset)
-    assert (bn_is_near(outcome(runs)).verdict, plain_is_near(outcome(runs)).verdict) == (bn, plain)
+    assert [is_near(outcome(runs), arm).verdict for arm in ("bn", "plain")] == [bn, plain]
 
 
 BN = (0.1, 0.953, 0.965, 0.972, 0.975)
@@ -75,5 +74,5 @@ def test_a_better_setting_makes_up_more_than_half_of_the_lead_or_less(early, ver
 
 def test_a_short_run_decides_nothing():
     short = outcome({arm: [run(arm, steps=[0, 40])] for arm in (*ARMS, *CHOICES)})
-    judges = (bn_is_near, plain_is_near, is_ahead_by_a_factor, depends_on_the_setting)
-    assert {judge(short).verdict for judge in judges} == {"undecided"}
+    found = [is_near(short, "bn"), is_near(short, "plain"), is_ahead_by_a_factor(short), depends_on_the_setting(short)]
+    assert {each.verdict for each in found} == {"undecided"}
