@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normwise.figures import histograms
+from normwise.figures import histograms, scales
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.context import Context
@@ -34,8 +34,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "ReLU": torch.relu,
 }
 
-RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "ReLU": (0.0, 1.0)}
-"""Of the histograms; the book's for ReLU, above which values are not drawn."""
+RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "ReLU": (1e-9, 2.5)}
+"""Of the histograms; with ReLU the zeros, half of all values, and what is larger are left out (ours; the book's range
+is 0 to 1 with the zeros)."""
 
 UNIFORM = 1 / sqrt(12)
 """The standard deviation of the uniform distribution on (0, 1)."""
@@ -190,7 +191,7 @@ def _figure(outcome: Outcome, activation: str, norm: bool = False, caption: str 
         histograms.Row(
             weights,
             [
-                histograms.Cell(edges, layer["counts"], f"{layer['std']:.2g}")
+                histograms.Cell(edges, layer["counts"], scales.plain(float(f"{layer['std']:.2g}")))
                 for layer in layers_of(outcome, activation, weights, norm)
             ],
             1 if norm else 0,
@@ -208,8 +209,10 @@ def figures(outcome: Outcome) -> list[Panel]:
     return [
         _figure(outcome, "sigmoid"),
         _figure(outcome, "sigmoid", norm=True, caption="The same weights with BN before each sigmoid: all rows agree."),
-        _figure(outcome, "ReLU", caption="Outputs up to 1 are drawn, as in the book; with std 1 most are far larger."),
-        _figure(outcome, "ReLU", norm=True, caption="The same weights with BN before each ReLU."),
+        _figure(
+            outcome, "ReLU", caption="Only outputs above 0; the others are exactly 0. With std 1 most are too large."
+        ),
+        _figure(outcome, "ReLU", norm=True, caption="The same weights with BN before each ReLU; outputs above 0."),
         _figure(outcome, "tanh", caption="With tanh, Xavier's weights keep the spread best."),
     ]
 

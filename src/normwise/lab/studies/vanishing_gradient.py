@@ -61,7 +61,7 @@ def sigmoid_vanishes(outcome: Outcome) -> Judged:
 
 def figures(outcome: Outcome) -> list[Panel]:
     """The gradient by layer for each remedy, for each activation and initialization, and the learning curves."""
-    title = "The gradient on its way back to the first layers"
+    title = "The gradient on its way back"
     return [shared.by_layer(outcome, DRAWN, "by-layer", title), shared.learning_curves(outcome, DRAWN),
             shared.grid(outcome)]  # fmt: skip
 
@@ -84,23 +84,23 @@ STUDY = Study(
             sigmoid_vanishes,
         ),
         Claim(
-            "ReLU in place of sigmoid relieves it.", RULE,
+            "ReLU in place of sigmoid relieves it, enough for a deep network to learn.", RULE,
             partial(shared.relieves, arm="ReLU", without="sigmoid"),
         ),
         Claim(
-            "Xavier's initialization relieves it, with sigmoid kept.", RULE,
+            "Xavier's initialization alone, with sigmoid kept, relieves it that much.", RULE,
             partial(shared.relieves, arm="sigmoid, Xavier", without="sigmoid"),
         ),
         Claim(
-            "He's initialization relieves it, with sigmoid kept.", RULE,
+            "He's initialization alone, with sigmoid kept, relieves it that much.", RULE,
             partial(shared.relieves, arm="sigmoid, He", without="sigmoid"),
         ),
         Claim(
-            "He's initialization relieves it where ReLU is used.", RULE,
+            "He's initialization together with ReLU relieves it that much.", RULE,
             partial(shared.relieves, arm="ReLU, He", without="ReLU"),
         ),
         Claim(
-            "Batch normalization relieves it, with sigmoid kept.", RULE,
+            "Batch normalization alone, with sigmoid kept, relieves it that much.", RULE,
             partial(shared.relieves, arm="sigmoid, BN", without="sigmoid"),
         ),
     ),

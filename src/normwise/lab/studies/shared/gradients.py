@@ -147,6 +147,10 @@ GRID = {
 """Initial weights by activation; the values are ours: a tenth of 1/√n for n = 100 inputs, 1/√n, and three times it."""
 
 
+LEAST = 1e-12
+"""The smallest gradient, relative to that of the last layer, that is drawn."""
+
+
 def grid_arms() -> dict[str, dict[str, str]]:
     """Networks of each activation with each initialization of ``GRID``."""
     return {
@@ -164,7 +168,7 @@ def grid(outcome: Outcome) -> Panel:
         lines.Frame(
             frame,
             [
-                lines.Line(names[activation], range(1, len(norms) + 1), [each / norms[-1] for each in norms], place)
+                lines.Line(names[activation], range(1, len(norms) + 1), _relative(norms), place)
                 for place, (activation, init) in zip((0, 2, 4), inits.items(), strict=True)
                 for norms in [found[f"{activation}, {init}"]]
             ],
@@ -172,11 +176,16 @@ def grid(outcome: Outcome) -> Panel:
         for frame, inits in GRID.items()
     ]
     x = lines.Axis("hidden layer, from the input")
-    y = lines.Axis("gradient norm over that of the last layer", log=True, limits=(1e-12, 1e8))
+    y = lines.Axis("gradient norm over that of the last layer", log=True, limits=(LEAST, 1e8))
     said = """Before training, for three sizes of the initial weights. With small weights all three vanish (the lines
     leave the frame at the bottom); with fitting ones sigmoid alone does; with large ones tanh and ReLU explode."""
-    info = lines.info("Activation and initial weights decide what reaches the first layers", x, y, frames, columns=3)
+    info = lines.info("What reaches the first layers", x, y, frames, columns=3)
     return drawn("grid", lines, info, " ".join(said.split()))
+
+
+def _relative(norms: Sequence[float]) -> list[float]:
+    """In units of the last, nan below what is drawn."""
+    return [each / norms[-1] if each / norms[-1] >= LEAST else math.nan for each in norms]
 
 
 def learning_curves(outcome: Outcome, arms: Mapping[str, int]) -> Panel:
