@@ -73,9 +73,9 @@ def ratios(outcome: Outcome, arm: str) -> list[float]:
 
 
 def accuracies(outcome: Outcome, arm: str) -> list[float]:
-    """By seed, the validation accuracy at the end; 0 of a run that diverged."""
+    """By seed, the validation accuracy at the end; 0 of a run that diverged, or whose outputs are not finite."""
     return [
-        0.0 if (run.done or {}).get("status") == "diverged" else run.metrics[-1]["validation"]["accuracy"]
+        0.0 if (run.done or {}).get("status") == "diverged" else run.metrics[-1]["validation"]["accuracy"] or 0.0
         for run in outcome.runs[arm]
     ]
 
@@ -195,7 +195,7 @@ def learning_curves(outcome: Outcome, arms: Mapping[str, int]) -> Panel:
         by_step: dict[int, list[float]] = {}
         for run in outcome.runs[arm]:
             for line in run.metrics:
-                by_step.setdefault(line["step"], []).append(line["validation"]["accuracy"])
+                by_step.setdefault(line["step"], []).append(line["validation"]["accuracy"] or 0.0)
         means = [fmean(values) for values in by_step.values()]
         drawn_lines.append(lines.Line(arm, list(by_step), means, place, "solid" if place < 2 else "dashed"))
     x = lines.Axis("training step")

@@ -1,0 +1,310 @@
+"""Note 002: one weight becomes extreme in the middle of training; how far that travels, and how long it stays."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normwise.figures import lines
+from normwise.lab import networks
+from normwise.lab.batch import Batch
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.settings import Settings
+from normwise.report import Table
+
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {"norm": "none"},
+    "bn": {"norm": "batch", "place": "before"},
+    "bn after": {"norm": "batch", "place": "after"},
+}
+"""BN before the activation, as in the paper, and after it, as in note 002."""
+
+FACTORS = (10, 100, 1000)
+MODEL, RATE, BATCH, PROBED = "mlp:100x4", 0.1, 60, 500
+"""Four hidden ReLU layers, SGD's learning rate, the batch size and the validation examples measured on: ours."""
+
+EVERY = 10
+"""Steps between two measurements of the loss."""
+
+HEALED = 1.2
+"""Times the loss of the undamaged network on the same batches; two seeds differ by less."""
+
+
+class Batches:
+    """The same random batches for the same seed."""
+
+    def __init__(self, X: Tensor, y: Tensor, seed: int) -> None:
+        self.X, self.y, self._generator = X, y, torch.Generator().manual_seed(seed)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next one."""
+        rows = torch.randint(len(self.y), (BATCH,), generator=self._generator).to(self.X.device)
+        return self.X[rows], self.y[rows]
+
+
+def train(network: nn.Module, batches: Batches, steps: int) -> None:
+    """Steps of SGD."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+    for _ in range(steps):
+        X, y = batches.next()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(X), y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def probed(network: nn.Module, X: Tensor, y: Tensor) -> tuple[list[Tensor], float | None]:
+    """What each hidden layer hands on, and the loss, with the batch's own statistics; None for one not finite."""
+    there, found = copy.deepcopy(network).train(), []
+    for name, module in there.named_children():
+        if isinstance(module, nn.Linear) and name != "linear1":
+            module.register_forward_pre_hook(lambda _, args: found.append(args[0]))
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(there(X), y).item()
+    return found, loss if math.isfinite(loss) else None
+
+
+def damage(network: nn.Module, X: Tensor, factor: float) -> tuple[int, int]:
+    """Multiply the largest weight of the input that varies most; its unit and its input."""
+    weight = network.get_parameter("linear1.weight")
+    pixel = int(X.var(0).argmax())
+    unit = int(weight[:, pixel].abs().argmax())
+    with torch.no_grad():
+        weight[unit, pixel] *= factor
+    return unit, pixel
+
+
+def damaged(context: Context, keys: Mapping[str, Any], before: int, after: int) -> Mapping[str, Any]:
+    """By factor: the deviation of each layer, the loss over the steps since, and what the weight was and became."""
+    (X, y), (seen, labels) = (context.tensors(part, flat=True) for part in ("train", "validation"))
+    seen, labels = seen[:PROBED], labels[:PROBED]
+    settings = Settings(model=MODEL, activation="relu", init="he", outputs=10, **keys)
+    torch.manual_seed(context.seed)
+    trained = networks.build(settings, Batch((X[:BATCH],), {}, y[:BATCH], BATCH)).network.to(context.device)
+    train(trained, Batches(X, y, context.seed), before)
+    layers, _ = probed(trained, seen, labels)
+    found = {}
+    for place, factor in enumerate((1, *FACTORS)):
+        network, batches = copy.deepcopy(trained), Batches(X, y, context.seed + 1000)
+        unit, pixel = damage(network, X, factor)
+        weights = [network.get_parameter("linear1.weight")[unit, pixel].item()]
+        changed, loss = probed(network, seen, labels)
+        deviations = [((new - old).norm() / old.norm()).item() for new, old in zip(changed, layers, strict=True)]
+        losses = [loss]
+        for _ in range(after // EVERY):
+            train(network, batches, EVERY)
+            losses.append(probed(network, seen, labels)[1])
+        weights.append(network.get_parameter("linear1.weight")[unit, pixel].item())
+        found[str(factor)] = {"deviations": deviations, "losses": losses, "weights": weights}
+        context.progress((place + 1) / (1 + len(FACTORS)))
+    return found
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """A measurement per network and seed."""
+    steps = asked.scale.pick(
+        smoke={"before": 10, "after": 20}, quick={"before": 500, "after": 300}, full={"before": 2000, "after": 2000}
+    )
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5)
+    return [
+        Measurement(arm, damaged, {"keys": keys, **steps}, seed, asked.data)
+        for seed in range(seeds)
+        for arm, keys in ARMS.items()
+    ]
+
+
+def deviation(run: Mapping[str, Any], factor: int) -> float:
+    """Of the last hidden layer, relative to what it put out before; infinite where it is not finite."""
+    last = run[str(factor)]["deviations"][-1]
+    return math.inf if last is None or not math.isfinite(last) else float(last)
+
+
+def jump(run: Mapping[str, Any], factor: int) -> float:
+    """The loss right after the damage less that before it."""
+    loss = run[str(factor)]["losses"][0]
+    return math.inf if loss is None else float(loss - run["1"]["losses"][0])
+
+
+def steps_to_heal(run: Mapping[str, Any], factor: int) -> int | None:
+    """The first measured step from which on two losses are within ``HEALED`` of the undamaged network's; or None."""
+    pairs = zip(run[str(factor)]["losses"], run["1"]["losses"], strict=True)
+    near = [loss is not None and loss <= HEALED * control for loss, control in pairs]
+    return next((EVERY * place for place in range(len(near) - 1) if near[place] and near[place + 1]), None)
+
+
+def unanimous(values: Sequence[bool]) -> bool | None:
+    """Whether all hold; None where some do."""
+    return True if all(values) else None if any(values) else False
+
+
+def pairs(outcome: Outcome, arm: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The runs of an arm and of plain with the same seed."""
+    return list(zip(outcome.measured[arm], outcome.measured["plain"], strict=True))
+
+
+def keeps_it_from_traveling(outcome: Outcome, arm: str) -> Judged:
+    """Whether the last hidden layer is less than half as far off as without BN, for every factor and seed."""
+    less = [deviation(bn, factor) < deviation(plain, factor) / 2 for bn, plain in pairs(outcome, arm)
+            for factor in FACTORS]  # fmt: skip
+    medians = {
+        each: [median(deviation(run, factor) for run in outcome.measured[each]) for factor in FACTORS]
+        for each in ("plain", arm)
+    }
+    said = "; ".join(
+        f"×{factor}: {100 * plain:,.0f} % without BN, {100 * bn:.0f} % with it"
+        for factor, plain, bn in zip(FACTORS, medians["plain"], medians[arm], strict=True)
+    )
+    return judged(unanimous(less), f"The last hidden layer's outputs change by {said}.", **medians)
+
+
+def heals_sooner(outcome: Outcome) -> Judged:
+    """Whether the loss is back sooner with BN, for each place, large factor and seed."""
+
+    def steps(run: Mapping[str, Any], factor: int) -> float:
+        found = steps_to_heal(run, factor)
+        return math.inf if found is None else found
+
+    sooner = [
+        steps(bn, factor) < steps(plain, factor)
+        for arm in ("bn", "bn after")
+        for bn, plain in pairs(outcome, arm)
+        for factor in (100, 1000)
+    ]
+    found = {arm: [[steps_to_heal(run, factor) for run in outcome.measured[arm]] for factor in FACTORS] for arm in ARMS}
+    said = "; ".join(f"{arm}: {', '.join(_steps(outcome, arm, factor) for factor in FACTORS)}" for arm in ARMS)
+    return judged(unanimous(sooner), f"Steps until the loss is back, for ×10, ×100, ×1000: {said}.", steps=found)
+
+
+def _steps(outcome: Outcome, arm: str, factor: int) -> str:
+    """The median over the seeds, where never is infinite."""
+    found = [steps_to_heal(run, factor) for run in outcome.measured[arm]]
+    middle = median(math.inf if steps is None else steps for steps in found)
+    return f"{middle:.0f}" if math.isfinite(middle) else "never"
+
+
+def shrinks_the_weight(outcome: Outcome) -> Judged:
+    """Whether training with BN brings the weight itself back, at least half of the way."""
+    kept = {
+        arm: [
+            math.inf if end is None else abs(end / start)
+            for run in outcome.measured[arm]
+            for start, end in [run["1000"]["weights"]]
+        ]
+        for arm in ("bn", "bn after")
+    }
+    said = ", ".join(f"{100 * median(shares):.1f} % ({arm})" for arm, shares in kept.items())
+    return judged(
+        unanimous([share < 0.5 for shares in kept.values() for share in shares]),
+        f"Of a weight multiplied by 1000, {said} is left at the end.",
+        kept=kept,
+    )  # fmt: skip
+
+
+PLACES = {"plain": 0, "bn": 1, "bn after": 2}
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """How far the imbalance travels, and the loss after it."""
+    travel, losses = [], []
+    for factor in FACTORS:
+        runs = {arm: [run[str(factor)] for run in outcome.measured[arm]] for arm in PLACES}
+        travel.append(
+            [lines.Line(arm, range(1, 5), _medians([run["deviations"] for run in runs[arm]]), place)
+             for arm, place in PLACES.items()]
+        )  # fmt: skip
+        losses.append(
+            [lines.Line(arm, range(0, EVERY * len(values), EVERY), values, place)
+             for arm, place in PLACES.items() for values in [_medians([run["losses"] for run in runs[arm]])]]
+        )  # fmt: skip
+    titles = [f"one weight × {factor}" for factor in FACTORS]
+    x, y = lines.Axis("hidden layer"), lines.Axis("change of the layer's outputs, relative", log=True)
+    traveled = lines.info("How far one large weight is felt", x, y, list(map(lines.Frame, titles, travel)), columns=3)
+    x, y = lines.Axis("training step after the change"), lines.Axis("loss on 500 validation examples", log=True)
+    after = lines.info("The loss after the change", x, y, list(map(lines.Frame, titles, losses)), columns=3)
+    return [
+        drawn("travel", lines, traveled),
+        drawn("loss", lines, after, "Median over the seeds, with the batch's own statistics where there is BN."),
+    ]
+
+
+def _medians(runs: Sequence[Sequence[float | None]]) -> list[float]:
+    return [median(math.inf if value is None else value for value in values) for values in zip(*runs, strict=True)]
+
+
+def table(outcome: Outcome) -> Table:
+    """A row per network and factor."""
+    rows = [
+        [f"{arm}, × {factor}", f"{100 * median(deviation(run, factor) for run in runs):,.0f} %",
+         f"{median(jump(run, factor) for run in runs):+,.2f}", _steps(outcome, arm, factor)]
+        for arm, runs in outcome.measured.items()
+        for factor in FACTORS
+    ]  # fmt: skip
+    said = (
+        "Change of the last hidden layer's outputs, relative to what they were; change of the loss; training steps "
+        "until it is within a fifth of the undamaged network's. Medians over the seeds."
+    )
+    return Table(said, ["network, factor", "last layer off by", "loss jumps by", "steps to heal"], rows)
+
+
+TRAVELS = "less than half of the relative change without BN, for each factor in every seed; a mixed result is undecided"
+
+STUDY = Study(
+    name="one-large-weight",
+    title="One weight becomes extreme: with BN the layers after it hardly notice",
+    source="note 002",
+    notes=("002",),
+    claims=(
+        Claim(
+            "BN after the activation, as in note 002, keeps the imbalance of one large weight from the last layers.",
+            TRAVELS, partial(keeps_it_from_traveling, arm="bn after"),
+        ),
+        Claim(
+            "BN before the activation, as in the paper, does so too.",
+            TRAVELS, partial(keeps_it_from_traveling, arm="bn"),
+        ),
+        Claim(
+            "With BN the network recovers sooner.",
+            "fewer steps until the loss is within a fifth of that of the undamaged network on the same batches, for "
+            "×100 and ×1000, both places of BN and every seed; a mixed result is undecided",
+            heals_sooner,
+        ),
+        Claim(
+            "BN keeps the weight itself from being extreme.",
+            "after further training less than half is left of a weight multiplied by 1000, in every run with BN",
+            shrinks_the_weight,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""Each frame shows by how much the outputs of each layer change when a single weight of the first layer is
+    multiplied. Without BN the change is handed on from layer to layer and grows with the factor;
+    with BN it stays at a small part of the outputs, whether the factor is 100 or 1000.""",
+    why="""Without BN a unit with one huge weight puts out huge values, which every unit of the next layer receives,
+    so that the whole layer is off, and the next, and the loss. Its gradients are as large, and the first steps can
+    throw many other weights far off.
+
+    With BN the unit is divided by its own standard deviation, which the huge weight made huge as well. What the unit
+    puts out is still wrong, because it now looks at one pixel only, but it is of the usual size: one of a hundred units
+    is wrong, and the next layer is off by about a tenth. The note says more: that BN keeps a weight from becoming
+    extreme. It does not touch the weight. Since BN((aW)u) = BN(Wu), no gradient points along a unit's weights, so that
+    the large weight stays; BN takes its effect away.""",
+    changes="""Evaluation right after the change, with the old moving averages: these do not know of the large weight,
+    and the network with BN is as wrong as the other until they have been renewed. Weight decay brings the weight itself
+    back. A weight that the data do not use, at the border of the image, changes nothing.""",
+    quick_seconds=30,
+    full="2,000 steps before and after, 5 seeds; 5 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)  # fmt: skip
