@@ -185,7 +185,7 @@ def bn_keeps_whatever_the_scale(outcome: Outcome) -> Judged:
 
 
 def _figure(outcome: Outcome, activation: str, norm: bool = False, caption: str = "") -> Panel:
-    low, high = RANGES[activation]
+    low, high = (round(edge, 6) for edge in RANGES[activation])
     edges = [low + (high - low) * place / BINS for place in range(BINS + 1)]
     rows = [
         histograms.Row(
@@ -197,6 +197,7 @@ def _figure(outcome: Outcome, activation: str, norm: bool = False, caption: str 
             1 if norm else 0,
         )
         for weights in STDS
+        if norm or (activation, weights) != ("ReLU", "std 1")
     ]
     columns = [f"layer {layer + 1}" for layer in range(LAYERS)]
     title = f"What five {activation} layers put out{', with BN' if norm else ''}"
@@ -210,7 +211,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         _figure(outcome, "sigmoid"),
         _figure(outcome, "sigmoid", norm=True, caption="The same weights with BN before each sigmoid: all rows agree."),
         _figure(
-            outcome, "ReLU", caption="Only outputs above 0; the others are exactly 0. With std 1 most are too large."
+            outcome, "ReLU", caption="Outputs above 0; the others are exactly 0. With std 1 they are too large to draw."
         ),
         _figure(outcome, "ReLU", norm=True, caption="The same weights with BN before each ReLU; outputs above 0."),
         _figure(outcome, "tanh", caption="With tanh, Xavier's weights keep the spread best."),

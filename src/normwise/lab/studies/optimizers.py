@@ -194,8 +194,8 @@ STUDY = Study(
     changes="""The learning rates. The book's are not tuned for each: SGD at 0.1 moves as far in a step as momentum 0.9
     at 0.01, and most of the difference between these two goes away. More steps, where all reach a training loss
     near 0. Batch normalization, with which SGD stands larger rates (see learning-rate).""",
-    quick_seconds=40,
-    full="the same with 10 seeds; 2 minutes",
+    quick_seconds=25,
+    full="the same with 10 seeds; 1 minute",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
 )  # fmt: skip

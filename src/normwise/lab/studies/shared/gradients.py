@@ -212,7 +212,8 @@ def remedies_table(outcome: Outcome) -> Table:
         said = spread(accuracies(outcome, arm), percent=True)
         rows.append([arm, ratio, said, f"{outcome.diverged(arm)} of {len(outcome.runs[arm])}"])
     return Table(
-        "Ratio: gradient at the first hidden layer over that at the last, before training, median over the seeds. "
+        "Ratio: gradient at the first hidden layer over that at the last, before training, median over the seeds; "
+        "a dash where the remedy does not change it. "
         "Accuracy: on validation examples at the end, mean ± standard deviation, a diverged run counting as 0.",
         ["arm", "ratio", "accuracy", "diverged"],
         rows,
