@@ -163,7 +163,7 @@ LOWER = "the mean training loss over the last tenth of the steps is lower in eve
 
 STUDY = Study(
     name="optimizers",
-    title="Momentum, AdaGrad and Adam reach a lower loss than SGD in the same steps, at the book's rates",
+    title="Momentum, AdaGrad and Adam reach a lower loss than SGD in as many steps",
     source="Deep Learning from Scratch, chapter 6.1; note 004",
     notes=("004",),
     claims=(
