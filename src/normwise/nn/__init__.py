@@ -3,12 +3,14 @@
 from normwise.nn.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.contexts import pooled_statistics, suspend_statistics
 from normwise.nn.frozen import FrozenBatchNorm
+from normwise.nn.whitening import Whitening
 
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
     "FrozenBatchNorm",
+    "Whitening",
     "pooled_statistics",
     "suspend_statistics",
 ]

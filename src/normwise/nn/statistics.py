@@ -14,11 +14,16 @@ from normwise.ops.batch_norm import choice
 from normwise.ops.batch_norm.implementations import KERNELS, Updater
 
 
-class Tracking(Protocol):
-    """A layer with running statistics."""
+class Updating(Protocol):
+    """A layer whose running statistics may see its forwards."""
 
     training: bool
     track_running_stats: bool
+
+
+class Tracking(Updating, Protocol):
+    """A batch normalization with running statistics."""
+
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -36,7 +41,7 @@ class Tracking(Protocol):
         """Count anew which batches were skipped."""
 
 
-def should_update(layer: Tracking) -> bool:
+def should_update(layer: Updating) -> bool:
     """Whether this forward of ``layer`` is one that its running statistics should see.
 
     That is a forward in training, unless it runs within a ``torch.func`` transform or a backward: what runs there is a
