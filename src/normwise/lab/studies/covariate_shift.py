@@ -1,0 +1,331 @@
+"""Notes 000, 001 and 003: does batch normalization reduce internal covariate shift, and does that make it work?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from normwise.figures import lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.studies.networks.shifting import Network, distances, gradient_shift
+from normwise.report import Table
+
+NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "sigmoid × 3": {"widths": [100] * 3, "activation": "sigmoid", "std": 0.1, "rate": 0.5},
+    "ReLU × 10": {"widths": [100] * 10, "activation": "relu", "std": None, "rate": 0.1},
+}
+"""The network of the paper's section 4.1, with a rate and weights with which it learns without BN too, and a deep one
+with He's weights; the rates are ours, the same with and without BN."""
+
+ARMS = {"plain": (False, False), "BN": (True, False), "noisy plain": (False, True), "noisy BN": (True, True)}
+EVERY, FIXED, BATCH = 20, 500, 100
+MARGIN = 0.2
+"""Shifts within this share of each other count as similar; ours."""
+
+CLOSE = 0.02
+"""Accuracies within this much count as about the same: on MNIST seeds differ by about half a point; ours."""
+
+
+def trained(context: Context, network: str, arm: str, steps: int) -> Mapping[str, Any]:
+    """Train a network; measure shifts every 20 steps, in both forms, and accuracy on test data."""
+    x, y = context.tensors("train", flat=True)
+    test = [each[:2000] for each in context.tensors("test", flat=True)]
+    given = dict(NETWORKS[network])
+    rate = given.pop("rate")
+    norm, noisy = ARMS[arm]
+    net = Network(x.shape[1], int(y.max()) + 1, **given, norm=norm, noisy=noisy).to(context.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
+    found: dict[str, list[Any]] = {name: [] for name in ("steps", "accuracy", "distances", "differences", "cosines")}
+    seen = _inputs(net, x[:FIXED])
+    for step in range(1, steps + 1):
+        chosen = torch.randint(len(x), (BATCH,)).to(context.device)
+        before = copy.deepcopy(net) if step % EVERY == 0 else None
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[chosen]), y[chosen]).backward()
+        optimizer.step()
+        if before is not None:
+            last, seen = seen, _inputs(net, x[:FIXED])
+            differences, cosines = gradient_shift(before, net, x[chosen], y[chosen])
+            row = [step, _accuracy(net, *test), distances(last, seen), differences, cosines]
+            for name, value in zip(found, row, strict=True):
+                found[name].append(value)
+        context.progress(step / steps)
+    return found
+
+
+@torch.no_grad()
+def _inputs(net: Network, x: Tensor) -> list[Tensor]:
+    """What the activations receive in training, which changes no running statistics."""
+    return copy.deepcopy(net).inputs(x)[:-1]
+
+
+@torch.no_grad()
+def _accuracy(net: Network, x: Tensor, y: Tensor) -> float:
+    net.eval()
+    share = (net(x).argmax(1) == y).float().mean().item()
+    net.train()
+    return share
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """Both networks with and without BN, and the deep one with noise."""
+    steps = asked.scale.pick(smoke=2 * EVERY, quick=600, full=10_000)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5)
+    return [
+        Measurement(f"{network}, {arm}", trained, {"network": network, "arm": arm, "steps": steps}, seed, asked.data)
+        for network in NETWORKS
+        for arm in (ARMS if network == "ReLU × 10" else ("plain", "BN"))
+        for seed in range(seeds)
+    ]
+
+
+def _runs(outcome: Outcome, network: str, arm: str) -> Sequence[Mapping[str, Any]]:
+    return outcome.measured[f"{network}, {arm}"]
+
+
+def mean_of(run: Mapping[str, Any], what: str) -> float:
+    """The mean over steps and layers."""
+    return fmean(fmean(row) for row in run[what])
+
+
+def _means(outcome: Outcome, network: str, arm: str, what: str) -> list[float]:
+    return [mean_of(run, what) for run in _runs(outcome, network, arm)]
+
+
+def _ratios(outcome: Outcome, network: str, what: str) -> list[float]:
+    pairs = zip(*(_means(outcome, network, arm, what) for arm in ("BN", "plain")), strict=True)
+    return [bn / plain if plain else float("inf") for bn, plain in pairs]
+
+
+def _reduces(network: str, outcome: Outcome) -> Judged:
+    ratios = _ratios(outcome, network, "distances")
+    bn, plain = (fmean(_means(outcome, network, arm, "distances")) for arm in ("BN", "plain"))
+    less, more = max(ratios) < 1 - MARGIN, min(ratios) > 1 - MARGIN
+    return judged(
+        True if less else False if more else None,
+        f"Within {EVERY} steps what an activation receives moves by {bn:.3f} standard deviations with BN and by "
+        f"{plain:.3f} without, means over layers and steps; the ratio by seed is "
+        f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
+        ratios=ratios, bn=bn, plain=plain,
+    )  # fmt: skip
+
+
+def reduces_in_the_papers_network(outcome: Outcome) -> Judged:
+    """Whether distributions move less with BN, three sigmoid layers."""
+    return _reduces("sigmoid × 3", outcome)
+
+
+def reduces_in_a_deep_network(outcome: Outcome) -> Judged:
+    """Whether distributions move less with BN, ten ReLU layers."""
+    return _reduces("ReLU × 10", outcome)
+
+
+def gradients_shift_as_much(outcome: Outcome) -> Judged:
+    """Whether the gradient form of the shift is no smaller with BN."""
+    network = "ReLU × 10"
+    ratios = _ratios(outcome, network, "differences")
+    bn, plain = (_means(outcome, network, arm, "cosines") for arm in ("BN", "plain"))
+    shifted = [ratio > 1 - MARGIN and a < b + 0.05 for ratio, a, b in zip(ratios, bn, plain, strict=True)]
+    return judged(
+        all(shifted) if all(shifted) or not any(shifted) else None,
+        f"‖G − G'‖ with BN is {', '.join(f'{ratio:.2f}' for ratio in ratios)} times that without, by seed; the cosine "
+        f"between both gradients is {fmean(bn):.3f} with BN and {fmean(plain):.3f} without.",
+        ratios=ratios, cosine_bn=bn, cosine_plain=plain,
+    )  # fmt: skip
+
+
+def _last(outcome: Outcome, arm: str) -> list[float]:
+    return [run["accuracy"][-1] for run in _runs(outcome, "ReLU × 10", arm)]
+
+
+def _speed(outcome: Outcome, arm: str) -> list[float]:
+    """The mean accuracy over all measurements, which a network that learns sooner has larger."""
+    return [fmean(run["accuracy"]) for run in _runs(outcome, "ReLU × 10", arm)]
+
+
+def noisy_is_as_good(outcome: Outcome) -> Judged:
+    """Whether BN with noise ends about as well as BN."""
+    noisy, bn = fmean(_last(outcome, "noisy BN")), fmean(_last(outcome, "BN"))
+    return judged(
+        noisy > bn - CLOSE,
+        f"Test accuracy at the end: {100 * noisy:.1f} % with noisy BN, {100 * bn:.1f} % with BN.",
+        noisy=noisy, bn=bn,
+    )  # fmt: skip
+
+
+def noisy_beats_plain(outcome: Outcome) -> Judged:
+    """Whether BN with noise learns sooner than the plain network although more shifts in it."""
+    noisy, plain = _speed(outcome, "noisy BN"), _speed(outcome, "plain")
+    shifts = [fmean(_means(outcome, "ReLU × 10", arm, "distances")) for arm in ("noisy BN", "plain")]
+    better = [a > b for a, b in zip(noisy, plain, strict=True)]
+    clear = all(better) or not any(better)
+    return judged(
+        (all(better) and shifts[0] > shifts[1]) if clear else None,
+        f"Mean test accuracy over all of training: {100 * fmean(noisy):.1f} % with noisy BN, "
+        f"{100 * fmean(plain):.1f} % without BN; what activations receive moves by {shifts[0]:.2f} and {shifts[1]:.2f} standard deviations.",
+        noisy=noisy, plain=plain, shifts=shifts,
+    )  # fmt: skip
+
+
+def noise_harms_plain(outcome: Outcome) -> Judged:
+    """Whether the same noise costs the plain network more than it costs BN."""
+    last = {arm: fmean(_last(outcome, arm)) for arm in ARMS}
+    plain, bn = last["plain"] - last["noisy plain"], last["BN"] - last["noisy BN"]
+    return judged(
+        None if abs(plain - bn) < CLOSE / 2 else plain > bn,
+        f"The noise costs {100 * plain:.1f} points of test accuracy without BN, and {100 * bn:.1f} with it.",
+        **{name.replace(" ", "_"): value for name, value in last.items()},
+    )
+
+
+PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"), "noisy BN": (1, "dotted")}
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """The shift by layer in both forms, accuracy over the steps, the shift over the steps."""
+    return [_by_layer(outcome), _gradients(outcome), _accuracies(outcome), _over_steps(outcome)]
+
+
+def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> lines.Line:
+    """By layer, the mean over steps and seeds, in a band of the seeds."""
+    place, look = PLACES[arm]
+    runs = [[fmean(column) for column in zip(*run[what], strict=True)] for run in _runs(outcome, network, arm)]
+    layers = list(range(first, first + len(runs[0])))
+    low, high, middle = ([one(column) for column in zip(*runs, strict=True)] for one in (min, max, fmean))
+    return lines.Line(arm, layers, middle, place, look, low, high)  # type: ignore[arg-type]
+
+
+def _by_layer(outcome: Outcome) -> Panel:
+    frames = [
+        lines.Frame(network, [_line(outcome, network, arm, "distances", 1) for arm in arms])
+        for network, arms in (("sigmoid × 3", ("plain", "BN")), ("ReLU × 10", ("plain", "BN", "noisy BN")))
+    ]
+    y = lines.Axis(f"distance moved in {EVERY} steps, standard deviations", log=True)
+    info = lines.info("How far the inputs of a layer's activation move", lines.Axis("layer"), y, frames, 2)
+    return drawn("distance-by-layer", lines, info)
+
+
+def _gradients(outcome: Outcome) -> Panel:
+    series = [_line(outcome, "ReLU × 10", arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
+    y = lines.Axis("‖G − G'‖, mean over training", log=True)
+    info = lines.info("How one update of the layers below changes a layer's gradient", lines.Axis("layer"), y, series)
+    return drawn("gradient-by-layer", lines, info, "Ten ReLU layers; bands are the range over the seeds.")
+
+
+def _accuracies(outcome: Outcome) -> Panel:
+    series = []
+    for arm, (place, look) in PLACES.items():
+        runs = _runs(outcome, "ReLU × 10", arm)
+        values = [fmean(column) for column in zip(*(run["accuracy"] for run in runs), strict=True)]
+        series.append(lines.Line(arm, runs[0]["steps"], values, place, look))  # type: ignore[arg-type]
+    x, y = lines.Axis("training step"), lines.Axis("test accuracy", percent=True, limits=(0, 1))
+    info = lines.info("Ten ReLU layers with and without noise", x, y, series)
+    return drawn("accuracy", lines, info, "Noise with another mean and deviation in every step, after BN.")
+
+
+def _over_steps(outcome: Outcome) -> Panel:
+    frames = []
+    for network in NETWORKS:
+        series = []
+        for arm in ("plain", "BN"):
+            runs = _runs(outcome, network, arm)
+            values = [[fmean(row) for row in run["distances"]] for run in runs]
+            middle = [fmean(column) for column in zip(*values, strict=True)]
+            series.append(lines.Line(arm, runs[0]["steps"], middle, PLACES[arm][0]))
+        frames.append(lines.Frame(network, series))
+    y = lines.Axis(f"distance moved in {EVERY} steps, standard deviations", log=True)
+    info = lines.info("The same over training, mean of all layers", lines.Axis("training step"), y, frames, 2)
+    return drawn("distance-by-step", lines, info, "The loss falls fastest where distributions move most.")
+
+
+def table(outcome: Outcome) -> Table:
+    """Shifts in both forms and accuracy by network and arm."""
+    rows = []
+    for name, runs in outcome.measured.items():
+        network, arm = name.split(", ")
+        cells = [spread([mean_of(run, what) for run in runs], 3) for what in ("distances", "differences", "cosines")]
+        rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
+    return Table(
+        f"Mean ± standard deviation over the seeds, of means over layers and steps: distance moved in {EVERY} steps by "
+        "what an activation receives, in standard deviations; change of a layer's gradient by one update of those "
+        "below it, and the cosine; test accuracy at the end.",
+        ["network", "arm", "distance", "‖G − G'‖", "cosine", "test"],
+        rows,
+    )
+
+
+STUDY = Study(
+    name="covariate-shift",
+    title="Does batch normalization reduce internal covariate shift, and is that why it works?",
+    source="Ioffe and Szegedy 2015, sections 1 and 2; Santurkar et al. 2018, sections 2.1 and 2.2",
+    notes=("000", "001", "003"),
+    claims=(
+        Claim(
+            "BN reduces internal covariate shift: the distributions of what activations receive move less (three "
+            "sigmoid layers, as in section 4.1).",
+            "in every seed the distance moved is below 80 % of that without BN, mean over layers and steps; above 80 % "
+            "in every seed it does not hold",
+            reduces_in_the_papers_network,
+        ),
+        Claim(
+            "The same in a deep network (ten ReLU layers with He's weights).",
+            "as above",
+            reduces_in_a_deep_network,
+        ),
+        Claim(
+            "Santurkar et al.: measured by how updates of the layers below change a layer's gradient, the shift with "
+            "BN is similar or larger.",
+            "in every seed ‖G − G'‖ is above 80 % of that without BN and the cosine is at most 0.05 larger; a mixed "
+            "result decides nothing",
+            gradients_shift_as_much,
+        ),
+        Claim(
+            "Santurkar et al.: BN with noise after it, which puts shift back in, trains about as well as BN.",
+            "mean test accuracy at the end at most 2 points lower, four times what seeds differ by on MNIST",
+            noisy_is_as_good,
+        ),
+        Claim(
+            "Santurkar et al.: noisy BN trains better than the plain network, although distributions move more in it.",
+            "in every seed a larger mean of test accuracy over training, and a larger distance moved; a mixed result "
+            "decides nothing",
+            noisy_beats_plain,
+        ),
+        Claim(
+            "The same noise harms the plain network more than the one with BN.",
+            "more points of test accuracy lost; differences below 1 point decide nothing",
+            noise_harms_plain,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""How far the distribution of what an activation receives moves within 20 steps, by layer. Compare red with
+    blue: if BN reduces covariate shift, blue lies lower. The dotted line is BN with noise whose mean and deviation
+    are drawn anew in each step.""",
+    why="""BN fixes the mean and the deviation of what an activation receives to β and γ, which change slowly. Without
+    it nothing does: small changes of early layers add up in later ones. What BN does not fix is how a layer's gradient
+    changes when the layers below are updated, which is what a layer's learning depends on.
+
+    Noisy BN separates two explanations. If a stable distribution were what makes BN work, noise that moves it with
+    every step should undo the benefit. Santurkar et al. conclude that BN works because it makes the loss smoother.
+
+    The distance is the 1-Wasserstein distance of each unit's values on the same 500 examples, in units of its standard
+    deviation, in training mode: with the statistics of those examples.""",
+    changes="""A learning rate of its own for each network: with a smaller one everything moves less. Initial weights
+    with which the plain network hardly learns make it look stable, because nothing moves.""",
+    quick_seconds=90,
+    full="10,000 steps, 5 seeds; 50 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)

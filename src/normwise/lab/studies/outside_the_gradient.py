@@ -1,0 +1,309 @@
+"""Section 2: a bias before a normalization that the gradient step knows nothing of grows while the loss stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite, log
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from normwise.figures import lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.report import Table
+
+WIDTH, LAYERS = 100, 3
+"""As in the paper's section 4.1."""
+
+EXAMPLES, BATCH = 2000, 100
+RATES = (0.1, 1.0, 10.0)
+CHANCE = log(10)
+KINDS = {"outside": "mean, outside", "inside": "mean, inside", "both": "mean and deviation, outside", "bn": "BN"}
+
+
+class Normalized(nn.Module):
+    """x̂ = x − E[x] of x = u + b, or (x − E[x])/√(Var[x] + ε); constants to the gradient where it is ``outside``."""
+
+    def __init__(self, width: int, *, scales: bool, outside: bool) -> None:
+        super().__init__()
+        self.b = nn.Parameter(torch.zeros(width))
+        self.scales, self.outside = scales, outside
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Normalize over the batch."""
+        x = u + self.b
+        seen = x.detach() if self.outside else x
+        centered = x - seen.mean(0)
+        return centered / (seen.var(0, unbiased=False) + 1e-5).sqrt() if self.scales else centered
+
+
+def network(features: int, outputs: int, kind: str) -> nn.Sequential:
+    """Sigmoid layers whose inputs are normalized; no γ and no β, as in the paper's example."""
+    parts: list[nn.Module] = []
+    for inputs in (features, *[WIDTH] * (LAYERS - 1)):
+        norm = Normalized(WIDTH, scales=kind in ("both", "bn"), outside=kind in ("outside", "both"))
+        parts += [nn.Linear(inputs, WIDTH, bias=False), norm, nn.Sigmoid()]
+    return nn.Sequential(*parts, nn.Linear(WIDTH, outputs))
+
+
+def only_b(context: Context, steps: int, outside: bool) -> Mapping[str, Any]:
+    """The paper's example itself: E[x] over all examples, of which b alone is trained; in float64."""
+    x, y = (each[:EXAMPLES] for each in context.tensors("train", flat=True))
+    net = network(x.shape[1], int(y.max()) + 1, "outside" if outside else "inside").to(context.device).double()
+    biases = [part.b for part in net if isinstance(part, Normalized)]
+    optimizer = torch.optim.SGD(biases, lr=1.0)
+    losses, sizes = [], []
+    for step in range(steps + 1):
+        loss = F.cross_entropy(net(x.double()), y)
+        losses.append(loss.item())
+        sizes.append(_size(biases))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        context.progress(step / steps)
+    return {"losses": losses, "sizes": sizes}
+
+
+def all_parameters(context: Context, kind: str, rate: float, steps: int) -> Mapping[str, Any]:
+    """The same with every parameter trained on mini-batches, whose own mean is subtracted."""
+    x, y = (each[:EXAMPLES] for each in context.tensors("train", flat=True))
+    net = network(x.shape[1], int(y.max()) + 1, kind).to(context.device)
+    biases = [part.b for part in net if isinstance(part, Normalized)]
+    weights = [part.weight for part in net if isinstance(part, nn.Linear)]
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
+    found: dict[str, list[float | None]] = {"steps": [], "losses": [], "sizes": [], "weights": []}
+    every = max(1, steps // 40)
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                loss = F.cross_entropy(net(x), y).item()
+            row = {"steps": step, "losses": loss, "sizes": _size(biases), "weights": _size(weights)}
+            for name, value in row.items():
+                found[name].append(value if isfinite(value) else None)
+        batch = torch.randint(len(x), (BATCH,), device="cpu").to(context.device)
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[batch]), y[batch]).backward()
+        optimizer.step()
+        context.progress(step / steps)
+    return {"kind": kind, "rate": rate, **found}
+
+
+def _size(tensors: Sequence[Tensor]) -> float:
+    return torch.stack([tensor.detach().norm() for tensor in tensors]).norm().item()
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """The example with b alone, and whole networks at three learning rates."""
+    alone = asked.scale.pick(smoke=4, quick=60, full=400)
+    steps = asked.scale.pick(smoke=8, quick=600, full=10_000)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=5)
+    trials = [
+        Measurement(f"b alone, {name}", only_b, {"steps": alone, "outside": name == "outside"}, 0, asked.data)
+        for name in ("outside", "inside")
+    ]
+    for kind, name in KINDS.items():
+        for rate in RATES:
+            given = {"kind": kind, "rate": rate, "steps": steps}
+            trials += [
+                Measurement(f"{name}, lr {rate:g}", all_parameters, given, seed, asked.data) for seed in range(seeds)
+            ]
+    return trials
+
+
+def _alone(outcome: Outcome, name: str) -> Mapping[str, Any]:
+    return outcome.measured[f"b alone, {name}"][0]
+
+
+def _runs(outcome: Outcome, kind: str, rate: float) -> Sequence[Mapping[str, Any]]:
+    return outcome.measured[f"{KINDS[kind]}, lr {rate:g}"]
+
+
+def _values(run: Mapping[str, Any], name: str) -> list[float]:
+    return [inf if value is None else value for value in run[name]]
+
+
+def b_grows(outcome: Outcome) -> Judged:
+    """Whether b grows in proportion to the steps while the loss does not change at all."""
+    found = _alone(outcome, "outside")
+    losses, sizes = found["losses"], found["sizes"]
+    change = max(abs(loss - losses[0]) for loss in losses)
+    half = (len(sizes) - 1) // 2
+    growth = sizes[2 * half] / sizes[half] if sizes[half] else 0.0
+    return judged(
+        change < 1e-9 and abs(growth - 2) < 0.02,
+        f"In {len(losses) - 1} steps the length of b goes from 0 to {sizes[-1]:.3g}, {growth:.4f} times that of half "
+        f"the steps, and the loss changes by at most {change:.1g} from {losses[0]:.4f}.",
+        change=change, growth=growth, b=sizes[-1],
+    )  # fmt: skip
+
+
+def b_does_not_matter_inside(outcome: Outcome) -> Judged:
+    """Whether b stays where the gradient goes through the mean."""
+    inside, outside = (_alone(outcome, name)["sizes"][-1] for name in ("inside", "outside"))
+    return judged(
+        outside > 0 and inside < 1e-9 * outside,
+        f"After the same steps the length of b is {inside:.1g} with the mean inside of the gradient and {outside:.3g} "
+        "with it outside.",
+        inside=inside, outside=outside,
+    )  # fmt: skip
+
+
+def b_grows_in_training(outcome: Outcome) -> Judged:
+    """Whether b still grows at the end where all parameters are trained."""
+    ratios, last, inside = [], [], []
+    for run in _runs(outcome, "outside", RATES[0]):
+        sizes = _values(run, "sizes")
+        half = sizes[(len(sizes) - 1) // 2]
+        ratios.append((sizes[-1] - half) / half if half else 0.0)
+        last.append(sizes[-1])
+    inside = [_values(run, "sizes")[-1] for run in _runs(outcome, "inside", RATES[0])]
+    return judged(
+        min(ratios) > 0.25 and max(inside) < 0.01 * min(last),
+        f"With lr {RATES[0]:g} the length of b ends at {fmean(last):.3g}, and grew in the second half of the steps by "
+        f"{', '.join(f'{100 * ratio:.0f}' for ratio in ratios)} % of what it was; with the mean inside it ends at "
+        f"{fmean(inside):.1g}.",
+        growth=ratios, outside=last, inside=inside,
+    )  # fmt: skip
+
+
+def blows_up(outcome: Outcome) -> Judged:
+    """Whether some learning rate at which BN learns makes the loss larger than that of guessing."""
+    ends = {
+        (kind, rate): median(_values(run, "losses")[-1] for run in _runs(outcome, kind, rate))
+        for kind in KINDS
+        for rate in RATES
+    }
+    pairs = {"outside": "inside", "both": "bn"}
+    blown = [
+        (kind, rate)
+        for kind, proper in pairs.items()
+        for rate in RATES
+        if ends[kind, rate] > CHANCE and ends[proper, rate] < CHANCE / 2
+    ]
+    learned = any(ends[proper, rate] < CHANCE / 2 for proper in pairs.values() for rate in RATES)
+    said = "; ".join(
+        f"{name}: {', '.join(f'{ends[kind, rate]:.3g}' for rate in RATES)}" for kind, name in KINDS.items()
+    )
+    return judged(
+        bool(blown) if learned else None,
+        f"The training loss at the end for learning rates {', '.join(f'{rate:g}' for rate in RATES)} is, {said}; "
+        f"guessing has {CHANCE:.2f}.",
+        blown=[f"{KINDS[kind]}, lr {rate:g}" for kind, rate in blown],
+        losses={f"{KINDS[kind]}, lr {rate:g}": loss if isfinite(loss) else None for (kind, rate), loss in ends.items()},
+    )
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """Loss and b of the example, then of whole networks."""
+    outside, inside = _alone(outcome, "outside"), _alone(outcome, "inside")
+    steps = range(len(outside["losses"]))
+    alone = [
+        lines.Line("length of b, outside", steps, outside["sizes"], 0),
+        lines.Line("length of b, inside", steps, inside["sizes"], 1),
+        lines.Line("loss, outside", steps, outside["losses"], 0, "dashed"),
+    ]
+    x = lines.Axis("training step")
+    return [
+        drawn(
+            "example",
+            lines,
+            lines.info(
+                "b alone is trained, before a mean is subtracted", x, lines.Axis("length of b, and loss"), alone
+            ),
+        ),
+        _whole(outcome, "losses", lines.Axis("training loss", log=True, limits=(1e-4, 1e3)), "Training loss", "loss"),
+        _whole(outcome, "sizes", lines.Axis("length of b", log=True, limits=(1e-8, 1e6)), "Length of b", "b"),
+    ]
+
+
+def _whole(outcome: Outcome, what: str, y: lines.Axis, title: str, name: str) -> Panel:
+    frames = []
+    for rate in RATES:
+        series = []
+        for place, kind in enumerate(KINDS):
+            run = _runs(outcome, kind, rate)[0]
+            values = [value if isfinite(value) else float("nan") for value in _values(run, what)]
+            look: lines.Look = "dashed" if kind in ("both", "bn") else "solid"
+            series.append(lines.Line(KINDS[kind], run["steps"], values, place % 2, look))
+        frames.append(lines.Frame(f"lr {rate:g}", series, [lines.Level(CHANCE, "guessing")] if name == "loss" else []))
+    return drawn(
+        name,
+        lines,
+        lines.info(f"{title}, all parameters trained, seed 0", lines.Axis("training step"), y, frames, 3),
+        "Red: outside of the gradient; blue: inside.",
+    )
+
+
+def table(outcome: Outcome) -> Table:
+    """Loss, b and weights at the end by kind and learning rate."""
+    rows = []
+    for kind, name in KINDS.items():
+        for rate in RATES:
+            runs = _runs(outcome, kind, rate)
+            ends = [median(_values(run, what)[-1] for run in runs) for what in ("losses", "sizes", "weights")]
+            rows.append([name, f"{rate:g}", *("not finite" if value == inf else f"{value:.3g}" for value in ends)])
+    return Table(
+        "All parameters trained: medians over the seeds at the end.",
+        ["normalization", "lr", "training loss", "length of b", "length of all weights"],
+        rows,
+    )
+
+
+STUDY = Study(
+    name="outside-the-gradient",
+    title="A normalization that the gradient does not see lets a bias grow without bound",
+    source="Ioffe and Szegedy 2015, section 2",
+    notes=("003",),
+    claims=(
+        Claim(
+            "Where x̂ = x − E[x] of x = u + b is made outside of the gradient step, b grows indefinitely while the loss "
+            "stays.",
+            "b alone is trained: after twice the steps b is twice as long within 1 %, as a gradient that never changes "
+            "makes it, and the loss changes by less than 10⁻⁹ in float64",
+            b_grows,
+        ),
+        Claim(
+            "Inside of the gradient b does not matter: its gradient is zero.",
+            "b moves less than 10⁻⁹ of what it moves outside, the rounding of float64",
+            b_does_not_matter_inside,
+        ),
+        Claim(
+            "b also grows without end where all parameters are trained.",
+            "with lr 0.1, in every seed, b is 25 % longer at the end than at half the steps, and with the mean inside "
+            "it is below 1 % of that",
+            b_grows_in_training,
+        ),
+        Claim(
+            "The model blows up when the normalization parameters are computed outside of the gradient descent step.",
+            "at one of three learning rates at which the same network with the gradient through the normalization gets "
+            "below half of ln 10, the median of the loss ends above ln 10, what guessing has, or is not finite",
+            blows_up,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""The dashed line is the loss: flat. The solid red line is b, which grows by the same amount with every step,
+    because each step sees the same gradient and changes nothing. In blue is b where the gradient goes through the mean:
+    it stays at 0.""",
+    why="""The gradient step believes that a larger b would make x̂ larger, and the loss smaller. But E[x] grows with b,
+    and x̂ = u + b − E[u + b] is what it was. The next step sees the same loss and the same gradient, and so b grows by
+    the same amount forever.
+
+    Where the derivative of E[x] is part of the gradient, both parts cancel: ∂x̂/∂b = 1 − 1 = 0. This is why batch
+    normalization differentiates through the mean and the variance of the mini-batch.""",
+    changes="""With a β after the normalization the offset that the loss asks for has a place, and b stops growing once
+    β has it. A larger b costs digits: in float32 a b of 10⁵ leaves two digits of u. Weight decay holds b back.""",
+    quick_seconds=30,
+    full="10,000 steps, 5 seeds; 15 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)
