@@ -52,7 +52,7 @@ def trained(context: Context, network: str, arm: str, steps: int) -> Mapping[str
         chosen = torch.randint(len(x), (BATCH,)).to(context.device)
         before = copy.deepcopy(net) if step % EVERY == 0 else None
         optimizer.zero_grad()
-        F.cross_entropy(net(x[chosen]), y[chosen]).backward()
+        F.cross_entropy(net(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if before is not None:
             last, seen = seen, _inputs(net, x[:FIXED])
@@ -73,7 +73,7 @@ def _inputs(net: Network, x: Tensor) -> list[Tensor]:
 @torch.no_grad()
 def _accuracy(net: Network, x: Tensor, y: Tensor) -> float:
     net.eval()
-    share = (net(x).argmax(1) == y).float().mean().item()
+    share = float((net(x).argmax(1) == y).float().mean())
     net.train()
     return share
 
@@ -173,7 +173,8 @@ def noisy_beats_plain(outcome: Outcome) -> Judged:
     return judged(
         (all(better) and shifts[0] > shifts[1]) if clear else None,
         f"Mean test accuracy over all of training: {100 * fmean(noisy):.1f} % with noisy BN, "
-        f"{100 * fmean(plain):.1f} % without BN; what activations receive moves by {shifts[0]:.2f} and {shifts[1]:.2f} standard deviations.",
+        f"{100 * fmean(plain):.1f} % without BN; what activations receive moves by {shifts[0]:.2f} and "
+        f"{shifts[1]:.2f} standard deviations.",
         noisy=noisy, plain=plain, shifts=shifts,
     )  # fmt: skip
 

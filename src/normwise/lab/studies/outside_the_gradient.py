@@ -66,7 +66,7 @@ def only_b(context: Context, steps: int, outside: bool) -> Mapping[str, Any]:
         losses.append(loss.item())
         sizes.append(_size(biases))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         context.progress(step / steps)
     return {"losses": losses, "sizes": sizes}
@@ -90,14 +90,14 @@ def all_parameters(context: Context, kind: str, rate: float, steps: int) -> Mapp
                 found[name].append(value if isfinite(value) else None)
         batch = torch.randint(len(x), (BATCH,), device="cpu").to(context.device)
         optimizer.zero_grad()
-        F.cross_entropy(net(x[batch]), y[batch]).backward()
+        F.cross_entropy(net(x[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         context.progress(step / steps)
     return {"kind": kind, "rate": rate, **found}
 
 
 def _size(tensors: Sequence[Tensor]) -> float:
-    return torch.stack([tensor.detach().norm() for tensor in tensors]).norm().item()
+    return float(torch.stack([tensor.detach().norm() for tensor in tensors]).norm())
 
 
 def plan(asked: Asked) -> list[Measurement]:

@@ -103,7 +103,7 @@ def gradient_shift(before: Network, after: Network, x: Tensor, y: Tensor) -> tup
     ‖G_i − G'_i‖ and the cosine between both. Santurkar et al. 2018, definition 2.1. Both use the same examples.
     """
     mixed = copy.deepcopy(before)
-    weights = [layer[0].weight for layer in mixed.layers]
+    weights = [value for name, value in mixed.named_parameters() if name.endswith(".0.weight")]  # of linear maps
 
     def loss() -> Tensor:
         with torch.random.fork_rng():

@@ -1,0 +1,313 @@
+"""Section 3.3: the conjecture that batch normalization brings the singular values of a layer's Jacobian close to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from normwise.figures import histograms, lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.studies.networks.shifting import Network
+from normwise.report import Table
+
+WIDTH, LAYERS, RATE, BATCH = 100, 5, 0.1, 100
+ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
+WEIGHTS = {"He": None, "N(0, 0.01²)": 0.01}
+MOMENTS = ("initial", "trained")
+NORMS = {"plain": False, "BN": True}
+NEAR = (0.5, 2.0)
+"""What counts as close to 1; ours. Of a square matrix of independent normal entries, scaled to a root mean square of 1,
+68 % of the singular values lie there (the quarter circle law), so that this alone is no sign of anything."""
+
+BINS, LOWEST, HIGHEST = 30, -4.0, 1.0
+"""Of histograms, in powers of ten; what is smaller, zeros included, is in the lowest."""
+
+
+def trained(context: Context, activation: str, std: float | None, norm: bool, steps: int) -> Mapping[str, Any]:
+    """The singular values at the beginning and after training."""
+    x, y = context.tensors("train", flat=True)
+    widths = [WIDTH] * LAYERS
+    net = Network(x.shape[1], int(y.max()) + 1, widths, activation, std, norm=norm, noisy=False).to(context.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    found = {"initial": summary(jacobians(net, x[:500]))}
+    for step in range(steps):
+        chosen = torch.randint(len(x), (BATCH,)).to(context.device)
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        context.progress(step / steps)
+    return found | {"trained": summary(jacobians(net, x[:500]))}
+
+
+def jacobians(net: Network, x: Tensor, examples: int = 20) -> list[Tensor]:
+    """Of each layer from the second on, ∂ẑ/∂x̂ at some examples, (examples, outputs, inputs).
+
+    x̂ and ẑ are the normalized inputs of two activations in turn: ẑ = (W·g(γ·x̂ + β) − μ)/σ, with μ and σ those of the
+    examples ``x`` and held fixed, so that J = diag(1/σ)·W·diag(g'(γ·x̂ + β))·diag(γ). Without normalization x̂ is what
+    an activation receives, and J = W·diag(g'(x̂)).
+    """
+    found = []
+    with torch.no_grad():
+        received = net.inputs(x)
+    layers = list(net.layers)
+    for at in range(1, len(layers) - 1):
+        given = received[at - 1].detach().requires_grad_()
+        out = net.activation(given)
+        (slope,) = torch.autograd.grad(out, given, torch.ones_like(out))
+        parameters = dict(layers[at].named_parameters())
+        W = parameters["0.weight"].detach()
+        if "1.weight" in parameters:
+            sigma = ((out.detach() @ W.T).var(0, unbiased=False) + 1e-5).sqrt()
+            W, slope = W / sigma[:, None], slope * dict(layers[at - 1].named_parameters())["1.weight"].detach()
+        found.append(W * slope[:examples, None, :])
+    return found
+
+
+def summary(each: Sequence[Tensor]) -> dict[str, Any]:
+    """Histogram, share near 1 and root mean square of all singular values, and the latter of the first k layers."""
+    values = torch.cat([torch.linalg.svdvals(J.double()).flatten() for J in each])
+    counts = values.clamp(min=10**LOWEST, max=10**HIGHEST).log10().histc(BINS, LOWEST, HIGHEST)
+    stacks = [reduce(lambda whole, J: J @ whole, each[1 : k + 1], each[0]) for k in range(len(each))]
+    return {
+        "counts": counts.tolist(),
+        "near": ((values > NEAR[0]) & (values < NEAR[1])).double().mean().item(),
+        "zero": (values < 10**LOWEST).double().mean().item(),
+        "gain": values.square().mean().sqrt().item(),
+        "stack": [(J.double().square().sum((1, 2)).mean() / J.shape[2]).sqrt().item() for J in stacks],
+    }
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """Every activation, with both kinds of weights, with and without BN."""
+    steps = asked.scale.pick(smoke=2, quick=500, full=10_000)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=5)
+    return [
+        Measurement(
+            _name(norm, weights, activation),
+            trained,
+            {"activation": activation, "std": std, "norm": with_norm, "steps": steps},
+            seed,
+            asked.data,
+        )
+        for activation in ACTIVATIONS
+        for weights, std in WEIGHTS.items()
+        for norm, with_norm in NORMS.items()
+        for seed in range(seeds)
+    ]
+
+
+def _name(norm: str, weights: str, activation: str) -> str:
+    return f"{norm}, {weights}, {ACTIVATIONS[activation]}"
+
+
+def _mean(outcome: Outcome, name: str, moment: str, what: str) -> float:
+    return fmean(run[moment][what] for run in outcome.measured[name])
+
+
+def _by_setting(outcome: Outcome, norm: str, what: str) -> dict[str, float]:
+    """By activation, weights and moment."""
+    return {
+        f"{ACTIVATIONS[activation]}, {weights}, {moment}": _mean(
+            outcome, _name(norm, weights, activation), moment, what
+        )
+        for activation in ACTIVATIONS
+        for weights in WEIGHTS
+        for moment in MOMENTS
+    }
+
+
+def _extremes(values: Mapping[str, float], percent: bool = False) -> str:
+    low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+    said = [f"{100 * values[key]:.0f} %" if percent else f"{values[key]:.3g}" for key in (low, high)]
+    return f"{said[0]} ({low}) to {said[1]} ({high})"
+
+
+def all_are_near_one(outcome: Outcome) -> Judged:
+    """Whether nine of ten singular values lie between 0.5 and 2 with BN, in every setting."""
+    near = _by_setting(outcome, "BN", "near")
+    return judged(
+        min(near.values()) > 0.9,
+        f"With BN, from {_extremes(near, percent=True)} of the singular values lie between {NEAR[0]:g} and "
+        f"{NEAR[1]:g}.",
+        near=near,
+    )  # fmt: skip
+
+
+def typical_is_near_one(outcome: Outcome) -> Judged:
+    """Whether their root mean square is within a factor of 2 of 1 with BN, in every setting."""
+    gains = _by_setting(outcome, "BN", "gain")
+    return judged(
+        all(NEAR[0] < gain < NEAR[1] for gain in gains.values()),
+        f"With BN the root mean square of a layer's singular values is from {_extremes(gains)}.",
+        gains=gains,
+    )
+
+
+def _closer(outcome: Outcome, weights: str) -> Judged:
+    plain, bn = ({name: value for name, value in _by_setting(outcome, norm, "near").items() if weights in name}
+                 for norm in NORMS)  # fmt: skip
+    larger = [bn[name] > plain[name] for name in bn]
+    clear = [abs(bn[name] - plain[name]) > 0.05 for name in bn]
+    said = "; ".join(f"{name}: {100 * bn[name]:.0f} % and {100 * plain[name]:.0f} %" for name in bn)
+    holds, fails = (
+        all(a and b for a, b in zip(side, clear, strict=True)) for side in (larger, [not a for a in larger])
+    )
+    return judged(
+        True if holds else False if fails else None,
+        f"The share between {NEAR[0]:g} and {NEAR[1]:g} is, with BN and without: {said}.",
+        bn=bn, plain=plain,
+    )  # fmt: skip
+
+
+def closer_with_small_weights(outcome: Outcome) -> Judged:
+    """Whether BN has more singular values near 1 where the initial weights are small."""
+    return _closer(outcome, "N(0, 0.01²)")
+
+
+def closer_with_careful_weights(outcome: Outcome) -> Judged:
+    """Whether BN has more singular values near 1 where the initial weights are He's."""
+    return _closer(outcome, "He")
+
+
+def stack_keeps_gradients(outcome: Outcome) -> Judged:
+    """Whether the layers together multiply a gradient by 0.1 to 10 with BN, in every setting."""
+    gains = {
+        f"{ACTIVATIONS[activation]}, {weights}, {moment}": fmean(
+            run[moment]["stack"][-1] for run in outcome.measured[_name("BN", weights, activation)]
+        )
+        for activation in ACTIVATIONS
+        for weights in WEIGHTS
+        for moment in MOMENTS
+    }
+    return judged(
+        all(0.1 < gain < 10 for gain in gains.values()),
+        f"With BN, {LAYERS - 1} layers together multiply the root mean square of a gradient by {_extremes(gains)}.",
+        gains=gains,
+    )
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """Histograms of the singular values, and the gain of a stack of layers."""
+    step = (HIGHEST - LOWEST) / BINS
+    edges = [LOWEST + step * at for at in range(BINS + 1)]
+    rows = []
+    for weights in WEIGHTS:
+        for place, norm in enumerate(NORMS):
+            cells = []
+            for activation in ACTIVATIONS:
+                for moment in MOMENTS:
+                    runs = outcome.measured[_name(norm, weights, activation)]
+                    counts = [sum(column) for column in zip(*(run[moment]["counts"] for run in runs), strict=True)]
+                    near = fmean(run[moment]["near"] for run in runs)
+                    cells.append(histograms.Cell(edges, counts, f"{100 * near:.0f} %"))
+            rows.append(histograms.Row(f"{norm}, {weights}", cells, place))
+    columns = [f"{name}, {moment}" for name in ACTIVATIONS.values() for moment in MOMENTS]
+    label = "power of ten of a singular value; noted: share from 0.5 to 2; the lowest bin holds all that is smaller"
+    shown = histograms.info("Singular values of the layers' Jacobians", label, columns, rows)
+    return [drawn("singular-values", histograms, shown), _stacks(outcome)]
+
+
+def _stacks(outcome: Outcome) -> Panel:
+    frames = []
+    for activation, title in ACTIVATIONS.items():
+        series = []
+        for place, norm in enumerate(NORMS):
+            for weights in WEIGHTS:
+                runs = outcome.measured[_name(norm, weights, activation)]
+                gains = [fmean(column) for column in zip(*(run["initial"]["stack"] for run in runs), strict=True)]
+                look: lines.Look = "solid" if weights == "He" else "dotted"
+                series.append(lines.Line(f"{norm}, {weights}", range(1, len(gains) + 1), gains, place, look))
+        frames.append(lines.Frame(title, series, [lines.Level(1.0, "1")]))
+    y = lines.Axis("root mean square of singular values", log=True)
+    info = lines.info("Layers in a row, at the beginning", lines.Axis("layers"), y, frames, 2)
+    return drawn("stack", lines, info, "By what a gradient is multiplied on its way back through so many layers.")
+
+
+def table(outcome: Outcome) -> Table:
+    """Share near 1, zeros and root mean square before and after training."""
+    rows = []
+    for name in outcome.measured:
+        cells = []
+        for moment in MOMENTS:
+            near, zero, gain = (_mean(outcome, name, moment, what) for what in ("near", "zero", "gain"))
+            cells += [f"{100 * near:.0f} %", f"{100 * zero:.0f} %", f"{gain:.3g}"]
+        rows.append([name, *cells])
+    columns = [f"{what}, {moment}" for moment in MOMENTS for what in ("0.5 to 2", "below 1e-4", "rms")]
+    return Table(
+        f"Singular values of the Jacobians of {LAYERS - 1} layers of {WIDTH} units at 20 examples: shares and root "
+        f"mean "
+        "square, means over the seeds.",
+        ["network", *columns],
+        rows,
+    )
+
+
+STUDY = Study(
+    name="jacobian",
+    title="Are the singular values of a layer's Jacobian close to 1 with batch normalization?",
+    source="Ioffe and Szegedy 2015, section 3.3, a conjecture; Yang et al. 2019",
+    notes=(),
+    claims=(
+        Claim(
+            "BN brings all singular values of a layer's Jacobian close to 1.",
+            "nine of ten lie between 0.5 and 2 for every activation and weights, at the beginning and after training; "
+            "68 % do so for a random matrix of the right size",
+            all_are_near_one,
+        ),
+        Claim(
+            "BN brings their typical size close to 1, so that a layer keeps the magnitude of gradients.",
+            "the root mean square lies between 0.5 and 2 in every setting",
+            typical_is_near_one,
+        ),
+        Claim(
+            "With small initial weights more of them are close to 1 with BN than without.",
+            "a share between 0.5 and 2 that is larger by more than 5 points in every setting; mixed results or smaller "
+            "differences decide nothing",
+            closer_with_small_weights,
+        ),
+        Claim(
+            "With He's initial weights more of them are close to 1 with BN than without.",
+            "as above",
+            closer_with_careful_weights,
+        ),
+        Claim(
+            "BN preserves the magnitude of gradients over several layers.",
+            "the product of four layers' Jacobians has a root mean square singular value between 0.1 and 10",
+            stack_keeps_gradients,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""Each histogram has the singular values of a layer's Jacobian, as powers of ten: 0 is the singular value 1. If
+    the conjecture held, blue would be one peak at 0. With ReLU about half of them are exactly zero, with and without
+    BN.""",
+    why="""The paper's argument: let x̂ and ẑ be the normalized inputs of two activations in turn. If both were
+    uncorrelated and the layer between them linear, I = Cov[ẑ] = J·Cov[x̂]·Jᵀ = J·Jᵀ, and all singular values would be
+    1. BN normalizes each feature and leaves their correlations: Cov[ẑ] has ones on its diagonal only. That fixes the
+    sum of the squares of the singular values, and so their typical size, and not each of them.
+
+    The Jacobian here is that of one example, ẑ as a function of x̂, with the statistics of 500 examples held fixed.
+    ReLU sets half of the columns to zero. The rest is scaled so that variances, and not mean squares, are 1, which
+    makes the root mean square √(π/(π − 1)) ≈ 1.21 instead of 1 in wide random layers: the factor by which gradients
+    grow with each layer after Yang et al. 2019.""",
+    changes="""Orthogonal weights have equal singular values, which BN does not undo but for ReLU's half. Whitening
+    makes Cov[ẑ] = I. More layers raise 1.21 to their number: with fifty the gradient of the first is 10⁴ times that of
+    the last. With respect to a whole batch the Jacobian has two more zeros for each feature: BN undoes a shift and a
+    scale that all examples share.""",
+    quick_seconds=45,
+    full="10,000 steps, 5 seeds; 25 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)
