@@ -21,7 +21,7 @@ def made(**arms):
     """An outcome of the deep network: by arm, the distance, difference, cosine and accuracy of two seeds."""
     rows = {
         name.replace("_", " "): [
-            {"distances": [[a]], "differences": [[b]], "cosines": [[c]], "accuracy": [d], "steps": [20]}
+            {"distances": [[a]], "jumps": [[a]], "differences": [[b]], "cosines": [[c]], "accuracy": [d], "steps": [20]}
             for a, b, c, d in seeds
         ]
         for name, seeds in arms.items()

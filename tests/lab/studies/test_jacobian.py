@@ -10,10 +10,9 @@ from normwise.lab.studies.jacobian import (
     WEIGHTS,
     all_are_near_one,
     closer_with_careful_weights,
-    jacobians,
-    summary,
     typical_is_near_one,
 )
+from normwise.lab.studies.measures.jacobian import jacobians, summary
 from normwise.lab.studies.networks.shifting import Network
 from reproductions import outcome
 

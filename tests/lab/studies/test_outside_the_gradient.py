@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from normwise.lab.studies.measures.outside_the_gradient import Normalized
 from normwise.lab.studies.outside_the_gradient import (
     KINDS,
     RATES,
-    Normalized,
     b_does_not_matter_inside,
     b_grows,
     blows_up,

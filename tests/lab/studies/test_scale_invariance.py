@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from normwise.lab.reproduction.context import Context
+from normwise.lab.studies.measures.scale_invariance import FACTORS, layer
 from normwise.lab.studies.scale_invariance import (
-    FACTORS,
     SCALES,
     holds_with_the_usual_epsilon,
     is_more_resilient,
-    layer,
     learns_at_every_scale,
 )
 from reproductions import outcome, run

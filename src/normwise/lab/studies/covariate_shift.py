@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
-from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.networks.shifting import Network, distances, gradient_shift
+from normwise.lab.studies.measures.covariate_shift import (
+    ARMS,
+    EVERY,
+    NETWORKS,
+    trained,
+)
 from normwise.report import Table
 
-NETWORKS: Mapping[str, Mapping[str, Any]] = {
-    "sigmoid × 3": {"widths": [100] * 3, "activation": "sigmoid", "std": 0.1, "rate": 0.5},
-    "ReLU × 10": {"widths": [100] * 10, "activation": "relu", "std": None, "rate": 0.1},
-}
-"""The network of the paper's section 4.1, with a rate and weights with which it learns without BN too, and a deep one
-with He's weights; the rates are ours, the same with and without BN."""
-
-ARMS = {"plain": (False, False), "BN": (True, False), "noisy plain": (False, True), "noisy BN": (True, True)}
-EVERY, FIXED, BATCH = 20, 500, 100
 MARGIN = 0.2
 """Shifts within this share of each other count as similar; ours."""
 
 CLOSE = 0.02
 """Accuracies within this much count as about the same: on MNIST seeds differ by about half a point; ours."""
-
-
-def trained(context: Context, network: str, arm: str, steps: int) -> Mapping[str, Any]:
-    """Train a network; measure shifts every 20 steps, in both forms, and accuracy on test data."""
-    x, y = context.tensors("train", flat=True)
-    test = [each[:2000] for each in context.tensors("test", flat=True)]
-    given = dict(NETWORKS[network])
-    rate = given.pop("rate")
-    norm, noisy = ARMS[arm]
-    net = Network(x.shape[1], int(y.max()) + 1, **given, norm=norm, noisy=noisy).to(context.device)
-    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
-    found: dict[str, list[Any]] = {name: [] for name in ("steps", "accuracy", "distances", "differences", "cosines")}
-    seen = _inputs(net, x[:FIXED])
-    for step in range(1, steps + 1):
-        chosen = torch.randint(len(x), (BATCH,)).to(context.device)
-        before = copy.deepcopy(net) if step % EVERY == 0 else None
-        optimizer.zero_grad()
-        F.cross_entropy(net(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if before is not None:
-            last, seen = seen, _inputs(net, x[:FIXED])
-            differences, cosines = gradient_shift(before, net, x[chosen], y[chosen])
-            row = [step, _accuracy(net, *test), distances(last, seen), differences, cosines]
-            for name, value in zip(found, row, strict=True):
-                found[name].append(value)
-        context.progress(step / steps)
-    return found
-
-
-@torch.no_grad()
-def _inputs(net: Network, x: Tensor) -> list[Tensor]:
-    """What the activations receive in training, which changes no running statistics."""
-    return copy.deepcopy(net).inputs(x)[:-1]
-
-
-@torch.no_grad()
-def _accuracy(net: Network, x: Tensor, y: Tensor) -> float:
-    net.eval()
-    share = float((net(x).argmax(1) == y).float().mean())
-    net.train()
-    return share
 
 
 def plan(asked: Asked) -> list[Measurement]:
@@ -109,6 +59,7 @@ def _ratios(outcome: Outcome, network: str, what: str) -> list[float]:
 
 
 def _reduces(network: str, outcome: Outcome) -> Judged:
+    """Whether distributions move less with BN."""
     ratios = _ratios(outcome, network, "distances")
     bn, plain = (fmean(_means(outcome, network, arm, "distances")) for arm in ("BN", "plain"))
     less, more = max(ratios) < 1 - MARGIN, min(ratios) > 1 - MARGIN
@@ -121,14 +72,8 @@ def _reduces(network: str, outcome: Outcome) -> Judged:
     )  # fmt: skip
 
 
-def reduces_in_the_papers_network(outcome: Outcome) -> Judged:
-    """Whether distributions move less with BN, three sigmoid layers."""
-    return _reduces("sigmoid × 3", outcome)
-
-
-def reduces_in_a_deep_network(outcome: Outcome) -> Judged:
-    """Whether distributions move less with BN, ten ReLU layers."""
-    return _reduces("ReLU × 10", outcome)
+reduces_in_the_papers_network = partial(_reduces, "sigmoid × 3")
+reduces_in_a_deep_network = partial(_reduces, "ReLU × 10")
 
 
 def gradients_shift_as_much(outcome: Outcome) -> Judged:
@@ -167,13 +112,13 @@ def noisy_is_as_good(outcome: Outcome) -> Judged:
 def noisy_beats_plain(outcome: Outcome) -> Judged:
     """Whether BN with noise learns sooner than the plain network although more shifts in it."""
     noisy, plain = _speed(outcome, "noisy BN"), _speed(outcome, "plain")
-    shifts = [fmean(_means(outcome, "ReLU × 10", arm, "distances")) for arm in ("noisy BN", "plain")]
+    shifts = [fmean(_means(outcome, "ReLU × 10", arm, "jumps")) for arm in ("noisy BN", "plain")]
     better = [a > b for a, b in zip(noisy, plain, strict=True)]
     clear = all(better) or not any(better)
     return judged(
         (all(better) and shifts[0] > shifts[1]) if clear else None,
         f"Mean test accuracy over all of training: {100 * fmean(noisy):.1f} % with noisy BN, "
-        f"{100 * fmean(plain):.1f} % without BN; what activations receive moves by {shifts[0]:.2f} and "
+        f"{100 * fmean(plain):.1f} % without BN; in one step what activations receive moves by {shifts[0]:.2f} and "
         f"{shifts[1]:.2f} standard deviations.",
         noisy=noisy, plain=plain, shifts=shifts,
     )  # fmt: skip
@@ -194,8 +139,8 @@ PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"
 
 
 def figures(outcome: Outcome) -> list[Panel]:
-    """The shift by layer in both forms, accuracy over the steps, the shift over the steps."""
-    return [_by_layer(outcome), _gradients(outcome), _accuracies(outcome), _over_steps(outcome)]
+    """The shift by layer in both forms, and accuracy over the steps."""
+    return [_by_layer(outcome), _gradients(outcome), _accuracies(outcome)]
 
 
 def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> lines.Line:
@@ -208,20 +153,30 @@ def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> li
 
 
 def _by_layer(outcome: Outcome) -> Panel:
+    three = [_line(outcome, "sigmoid × 3", arm, "distances", 1) for arm in ("plain", "BN")]
+    deep = ("plain", "BN", "noisy BN")
     frames = [
-        lines.Frame(network, [_line(outcome, network, arm, "distances", 1) for arm in arms])
-        for network, arms in (("sigmoid × 3", ("plain", "BN")), ("ReLU × 10", ("plain", "BN", "noisy BN")))
+        lines.Frame(f"sigmoid × 3, in {EVERY} steps", three),
+        *(
+            lines.Frame(f"ReLU × 10, in {said}", [_line(outcome, "ReLU × 10", arm, what, 1) for arm in deep])
+            for said, what in ((f"{EVERY} steps", "distances"), ("one step", "jumps"))
+        ),
     ]
-    y = lines.Axis(f"distance moved in {EVERY} steps, standard deviations", log=True)
-    info = lines.info("How far the inputs of a layer's activation move", lines.Axis("layer"), y, frames, 2)
-    return drawn("distance-by-layer", lines, info)
+    y = lines.Axis("distance moved, standard deviations of a unit", log=True)
+    x = lines.Axis("layer", limits=(0, 10.5))
+    return drawn("distance-by-layer", lines, lines.info("How far the inputs of activations move", x, y, frames, 3))
 
 
 def _gradients(outcome: Outcome) -> Panel:
     series = [_line(outcome, "ReLU × 10", arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
     y = lines.Axis("‖G − G'‖, mean over training", log=True)
-    info = lines.info("How one update of the layers below changes a layer's gradient", lines.Axis("layer"), y, series)
-    return drawn("gradient-by-layer", lines, info, "Ten ReLU layers; bands are the range over the seeds.")
+    info = lines.info("How updates below change a layer's gradient", lines.Axis("layer", limits=(0, 11.5)), y, series)
+    return drawn(
+        "gradient-by-layer",
+        lines,
+        info,
+        "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds.",
+    )
 
 
 def _accuracies(outcome: Outcome) -> Panel:
@@ -235,33 +190,20 @@ def _accuracies(outcome: Outcome) -> Panel:
     return drawn("accuracy", lines, info, "Noise with another mean and deviation in every step, after BN.")
 
 
-def _over_steps(outcome: Outcome) -> Panel:
-    frames = []
-    for network in NETWORKS:
-        series = []
-        for arm in ("plain", "BN"):
-            runs = _runs(outcome, network, arm)
-            values = [[fmean(row) for row in run["distances"]] for run in runs]
-            middle = [fmean(column) for column in zip(*values, strict=True)]
-            series.append(lines.Line(arm, runs[0]["steps"], middle, PLACES[arm][0]))
-        frames.append(lines.Frame(network, series))
-    y = lines.Axis(f"distance moved in {EVERY} steps, standard deviations", log=True)
-    info = lines.info("The same over training, mean of all layers", lines.Axis("training step"), y, frames, 2)
-    return drawn("distance-by-step", lines, info, "The loss falls fastest where distributions move most.")
-
-
 def table(outcome: Outcome) -> Table:
     """Shifts in both forms and accuracy by network and arm."""
     rows = []
     for name, runs in outcome.measured.items():
         network, arm = name.split(", ")
-        cells = [spread([mean_of(run, what) for run in runs], 3) for what in ("distances", "differences", "cosines")]
+        whats = ("distances", "jumps", "differences", "cosines")
+        cells = [spread([mean_of(run, what) for run in runs], 3) for what in whats]
         rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
     return Table(
-        f"Mean ± standard deviation over the seeds, of means over layers and steps: distance moved in {EVERY} steps by "
-        "what an activation receives, in standard deviations; change of a layer's gradient by one update of those "
-        "below it, and the cosine; test accuracy at the end.",
-        ["network", "arm", "distance", "‖G − G'‖", "cosine", "test"],
+        "Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
+        "activation "
+        f"receives, in {EVERY} steps and in one, in standard deviations; change of a layer's gradient by one update of "
+        "those below it, and the cosine; test accuracy at the end.",
+        ["network", "arm", f"{EVERY} steps", "one step", "‖G − G'‖", "cosine", "test"],
         rows,
     )
 
@@ -279,11 +221,7 @@ STUDY = Study(
             "in every seed it does not hold",
             reduces_in_the_papers_network,
         ),
-        Claim(
-            "The same in a deep network (ten ReLU layers with He's weights).",
-            "as above",
-            reduces_in_a_deep_network,
-        ),
+        Claim("The same in a deep network (ten ReLU layers, He's weights).", "as above", reduces_in_a_deep_network),
         Claim(
             "Santurkar et al.: measured by how updates of the layers below change a layer's gradient, the shift with "
             "BN is similar or larger.",
@@ -298,8 +236,9 @@ STUDY = Study(
         ),
         Claim(
             "Santurkar et al.: noisy BN trains better than the plain network, although distributions move more in it.",
-            "in every seed a larger mean of test accuracy over training, and a larger distance moved; a mixed result "
-            "decides nothing",
+            "in every seed a larger mean of test accuracy over training, and a larger distance moved in one step, "
+            "since "
+            "the noise is drawn anew in each; a mixed result decides nothing",
             noisy_beats_plain,
         ),
         Claim(
@@ -311,9 +250,9 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""How far the distribution of what an activation receives moves within 20 steps, by layer. Compare red with
-    blue: if BN reduces covariate shift, blue lies lower. The dotted line is BN with noise whose mean and deviation
-    are drawn anew in each step.""",
+    see="""How far the distribution of what an activation receives moves, by layer. Compare red with blue: if BN reduces
+    covariate shift, blue lies lower. The dotted line is BN with noise whose mean and deviation are drawn anew in each
+    step, so that it moves in one step about as far as in twenty.""",
     why="""BN fixes the mean and the deviation of what an activation receives to β and γ, which change slowly. Without
     it nothing does: small changes of early layers add up in later ones. What BN does not fix is how a layer's gradient
     changes when the layers below are updated, which is what a layer's learning depends on.

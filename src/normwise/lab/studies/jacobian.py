@@ -2,90 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Mapping
 from statistics import fmean
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from normwise.figures import histograms, lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
-from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.networks.shifting import Network
+from normwise.lab.studies.measures.jacobian import (
+    BINS,
+    HIGHEST,
+    LAYERS,
+    LOWEST,
+    NEAR,
+    WIDTH,
+    trained,
+)
 from normwise.report import Table
 
-WIDTH, LAYERS, RATE, BATCH = 100, 5, 0.1, 100
 ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
 WEIGHTS = {"He": None, "N(0, 0.01²)": 0.01}
 MOMENTS = ("initial", "trained")
 NORMS = {"plain": False, "BN": True}
-NEAR = (0.5, 2.0)
-"""What counts as close to 1; ours. Of a square matrix of independent normal entries, scaled to a root mean square of 1,
-68 % of the singular values lie there (the quarter circle law), so that this alone is no sign of anything."""
-
-BINS, LOWEST, HIGHEST = 30, -4.0, 1.0
-"""Of histograms, in powers of ten; what is smaller, zeros included, is in the lowest."""
-
-
-def trained(context: Context, activation: str, std: float | None, norm: bool, steps: int) -> Mapping[str, Any]:
-    """The singular values at the beginning and after training."""
-    x, y = context.tensors("train", flat=True)
-    widths = [WIDTH] * LAYERS
-    net = Network(x.shape[1], int(y.max()) + 1, widths, activation, std, norm=norm, noisy=False).to(context.device)
-    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
-    found = {"initial": summary(jacobians(net, x[:500]))}
-    for step in range(steps):
-        chosen = torch.randint(len(x), (BATCH,)).to(context.device)
-        optimizer.zero_grad()
-        F.cross_entropy(net(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        context.progress(step / steps)
-    return found | {"trained": summary(jacobians(net, x[:500]))}
-
-
-def jacobians(net: Network, x: Tensor, examples: int = 20) -> list[Tensor]:
-    """Of each layer from the second on, ∂ẑ/∂x̂ at some examples, (examples, outputs, inputs).
-
-    x̂ and ẑ are the normalized inputs of two activations in turn: ẑ = (W·g(γ·x̂ + β) − μ)/σ, with μ and σ those of the
-    examples ``x`` and held fixed, so that J = diag(1/σ)·W·diag(g'(γ·x̂ + β))·diag(γ). Without normalization x̂ is what
-    an activation receives, and J = W·diag(g'(x̂)).
-    """
-    found = []
-    with torch.no_grad():
-        received = net.inputs(x)
-    layers = list(net.layers)
-    for at in range(1, len(layers) - 1):
-        given = received[at - 1].detach().requires_grad_()
-        out = net.activation(given)
-        (slope,) = torch.autograd.grad(out, given, torch.ones_like(out))
-        parameters = dict(layers[at].named_parameters())
-        W = parameters["0.weight"].detach()
-        if "1.weight" in parameters:
-            sigma = ((out.detach() @ W.T).var(0, unbiased=False) + 1e-5).sqrt()
-            W, slope = W / sigma[:, None], slope * dict(layers[at - 1].named_parameters())["1.weight"].detach()
-        found.append(W * slope[:examples, None, :])
-    return found
-
-
-def summary(each: Sequence[Tensor]) -> dict[str, Any]:
-    """Histogram, share near 1 and root mean square of all singular values, and the latter of the first k layers."""
-    values = torch.cat([torch.linalg.svdvals(J.double()).flatten() for J in each])
-    counts = values.clamp(min=10**LOWEST, max=10**HIGHEST).log10().histc(BINS, LOWEST, HIGHEST)
-    stacks = [reduce(lambda whole, J: J @ whole, each[1 : k + 1], each[0]) for k in range(len(each))]
-    return {
-        "counts": counts.tolist(),
-        "near": ((values > NEAR[0]) & (values < NEAR[1])).double().mean().item(),
-        "zero": (values < 10**LOWEST).double().mean().item(),
-        "gain": values.square().mean().sqrt().item(),
-        "stack": [(J.double().square().sum((1, 2)).mean() / J.shape[2]).sqrt().item() for J in stacks],
-    }
 
 
 def plan(asked: Asked) -> list[Measurement]:
@@ -213,7 +153,7 @@ def figures(outcome: Outcome) -> list[Panel]:
                     cells.append(histograms.Cell(edges, counts, f"{100 * near:.0f} %"))
             rows.append(histograms.Row(f"{norm}, {weights}", cells, place))
     columns = [f"{name}, {moment}" for name in ACTIVATIONS.values() for moment in MOMENTS]
-    label = "power of ten of a singular value; noted: share from 0.5 to 2; the lowest bin holds all that is smaller"
+    label = "power of ten of a singular value, zeros at the left; in the corner the share from 0.5 to 2"
     shown = histograms.info("Singular values of the layers' Jacobians", label, columns, rows)
     return [drawn("singular-values", histograms, shown), _stacks(outcome)]
 
@@ -228,9 +168,9 @@ def _stacks(outcome: Outcome) -> Panel:
                 gains = [fmean(column) for column in zip(*(run["initial"]["stack"] for run in runs), strict=True)]
                 look: lines.Look = "solid" if weights == "He" else "dotted"
                 series.append(lines.Line(f"{norm}, {weights}", range(1, len(gains) + 1), gains, place, look))
-        frames.append(lines.Frame(title, series, [lines.Level(1.0, "1")]))
+        frames.append(lines.Frame(title, series, [lines.Level(1.0, "as it came")]))
     y = lines.Axis("root mean square of singular values", log=True)
-    info = lines.info("Layers in a row, at the beginning", lines.Axis("layers"), y, frames, 2)
+    info = lines.info("Layers in a row, at the beginning", lines.Axis("layers", limits=(0, 5)), y, frames, 3)
     return drawn("stack", lines, info, "By what a gradient is multiplied on its way back through so many layers.")
 
 
@@ -276,11 +216,7 @@ STUDY = Study(
             "differences decide nothing",
             closer_with_small_weights,
         ),
-        Claim(
-            "With He's initial weights more of them are close to 1 with BN than without.",
-            "as above",
-            closer_with_careful_weights,
-        ),
+        Claim("The same with He's initial weights.", "as above", closer_with_careful_weights),
         Claim(
             "BN preserves the magnitude of gradients over several layers.",
             "the product of four layers' Jacobians has a root mean square singular value between 0.1 and 10",

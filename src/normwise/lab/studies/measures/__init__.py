@@ -1,0 +1,1 @@
+"""What studies measure, where it is more than a few lines."""
