@@ -13,12 +13,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.measures.covariate_shift import (
-    ARMS,
-    EVERY,
-    NETWORKS,
-    trained,
-)
+from normwise.lab.studies.measures.covariate_shift import ARMS, EVERY, NETWORKS, mean_of, trained
 from normwise.report import Table
 
 MARGIN = 0.2
@@ -44,11 +39,6 @@ def _runs(outcome: Outcome, network: str, arm: str) -> Sequence[Mapping[str, Any
     return outcome.measured[f"{network}, {arm}"]
 
 
-def mean_of(run: Mapping[str, Any], what: str) -> float:
-    """The mean over steps and layers."""
-    return fmean(fmean(row) for row in run[what])
-
-
 def _means(outcome: Outcome, network: str, arm: str, what: str) -> list[float]:
     return [mean_of(run, what) for run in _runs(outcome, network, arm)]
 
@@ -66,8 +56,7 @@ def _reduces(network: str, outcome: Outcome) -> Judged:
     return judged(
         True if less else False if more else None,
         f"Within {EVERY} steps what an activation receives moves by {bn:.3f} standard deviations with BN and by "
-        f"{plain:.3f} without, means over layers and steps; the ratio by seed is "
-        f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
+        f"{plain:.3f} without; the ratio by seed is {', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
         ratios=ratios, bn=bn, plain=plain,
     )  # fmt: skip
 
@@ -78,9 +67,8 @@ reduces_in_a_deep_network = partial(_reduces, "ReLU × 10")
 
 def gradients_shift_as_much(outcome: Outcome) -> Judged:
     """Whether the gradient form of the shift is no smaller with BN."""
-    network = "ReLU × 10"
-    ratios = _ratios(outcome, network, "differences")
-    bn, plain = (_means(outcome, network, arm, "cosines") for arm in ("BN", "plain"))
+    ratios = _ratios(outcome, "ReLU × 10", "differences")
+    bn, plain = (_means(outcome, "ReLU × 10", arm, "cosines") for arm in ("BN", "plain"))
     shifted = [ratio > 1 - MARGIN and a < b + 0.05 for ratio, a, b in zip(ratios, bn, plain, strict=True)]
     return judged(
         all(shifted) if all(shifted) or not any(shifted) else None,
@@ -95,7 +83,6 @@ def _last(outcome: Outcome, arm: str) -> list[float]:
 
 
 def _speed(outcome: Outcome, arm: str) -> list[float]:
-    """The mean accuracy over all measurements, which a network that learns sooner has larger."""
     return [fmean(run["accuracy"]) for run in _runs(outcome, "ReLU × 10", arm)]
 
 
@@ -114,9 +101,8 @@ def noisy_beats_plain(outcome: Outcome) -> Judged:
     noisy, plain = _speed(outcome, "noisy BN"), _speed(outcome, "plain")
     shifts = [fmean(_means(outcome, "ReLU × 10", arm, "jumps")) for arm in ("noisy BN", "plain")]
     better = [a > b for a, b in zip(noisy, plain, strict=True)]
-    clear = all(better) or not any(better)
     return judged(
-        (all(better) and shifts[0] > shifts[1]) if clear else None,
+        all(better) and shifts[0] > shifts[1] if all(better) or not any(better) else None,
         f"Mean test accuracy over all of training: {100 * fmean(noisy):.1f} % with noisy BN, "
         f"{100 * fmean(plain):.1f} % without BN; in one step what activations receive moves by {shifts[0]:.2f} and "
         f"{shifts[1]:.2f} standard deviations.",
@@ -153,15 +139,12 @@ def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> li
 
 
 def _by_layer(outcome: Outcome) -> Panel:
-    three = [_line(outcome, "sigmoid × 3", arm, "distances", 1) for arm in ("plain", "BN")]
-    deep = ("plain", "BN", "noisy BN")
-    frames = [
-        lines.Frame(f"sigmoid × 3, in {EVERY} steps", three),
-        *(
-            lines.Frame(f"ReLU × 10, in {said}", [_line(outcome, "ReLU × 10", arm, what, 1) for arm in deep])
-            for said, what in ((f"{EVERY} steps", "distances"), ("one step", "jumps"))
-        ),
-    ]
+    two, three = ("plain", "BN"), ("plain", "BN", "noisy BN")
+    shown = [("sigmoid × 3", two, "distances"), ("ReLU × 10", three, "distances"), ("ReLU × 10", three, "jumps")]
+    frames = []
+    for network, arms, what in shown:
+        series = [_line(outcome, network, arm, what, 1) for arm in arms]
+        frames.append(lines.Frame(f"{network}, in {EVERY if what == 'distances' else 1} steps", series))
     y = lines.Axis("distance moved, standard deviations of a unit", log=True)
     x = lines.Axis("layer", limits=(0, 10.5))
     return drawn("distance-by-layer", lines, lines.info("How far the inputs of activations move", x, y, frames, 3))
@@ -171,12 +154,8 @@ def _gradients(outcome: Outcome) -> Panel:
     series = [_line(outcome, "ReLU × 10", arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
     y = lines.Axis("‖G − G'‖, mean over training", log=True)
     info = lines.info("How updates below change a layer's gradient", lines.Axis("layer", limits=(0, 11.5)), y, series)
-    return drawn(
-        "gradient-by-layer",
-        lines,
-        info,
-        "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds.",
-    )
+    caption = "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds."
+    return drawn("gradient-by-layer", lines, info, caption)
 
 
 def _accuracies(outcome: Outcome) -> Panel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -68,3 +69,8 @@ def _accuracy(net: Network, x: Tensor, y: Tensor) -> float:
     share = float((net(x).argmax(1) == y).float().mean())
     net.train()
     return share
+
+
+def mean_of(run: Mapping[str, Any], what: str) -> float:
+    """The mean over steps and layers of what was measured."""
+    return fmean(fmean(row) for row in run[what])
