@@ -15,6 +15,7 @@ from normwise.moments import moments_dtype
 from normwise.nn import statistics
 from normwise.nn.kinds import is_batch_norm
 from normwise.nn.layer import Layer
+from normwise.nn.recurrent import RecurrentBatchNorm
 from normwise.ops import tracing
 
 
@@ -25,8 +26,8 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
         with normwise.suspend_statistics(net):
             loss = criterion(net(x), target)    # normalizes with the batch's moments, in training
 
-    Outputs, gradients and everything else are as without it. It works for torch's layers too, may be nested or overlap,
-    and ends when the body raises. Copies that are made inside stay suspended.
+    Outputs, gradients and everything else are as without it. It works for torch's layers and for recurrent ones too,
+    may be nested or overlap, and ends when the body raises. Copies that are made inside stay suspended.
 
     Args:
         model: a network with batch normalization, or one such layer.
@@ -34,7 +35,8 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
     Raises:
         InvalidArgumentError: there is no batch normalization in it.
     """
-    layers = _layers(model)
+    layers: list[Suspendable] = [module for module in model.modules() if isinstance(module, RecurrentBatchNorm)]
+    layers += _layers(model, needed=not layers)
     try:
         for layer in layers:
             _suspend(layer)
@@ -44,19 +46,21 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
             _resume(layer)
 
 
+Suspendable = _BatchNorm | RecurrentBatchNorm
+
 _LOCK = threading.Lock()
-_SUSPENDED: weakref.WeakKeyDictionary[_BatchNorm, tuple[int, bool]] = weakref.WeakKeyDictionary()
+_SUSPENDED: weakref.WeakKeyDictionary[Suspendable, tuple[int, bool]] = weakref.WeakKeyDictionary()
 """How many contexts suspend a layer, and what ``track_running_stats`` was before the first."""
 
 
-def _suspend(layer: _BatchNorm) -> None:
+def _suspend(layer: Suspendable) -> None:
     with _LOCK:
         contexts, before = _SUSPENDED.get(layer, (0, layer.track_running_stats))
         _SUSPENDED[layer] = contexts + 1, before
         layer.track_running_stats = False
 
 
-def _resume(layer: _BatchNorm) -> None:
+def _resume(layer: Suspendable) -> None:
     with _LOCK:
         contexts, before = _SUSPENDED.pop(layer)
         if contexts > 1:
@@ -104,9 +108,9 @@ def pooled_statistics(model: nn.Module) -> Iterator[None]:
             statistics.update(layer, pool, tracing.is_ordinary(pool))
 
 
-def _layers(model: nn.Module) -> list[_BatchNorm]:
+def _layers(model: nn.Module, *, needed: bool = True) -> list[_BatchNorm]:
     modules = list(model.modules())
-    if not any(is_batch_norm(module) for module in modules):
+    if needed and not any(is_batch_norm(module) for module in modules):
         raise InvalidArgumentError(
             f"there is no batch normalization in this {type(model).__name__}, looked for BatchNorm1d, 2d and 3d; give "
             "the network that holds them, or insert some: normwise.batch_normalize(net)"
