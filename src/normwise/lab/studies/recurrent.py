@@ -1,0 +1,151 @@
+"""Future work of section 5, as Cooijmans et al. 2016 did it: an LSTM with batch normalization for each time step."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+
+from normwise.figures import lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked, Scale
+from normwise.lab.reproduction.drawing import accuracy_table, drawn, spread
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judged
+
+LSTM, SMALL, LARGE = "LSTM", "BN-LSTM, γ = 0.1", "BN-LSTM, γ = 1"
+NETWORKS = {LSTM: "lstm", SMALL: "bn", LARGE: "bn1"}
+
+COOIJMANS = {"optimizer": "rmsprop", "lr": 0.001, "momentum": 0.9, "clip": 1.0}
+"""Section 5.1 of Cooijmans et al. 2016, whose batch is 100."""
+
+
+def plan(asked: Asked) -> list[Training]:
+    """Images pixel by pixel: 49 steps (quick) or 100 (full) of MNIST averaged down, 64 of the 8×8 digits."""
+    side = 8 if asked.data == "digits" else 10 if asked.scale is Scale.FULL else 7
+    options = COOIJMANS | {
+        "steps": asked.scale.pick(smoke=4, quick=700, full=6000),
+        "eval_every": asked.scale.pick(smoke=4, quick=50, full=200),
+        "batch_size": asked.scale.pick(smoke=8, quick=50, full=100),
+    }
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
+    module = "normwise.lab.studies.networks.recurrent"
+    return [
+        Training({arm: {}}, asked.data, seeds, options | {"model": f"{module}:{name}_{side}"})
+        for arm, name in NETWORKS.items()
+    ]
+
+
+def curves(outcome: Outcome, arm: str, part: str, value: str) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Steps and values of each run."""
+    return [
+        (tuple(line["step"] for line in run.metrics), tuple(line[part][value] for line in run.metrics))
+        for run in outcome.runs[arm]
+    ]
+
+
+def mean_losses(outcome: Outcome, arm: str) -> list[float]:
+    """The training loss of each run, averaged over its measurements but the first: small where it falls early."""
+    return [fmean(losses[1:]) for _, losses in curves(outcome, arm, "train", "loss")]
+
+
+def sooner(outcome: Outcome, one: str, other: str) -> Judged:
+    """Whether the loss of one arm, averaged over the training, is lower than another's, seed by seed."""
+    ours, theirs = mean_losses(outcome, one), mean_losses(outcome, other)
+    lower = [a < b for a, b in zip(ours, theirs, strict=True)]
+    return judged(
+        all(lower) if all(lower) or not any(lower) else None,
+        f"Averaged over the training, the training loss is {fmean(ours):.3f} ({one}) and {fmean(theirs):.3f} "
+        f"({other}); the first is lower in {sum(lower)} of {len(lower)} seeds.",
+        **{one: ours, other: theirs},
+    )  # fmt: skip
+
+
+def trains_faster(outcome: Outcome) -> Judged:
+    """Whether the normalized LSTM's loss falls sooner."""
+    return sooner(outcome, SMALL, LSTM)
+
+
+def small_gamma_is_better(outcome: Outcome) -> Judged:
+    """Whether the loss falls sooner where γ starts at 0.1."""
+    return sooner(outcome, SMALL, LARGE)
+
+
+def generalizes_as_well(outcome: Outcome) -> Judged:
+    """Whether test accuracy is not lower by more than the seeds explain."""
+    ours, theirs = outcome.test(SMALL), outcome.test(LSTM)
+    noise = 2 * (sum(stdev(each) ** 2 / len(each) for each in (ours, theirs) if len(each) > 1)) ** 0.5
+    gain = fmean(ours) - fmean(theirs)
+    return judged(
+        gain > 0 or (None if gain > -noise else False),
+        f"Test accuracy at the best step: {spread(ours, percent=True)} ({SMALL}) and {spread(theirs, percent=True)} "
+        f"({LSTM}), a difference of {100 * gain:+.1f} points.",
+        normalized=ours, plain=theirs, noise=noise,
+    )  # fmt: skip
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """Training loss and test accuracy over the steps, a line per run."""
+
+    def of(part: str, value: str) -> list[lines.Line]:
+        return [
+            lines.Line(arm, steps, values, place)
+            for place, arm in enumerate(NETWORKS)
+            for steps, values in curves(outcome, arm, part, value)
+        ]
+
+    x = lines.Axis("training step")
+    loss, accuracy = lines.Axis("training loss, lower is better"), lines.Axis("test accuracy", percent=True)
+    return [
+        drawn("loss", lines, lines.info("Training loss, images pixel by pixel", x, loss, of("train", "loss"))),
+        drawn(
+            "accuracy", lines, lines.info("Test accuracy, images pixel by pixel", x, accuracy, of("test", "accuracy")),
+            "Test accuracy, in evaluation with the moving averages of each time step.",
+        ),
+    ]  # fmt: skip
+
+
+STUDY = Study(
+    name="recurrent",
+    title="An LSTM with batch normalization for each time step learns sooner",
+    source="paper, section 5 (future work); Cooijmans et al. 2016, Recurrent Batch Normalization, section 5.1",
+    claims=(
+        Claim(
+            "An LSTM with recurrent batch normalization trains faster than one without.",
+            "the training loss, averaged over all measurements after step 0, is lower in every seed; a mixed result "
+            "decides nothing",
+            trains_faster,
+        ),
+        Claim(
+            "It generalizes at least as well (the paper's 99.0 % against 98.9 % on all 784 pixels).",
+            "test accuracy at the best step is higher; a deficit within twice its standard error over seeds decides "
+            "nothing",
+            generalizes_as_well,
+        ),
+        Claim(
+            "γ should start at 0.1: starting at 1 lets gradients vanish.",
+            "with 0.1 the training loss, averaged over the measurements, is lower in every seed; a mixed result "
+            "decides nothing",
+            small_gamma_is_better,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=accuracy_table,
+    see="""The network sees one pixel at a time and must say at the end which digit it was. The plain LSTM stays at the
+    loss of guessing, 2.3, for hundreds of steps before it learns anything. The normalized one learns from the start;
+    compare the two lines of it for what γ does.""",
+    why="""What the first pixels leave in an LSTM has to survive dozens of steps, and so has the gradient on its way
+    back. Early in training the plain LSTM's gates hardly react to a pixel: its input is one number, mostly 0. Batch
+    normalization gives the input's and the hidden state's share of each gate a fixed size at every time step. Each step
+    has statistics of its own, since the first steps of a sequence look different from later ones.
+
+    γ decides how large that share is. tanh and σ saturate for large values, where their derivative is small: with
+    γ = 1 the derivative of tanh at a typical value is about 0.6 and over many steps little is left, with γ = 0.1 it is
+    0.99. That is the reason which Cooijmans et al. give for 0.1.""",
+    changes="""Longer sequences make the plain LSTM wait longer: the paper's have 784 steps, with pixels in order or
+    shuffled, 200 epochs and an orthogonal or identity start, where torch's own start is used here. The noise of 0.1 on
+    the initial state is the paper's. Whole rows at each step make the task easy for all three.""",
+    quick_seconds=90,
+    full="MNIST averaged to 10×10, 100 time steps, batch 100, 6,000 training steps, 3 seeds; 45 minutes",
+    data="mnist",
+    alternatives=("digits", "fashion-mnist"),
+)
