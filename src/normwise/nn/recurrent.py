@@ -36,6 +36,10 @@ class RecurrentBatchNorm(nn.Module):
 
     **Evaluation.** μ_t and σ²_t are row min(t, max_length − 1) of the running statistics, constants for the gradient.
 
+    ``normwise.suspend_statistics`` suspends these too; ``pooled_statistics``, ``estimate_population`` and ``freeze``
+    leave them alone. For population statistics, as in the paper, set ``momentum`` to None, call
+    ``reset_running_stats()`` and pass training batches through the network in training mode.
+
     Args:
         num_features: C.
         max_length: how many steps have statistics of their own: the length of the longest sequence in training.
@@ -226,9 +230,9 @@ class BatchNormLSTM(nn.LSTM):
         momentum: the weight of the newest batch in their running statistics, or None for the plain average.
 
     Raises:
-        InvalidArgumentError: a ``proj_size``, or what ``RecurrentBatchNorm`` refuses. When called on a PackedSequence:
-            TypeError; pad it (``torch.nn.utils.rnn.pad_packed_sequence``), or sort sequences into batches of one
-            length.
+        InvalidArgumentError: when made with a ``proj_size``, or with what ``RecurrentBatchNorm`` refuses.
+        TypeError: when called on a PackedSequence, whose padding would enter the moments; batch sequences of one
+            length, or pad them (``torch.nn.utils.rnn.pad_packed_sequence``).
         ShapeError: when called on x, h_0 or c_0 of another shape, or in training on a single example.
 
     Source: Cooijmans et al. 2016, "Recurrent Batch Normalization", arXiv:1603.09025, equations 6 to 8; the statistics
