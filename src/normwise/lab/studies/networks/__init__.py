@@ -1,1 +1,1 @@
-"""Networks that only studies have."""
+"""Networks of the studies that the lab does not have: functions without arguments that return a module."""
