@@ -57,6 +57,43 @@ def test_only_batch_normalization_makes_a_bias_useless(arm):
     assert network(arm).linear1.bias is not None
 
 
+LAYERS = [("all", [1, 2, 3, 4]), ("first", [1]), ("last", [4]), ("every:2", [2, 4]), ("3+1", [1, 3])]
+
+
+@pytest.mark.parametrize(("layers", "normalized"), LAYERS)
+@pytest.mark.parametrize("model", ["mlp:5x4", "cnn:4x4"])
+def test_layers_are_chosen_by_number_and_only_they_lose_their_bias(layers, normalized, model):
+    net = network(f"bn, layers={layers}", model=model, shape=(1, 16, 16))
+    assert [number for number in range(1, 5) if hasattr(net, f"norm{number}")] == normalized
+    kind = "linear" if model == "mlp:5x4" else "conv"
+    assert [number for number in range(1, 5) if net.get_submodule(f"{kind}{number}").bias is None] == normalized
+
+
+@pytest.mark.parametrize("layers", ["5", "1+9", "every:5"])
+def test_layers_that_a_network_does_not_have_are_refused(layers):
+    with pytest.raises(RequestError, match=r"the network has 4 hidden layers .* give numbers up to 4"):
+        network(f"bn, layers={layers}", model="mlp:5x4")
+
+
+class Crossed(nn.Module):
+    """Registers its layers in another order than its forward calls them in."""
+
+    def __init__(self):
+        super().__init__()
+        self.second, self.first, self.output = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.output(torch.relu(self.second(torch.relu(self.first(x.flatten(1))))))
+
+
+def test_layers_of_one_s_own_network_count_in_the_order_of_its_forward():
+    (arm,) = resolve(["bn, layers=first"], {}, own_model=True)
+    factory = resolve_factory(Crossed, what="model")
+    net = build(settings(arm, "crossed"), examples((1, 4, 4)), factory).network
+    assert hasattr(net.first, "norm")
+    assert not hasattr(net.second, "norm")
+
+
 def test_a_convolutional_network_normalizes_feature_maps():
     net = network("bn", model="cnn:6,8", shape=(3, 9, 9))
     assert layers(net)[:4] == ["conv1: Conv2d", "norm1: BatchNorm2d", "activation1: Sigmoid", "pool1: MaxPool2d"]

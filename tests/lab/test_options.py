@@ -48,8 +48,8 @@ def test_options_and_keys_are_frozen():
         "out", "eval_every", "workers", "device", "tensorboard",
     ]  # fmt: skip
     assert list(KEYS) == [
-        "norm", "place", "activation", "init", "output", "lr", "schedule", "warmup", "optimizer", "momentum", "clip",
-        "batch_size", "dropout", "weight_decay", "inputs", "targets",
+        "norm", "place", "layers", "activation", "init", "output", "lr", "schedule", "warmup", "optimizer", "momentum",
+        "clip", "batch_size", "dropout", "weight_decay", "inputs", "targets",
     ]  # fmt: skip
     own = ["arm", "data", *GENERAL, *KEYS, "json", "open_report"]
     assert list(inspect.signature(command_line).parameters) == own

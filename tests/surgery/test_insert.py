@@ -213,6 +213,24 @@ class Noisy(nn.Module):
         return x + torch.randn_like(x)
 
 
+def test_which_chooses_places_by_number():
+    counts = []
+
+    def second(count):
+        counts.append(count)
+        return [2]
+
+    model = batch_normalize(mlp(), which=second).model
+    assert counts == [2]
+    assert kinds(model) == ["Linear", "Sigmoid", "Linear", "BatchNorm1d", "Sigmoid", "Linear"]
+
+
+@pytest.mark.parametrize("numbers", [[], [0], [1, 3]])
+def test_which_must_give_places_that_there_are(numbers):
+    with pytest.raises(InvalidArgumentError, match=r"it gives numbers from 1 to 2"):
+        batch_normalize(mlp(), which=lambda count: numbers)
+
+
 @pytest.mark.parametrize("example", [None, torch.ones(2, 4)])
 def test_the_input_is_not_modified(example):
     net = nn.Sequential(Noisy(), *mlp())

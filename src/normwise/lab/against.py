@@ -31,7 +31,8 @@ def against(baseline: ArmSummary, arm: ArmSummary, target: float | None) -> str:
 def _only_batch_normalization(baseline: ArmSummary, arm: ArmSummary) -> bool:
     """Whether ``arm`` is ``baseline`` with batch normalization; where that stands follows from it."""
     rest = [
-        {key: value for key, value in one.settings.items() if key not in ("norm", "place")} for one in (baseline, arm)
+        {key: value for key, value in one.settings.items() if key not in ("norm", "place", "layers")}
+        for one in (baseline, arm)
     ]
     return arm.settings["norm"] == "batch" != baseline.settings["norm"] and rest[0] == rest[1]
 

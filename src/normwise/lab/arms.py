@@ -264,7 +264,7 @@ def _checked(name: str, keys: Keys) -> Keys:
 
 
 def _settled(keys: Keys) -> Keys:
-    """The keys with what follows from others: no place without normalization, the optimizer's own momentum."""
-    place = None if keys.norm == "none" else keys.place
+    """The keys with what follows from others: no place or layers without normalization, the optimizer's momentum."""
+    place, layers = (None, None) if keys.norm == "none" else (keys.place, keys.layers)
     momentum = MOMENTUM.get(keys.optimizer) if keys.momentum is None else keys.momentum
-    return replace(keys, place=place, momentum=momentum)
+    return replace(keys, place=place, layers=layers, momentum=momentum)

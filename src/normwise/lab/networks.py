@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from normwise.errors import RequestError
 from normwise.lab.batch import Batch
 from normwise.lab.factory import Factory, call
 from normwise.lab.settings import Settings
-from normwise.lab.values import model
+from normwise.lab.values import chosen_layers, model
 from normwise.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from normwise.nn.nonlinearity import nonlinearity
 from normwise.surgery import Surgery, activate, batch_normalize, linear_output
@@ -71,12 +71,13 @@ def _shape(kind: str, example: Batch) -> tuple[int, ...]:
 
 def _mlp(settings: Settings, shape: tuple[int, ...], widths: Sequence[int]) -> Named:
     """Linear maps of the given widths, each with normalization, activation and dropout, then one to the outputs."""
-    features = prod(shape)
+    features, normalized = prod(shape), _normalized(settings, len(widths))
     if len(shape) != 1:
         yield "flatten", nn.Flatten()
     for index, width in enumerate(widths, start=1):
-        yield f"linear{index}", nn.Linear(features, width, bias=_needs_bias(settings))
-        yield from _nonlinearity(settings, width, index, dims=0)
+        norm = settings.norm if index in normalized else "none"
+        yield f"linear{index}", nn.Linear(features, width, bias=_needs_bias(settings, norm))
+        yield from _nonlinearity(settings, norm, width, index, dims=0)
         features = width
     yield "output", nn.Linear(features, settings.outputs or 1)
 
@@ -93,26 +94,33 @@ def _cnn(settings: Settings, shape: tuple[int, ...], widths: Sequence[int]) -> N
         raise RequestError(
             f"model cnn halves the image {len(widths)} times, too often for {height}×{width}; give fewer widths"
         )
+    normalized = _normalized(settings, len(widths))
     for index, features in enumerate(widths, start=1):
-        yield f"conv{index}", nn.Conv2d(channels, features, 3, padding=1, bias=_needs_bias(settings))
-        yield from _nonlinearity(settings, features, index, dims=2)
+        norm = settings.norm if index in normalized else "none"
+        yield f"conv{index}", nn.Conv2d(channels, features, 3, padding=1, bias=_needs_bias(settings, norm))
+        yield from _nonlinearity(settings, norm, features, index, dims=2)
         yield f"pool{index}", nn.MaxPool2d(2)
         channels, height, width = features, height // 2, width // 2
     yield "flatten", nn.Flatten()
     yield "output", nn.Linear(channels * height * width, settings.outputs or 1)
 
 
-def _needs_bias(settings: Settings) -> bool:
+def _normalized(settings: Settings, count: int) -> Collection[int]:
+    """The numbers, from 1, of the layers that the key ``layers`` chooses among ``count``."""
+    return () if settings.norm == "none" else chosen_layers(settings.layers or "all", count)
+
+
+def _needs_bias(settings: Settings, norm: str) -> bool:
     """A bias is useless where batch normalization subtracts the mean right after it (section 3.2 of the paper)."""
-    return not (settings.norm == "batch" and settings.place == "before")
+    return not (norm == "batch" and settings.place == "before")
 
 
-def _nonlinearity(settings: Settings, features: int, index: int, *, dims: int) -> Named:
+def _nonlinearity(settings: Settings, norm: str, features: int, index: int, *, dims: int) -> Named:
     """The activation of one layer, with the normalization before or after it, and dropout."""
     parts: list[tuple[str, nn.Module]] = [(f"activation{index}", nonlinearity(settings.activation or "identity"))]
-    if settings.norm != "none":
+    if norm != "none":
         at = 0 if settings.place == "before" else 1
-        parts.insert(at, (f"norm{index}", normalization(settings.norm)(features, dims)))
+        parts.insert(at, (f"norm{index}", normalization(norm)(features, dims)))
     yield from parts
     if settings.dropout:
         yield f"dropout{index}", nn.Dropout(settings.dropout)
@@ -175,7 +183,9 @@ def changed(own: Factory, settings: Settings, example: Batch) -> tuple[nn.Module
         network = surgeries[-1].model
     if settings.norm != "none":
         layer = None if settings.norm == "batch" else normalization(settings.norm)
-        surgeries.append(batch_normalize(network, place=settings.place or "before", example=given, layer=layer))
+        which = partial(_normalized, settings)
+        place = settings.place or "before"
+        surgeries.append(batch_normalize(network, place=place, which=which, example=given, layer=layer))
         network = surgeries[-1].model
     return network, surgeries
 

@@ -61,6 +61,12 @@ class Keys:
     place: str | None = _key(
         "before", values.one_of("place", "before", "after"), "PLACE", "Normalize before or after the activation."
     )
+    layers: str | None = _key(
+        "all",
+        values.layers,
+        "LAYERS",
+        "Normalize all, first, last, every:N or numbers, 1+3, of the hidden layers, counted from the input.",
+    )
     activation: str | None = _key(
         "sigmoid",
         values.activation,

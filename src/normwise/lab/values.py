@@ -70,6 +70,43 @@ def norm(text: str) -> str:
     return one_of("norm", "none", "batch", "layer", "group:4")(text)
 
 
+def layers(text: str) -> str:
+    """``all``, ``first``, ``last``, ``every:N`` or numbers from 1 with plus signs between them, ``1+3``."""
+    name, _, every = text.partition(":")
+    if name == "every":
+        return f"every:{count('N in layers=every:N')(every)}"
+    if not re.fullmatch(r"\d{1,6}(\+\d{1,6})*", text):
+        return one_of("layers", "all", "first", "last", "every:2", "1+3")(text)
+    numbers = sorted(map(int, text.split("+")))
+    if numbers[0] < 1 or len(set(numbers)) < len(numbers):
+        raise RequestError(f"layers is {text!r}; allowed: numbers from 1, each once, for example 1+3")
+    return "+".join(map(str, numbers))
+
+
+def chosen_layers(layers: str, count: int) -> list[int]:
+    """The numbers, from 1, of the layers that ``layers`` means of a network that has ``count``.
+
+    Raises:
+        RequestError: the network has no such layer.
+    """
+    name, _, every = layers.partition(":")
+    match name:
+        case "all":
+            return list(range(1, count + 1))
+        case "first":
+            return [1]
+        case "last":
+            return [count]
+        case "every":
+            found = list(range(int(every), count + 1, int(every)))
+        case _:
+            found = [int(number) for number in layers.split("+")]
+    if not found or found[-1] > count:
+        of = f"{count} hidden layers" if count > 1 else "1 hidden layer"
+        raise RequestError(f"layers={layers}: the network has {of} that can be normalized; give numbers up to {count}")
+    return found
+
+
 def init(text: str) -> str:
     """``default``, ``xavier``, ``he``, ``lecun``, ``orthogonal`` or ``normal:STD``."""
     name, _, std = text.partition(":")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +31,7 @@ def batch_normalize(
     place: str = "before",
     example: Any = None,
     skip: Skip = (),
+    which: Callable[[int], Collection[int]] | None = None,
     layer: MakeLayer | None = None,
     linear: Callable[[nn.Module], bool] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
@@ -78,6 +79,8 @@ def batch_normalize(
             features).
         skip: dotted names (a network inside is skipped whole), or ``skip(name, module)``; for nonlinearities or linear
             maps.
+        which: ``which(count)`` gives the numbers of the places that are used: they count from 1, in the order in which
+            forward reaches them, those that are skipped left out. By default all are.
         layer: ``layer(features, dims)`` makes a normalization for inputs (N, features) with ``dims`` more axes after
             them. By default ``BatchNorm1d``, ``BatchNorm2d`` or ``BatchNorm3d``. Where the features are on the last of
             several axes, the default has ``channel_dim=-1``, and yours, ``layer(features, 0)``, is applied to
@@ -94,8 +97,8 @@ def batch_normalize(
         nothing could be placed is listed with the reason.
 
     Raises:
-        InvalidArgumentError: ``model`` is no network, ``place`` does not exist, or the optimizer is none, or has no
-            weight decay to leave out.
+        InvalidArgumentError: ``model`` is no network, ``place`` does not exist, ``which`` names no place or one that
+            does not exist, or the optimizer is none, or has no weight decay to leave out.
         SurgeryError: there is no place for a normalization, the network does not run on the example, ``skip`` names
             nothing, the optimizer does not train the network, or something is compiled or scripted.
     """
@@ -113,9 +116,10 @@ def batch_normalize(
     chosen = [each for each in survey.places if not skipped(each)]
     plans = plan(network, [each for each in chosen if not each.problem], example)
     left = [each for each in chosen if each.problem] + [_problem(each) for each in plans if each.problem]
-    placed = [(each, _make(each, layer, network)) for each in plans if not each.problem]
-    if not placed:
+    found = [each for each in plans if not each.problem]
+    if not found:
         raise SurgeryError(_nothing(network, survey, left, len(survey.places) - len(chosen), wanted, rest))
+    placed = [(each, _make(each, layer, network)) for each in _numbered(found, which)]
     added = [(beside, list(made.parameters())) for each, made in placed for beside in _anchor(each, network)]
     changes = apply(network, placed, left)
     if optimizer is not None:
@@ -174,6 +178,17 @@ def _make(each: Plan, layer: MakeLayer | None, network: nn.Module) -> nn.Module:
         made = EachPosition(layer(each.features, 0)) if each.last else layer(each.features, each.dims)
     beside = each.place.name if each.place.slot is None else each.place.slot[0]
     return made.to(each.like.device, each.like.dtype).train(network.get_submodule(beside).training)
+
+
+def _numbered(found: list[Plan], which: Callable[[int], Collection[int]] | None) -> list[Plan]:
+    """The places that ``which`` chooses."""
+    if which is None:
+        return found
+    numbers = which(len(found))
+    chosen = [each for number, each in enumerate(found, start=1) if number in numbers]
+    if not chosen or len(chosen) < len(set(numbers)):
+        raise InvalidArgumentError(f"which({len(found)}) returned {numbers!r}; it gives numbers from 1 to {len(found)}")
+    return chosen
 
 
 def _anchor(each: Plan, network: nn.Module) -> list[nn.Parameter]:
