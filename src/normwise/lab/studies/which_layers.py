@@ -97,7 +97,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         for layers in ("none", "first", "last", "every second", "all")
         for values in [tests(outcome, network, layers)]
     ]
-    said = "test accuracy at the best learning rate, higher is better"
+    said = "test accuracy, higher is better"
     main = dots.info("Normalized layers of twelve", said, rows, [dots.Level(0.1, "guessing", dotted=True)],
                      percent=True, small="one seed", large="mean of the seeds")  # fmt: skip
     frames = [
