@@ -135,17 +135,18 @@ def has_better_test(outcome: Outcome, without: str, arm: str, epoch: int | None 
 
 
 def line(
-    outcome: Outcome, arm: str, quantity: str, name: str, place: int, *, until: int | None = None,
+    outcome: Outcome, arm: str, quantity: str, name: str, place: int, *, since: int = 0, until: float = math.inf,
     look: lines.Look = "solid",
 ) -> lines.Line:  # fmt: skip
     """The median over the seeds, with the range of the seeds as a band."""
-    epochs = [int(epoch) for epoch in outcome.measured[arm][0]["epoch"] if until is None or epoch <= until]
-    values = list(zip(*(run[quantity][: len(epochs)] for run in outcome.measured[arm]), strict=True))
+    epochs = outcome.measured[arm][0]["epoch"]
+    rows = [row for row, epoch in enumerate(epochs) if since <= epoch <= until] or [len(epochs) - 1]
+    values = [[run[quantity][row] for run in outcome.measured[arm]] for row in rows]
     middle, low, high = ([of(each) for each in values] for of in (median, min, max))
-    return lines.Line(name, epochs, middle, place, look, low, high)
+    return lines.Line(name, [epochs[row] for row in rows], middle, place, look, low, high)
 
 
-def frame(outcome: Outcome, arm: str, title: str, until: int | None = None) -> lines.Frame:
+def frame(outcome: Outcome, arm: str, title: str, until: int) -> lines.Frame:
     """Training and test accuracy of an arm."""
     train = line(outcome, arm, "train", "training images", 3, until=until, look="dashed")
     return lines.Frame(title, [train, line(outcome, arm, "test", "test images", 2, until=until)])
