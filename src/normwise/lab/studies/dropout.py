@@ -79,7 +79,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         drawn("accuracy", lines, lines.info("300 images, with and without dropout", x, y, frames)),
         drawn(
             "later", lines, lines.info("Test accuracy when training goes on", x, y._replace(limits=None), test),
-            "From where the book ends to five times as long. Lines are medians over the seeds, bands the range of the seeds.",
+            "From where the book ends to five times as long. Lines are medians over the seeds, bands their range.",
         ),
     ]  # fmt: skip
 

@@ -90,7 +90,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         drawn("accuracy", lines, lines.info("300 images, with and without weight decay", x, y, frames)),
         drawn(
             "later", lines, lines.info("Test accuracy when training goes on", x, y._replace(limits=None), later),
-            "From where the book ends to five times as long. Lines are medians over the seeds, bands the range of the seeds.",
+            "From where the book ends to five times as long. Lines are medians over the seeds, bands their range.",
         ),
         drawn(
             "norm", lines, lines.info("Size of the weights", x, lines.Axis("norm of all weights, ‖w‖"), norms),
