@@ -1,4 +1,4 @@
-"""The study that docs/reproduce.md shows as an example runs, and its test passes."""
+"""docs/reproduce.md names every study, and the study that it shows as an example runs, as its test does."""
 
 import re
 import sys
@@ -9,6 +9,7 @@ import pytest
 
 from normwise.lab.reproduction import catalogue
 from normwise.lab.reproduction.reproduce import reproduce
+from normwise.lab.studies import NAMES
 
 PAGE = Path(__file__).parents[3] / "docs" / "reproduce.md"
 
@@ -37,3 +38,10 @@ def test_the_test_of_the_example_passes(written):
     (mark,) = written.test_every_seed_has_to_agree.pytestmark
     for bn, verdict in mark.args[1]:
         written.test_every_seed_has_to_agree(bn, verdict)
+
+
+def test_its_tables_name_every_study_and_no_other():
+    page = PAGE.read_text(encoding="utf-8")
+    tables = page[page.index("## From the paper") : page.index("## A study of your own")]
+    named = set(re.findall(r"`(?:reproduce )?([a-z0-9]+(?:-[a-z0-9]+)*)`", tables))
+    assert named - {"all", "fit"} == set(NAMES)
