@@ -119,7 +119,7 @@ STUDY = Study(
     name="weight-decay",
     title="Weight decay narrows the gap between training and test accuracy; are new images recognized better?",
     source="Deep Learning from Scratch, chapter 6.4 (overfit_weight_decay.py)",
-    notes=("004",),
+    notes=("002", "004"),
     claims=(
         Claim(
             "With 300 images and no weight decay, training accuracy reaches 100 % and test accuracy stays far behind.",
