@@ -1,5 +1,6 @@
 """Every study runs from beginning to end, and says what a page needs."""
 
+import html
 import json
 import os
 
@@ -22,7 +23,7 @@ def test_a_study_runs_and_judges_every_claim(name, tmp_path):
     assert [claim.text for claim, _ in found.claims] == [claim.text for claim in one.claims]
     assert all(isinstance(judged.verdict, Verdict) and judged.words for _, judged in found.claims)
     assert found.panels
-    assert one.title in found.report.read_text(encoding="utf-8")
+    assert one.title in html.unescape(found.report.read_text(encoding="utf-8"))
     assert json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["study"] == name
 
 
