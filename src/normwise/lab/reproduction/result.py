@@ -112,7 +112,7 @@ WORDS = {
 
 
 def tally(verdicts: Sequence[Verdict], studies: int) -> str:
-    """Of many studies, how many claims hold, in a sentence."""
+    """Of many studies, how many claims hold: ``Of 5 claims in 2 studies, 4 hold and 1 does not``."""
     if not verdicts:
         return "No study was run."
     counts = {kind: verdicts.count(kind) for kind in WORDS if kind in verdicts}
