@@ -88,3 +88,11 @@ def test_figures_are_kept_as_plain_data_and_drawn_again():
     lines.draw(again).canvas.draw()
     with pytest.raises(ValueError, match="'curves' is not kept"):
         plain.module("curves")
+
+
+def test_a_level_is_named_where_no_line_is_near():
+    falling = line("a", (0.9, 0.5, 0.0))
+    level = lines.Level(0.0, "chance")
+    info = lines.info("t", X, Y, [lines.Frame("", [falling], [level])])
+    assert lines.side(level, info.frames[0], info) == "left"
+    assert lines.side(lines.Level(0.9, "best"), info.frames[0], info) == "right"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from normwise.figures import limits, style
 from normwise.figures.series import Cross
@@ -156,14 +156,21 @@ def put_cross(axes: Axes, x: float, y: float, colour: str) -> None:
     axes.plot([x], [y if known else 0.0], transform=transform, **cross(colour), zorder=4)
 
 
-def put_level(axes: Axes, value: float | None, name: str) -> None:
-    """A dotted line to compare with, with its name at the right; none where it lies beyond the axes."""
+def put_level(axes: Axes, value: float | None, name: str, side: Literal["left", "right"] = "right") -> None:
+    """A dotted line to compare with, with its name at one end; none where it lies beyond the axes."""
     low, high = axes.get_ylim()
     if value is None or not low < value < high:
         return
     axes.axhline(value, color=style.MUTED, linestyle=(0, (1, 2)), linewidth=1.0, zorder=1)
-    place: dict[str, Any] = {"xytext": (-2, 2), "textcoords": "offset points", "ha": "right", "va": "bottom"}
-    axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), color=style.MUTED, size=10, **place)
+    right = side == "right"
+    place: dict[str, Any] = {
+        "xytext": (-2 if right else 3, 2),
+        "textcoords": "offset points",
+        "ha": side,
+        "va": "bottom",
+    }
+    at = (1.0 if right else 0.0, value)
+    axes.annotate(name, at, xycoords=("axes fraction", "data"), color=style.MUTED, size=10, **place)
 
 
 def put_rings(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:

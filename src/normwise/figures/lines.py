@@ -238,7 +238,9 @@ def names(info: Info, width: float) -> list[endings.Ending]:
 
 def _end(line: Line, info: Info) -> tuple[float, float] | None:
     """Where a line ends, as shares of the axes; None for a line without a finite value, or that ends in no order."""
-    there = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    assert info.x.limits is not None
+    low, high = info.x.limits
+    there = [(x, y) for x, y in zip(line.x, line.y, strict=True) if low <= x <= high and math.isfinite(y)]
     if not there:
         return None
     x, y = there[-1] if line.look == "path" else max(there)
@@ -251,6 +253,21 @@ def _share(value: float, axis: Axis) -> float:
     if axis.log:
         value, low, high = (math.log(max(each, 1e-300)) for each in (value, low, high))
     return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def side(level: Level, frame: Frame, info: Info) -> Literal["left", "right"]:
+    """At which end of a horizontal line its name stands: where the lines are farther from it."""
+    assert info.x.limits is not None
+    low, high = info.x.limits
+    near: dict[str, list[float]] = {"left": [1.0], "right": [1.0]}
+    for line in frame.lines:
+        there = [(x, y) for x, y in zip(line.x, line.y, strict=True) if low <= x <= high and math.isfinite(y)]
+        for x, y in there:
+            across = _share(x, info.x)
+            ends = ["left"] * (across < 0.35) + ["right"] * (across > 0.65)
+            for end in ends:
+                near[end].append(abs(_share(y, info.y) - _share(level.value, info.y)))
+    return "left" if min(near["left"]) > min(near["right"]) + 0.05 else "right"
 
 
 def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -308,7 +325,7 @@ def _put_frame(axes: Axes, frame: Frame, info: Info, size: Sizes, *, first: bool
         each = frame.contours
         axes.contour(each.x, each.y, each.values, levels=each.levels, colors=[style.MUTED], linewidths=0.6, alpha=0.55)
     for level in frame.levels:
-        layout.put_level(axes, level.value, level.name)
+        layout.put_level(axes, level.value, level.name, side=side(level, frame, info))
     repeated = Counter(line.name for line in frame.lines)
     for line in frame.lines:
         _put_line(axes, line, info.y.limits, several=repeated[line.name] > 2)

@@ -57,3 +57,12 @@ def test_a_finished_directory_becomes_a_file_rows_and_a_picture(tmp_path, monkey
 )
 def test_sections_of_the_paper_are_found_in_a_source(gallery, source, sections):
     assert gallery.sections(source) == sections
+
+
+def test_the_gallery_is_up_to_date(gallery):
+    kept = gallery.read()
+    if not kept:
+        pytest.skip("no results are kept")
+    written = (gallery.FOLDER / "index.md").read_text(encoding="utf-8")
+    assert written == gallery.gallery(kept), "run: make docs"
+    assert all((gallery.FOLDER / f"{name}.svg").is_file() for name, found in kept.items() if found["figure"])

@@ -59,8 +59,7 @@ def page(found: Reproduction) -> StudyPage:
         prose=[Prose("Why", study.why), Prose("What would change the result", study.changes)],
         facts=[
             *settings.shared(outcome),
-            Section("Versions", list(machine.versions().items())),
-            Section("Machine", list(machine.describe().items())),
+            Section("Versions and machine", [*machine.versions().items(), *machine.describe().items()]),
         ],
         settings=settings.tables(outcome, found.trials),
         source=_source(found),
@@ -97,9 +96,9 @@ def _subtitle(found: Reproduction) -> str:
 
 
 def _source(found: Reproduction) -> str:
-    notes = found.study.notes
-    said = f"Note{'s' * (len(notes) > 1)} {', '.join(notes)}" if notes else ""
-    return ". ".join(part for part in (found.study.source, said) if part)
+    source, notes = found.study.source, found.study.notes
+    said = f". Note{'s' * (len(notes) > 1)} {', '.join(notes)}" if notes and "note" not in source else ""
+    return f"{source[:1].upper()}{source[1:]}{said}"
 
 
 def _sentence(text: str) -> str:

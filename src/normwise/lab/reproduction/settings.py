@@ -90,6 +90,6 @@ def _written(value: object) -> str:
         return "\N{EN DASH}"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (Mapping, list, tuple)):  # of a mapping, the names
         return textwrap.shorten(", ".join(map(_written, value)), 40, placeholder=" …")
     return str(value)
