@@ -183,6 +183,20 @@ def _print_lists(console: Console, columns: Sequence[str], rows: Sequence[Sequen
     console.print()
 
 
+def print_entries(entries: Sequence[tuple[str, str, str]]) -> None:
+    """Names in bold, each with a remark behind it and a sentence below, cut to one line."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    widest = max((len(name) for name, _, _ in entries), default=0)
+    for name, remark, sentence in entries:
+        first = Text.assemble((name.ljust(widest + 2), "bold"), remark)
+        for line in (first, Text(f"  {sentence}", style="dim")):
+            line.truncate(console.width, overflow="ellipsis")
+            console.print(line)
+
+
 def print_text(text: str) -> None:
     """Plain text on stdout, wrapped to the terminal."""
     from rich.console import Console

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
 SIGNS = {"holds": ("\N{CHECK MARK}", "green"), "does not hold": ("\N{BALLOT X}", "bold"), "undecided": ("?", "dim")}
 """The sign of a verdict and its style; a claim that does not hold is a finding and no error."""
 
-TITLE = 62
-"""Letters of a title in the list."""
-
 WIDE = 150
-"""Columns of a terminal from which on the list has also sources and what the full scale is."""
+"""Columns of a terminal from which on the list is a table, with sources and what the full scale is."""
 
 
 def reproduce(
@@ -106,29 +102,28 @@ def _listed(one: Study, past: Past | None) -> dict[str, Any]:
 
 
 def show_list(every: list[Study], past: dict[str, Past]) -> None:
-    """Print a row for each study."""
-    width = shutil.get_terminal_size().columns
-    columns, left = ["study", "what it shows", "notes", "data", "quick", "verdict"], 4
-    if width >= WIDE:
-        columns, left = ["study", "what it shows", "source", "notes", "data", "quick", "full", "verdict"], 5
-    rows = []
-    for one in every:
-        cells = {
-            "study": one.name,
-            "what it shows": textwrap.shorten(one.title, TITLE, placeholder=" …"),
-            "source": one.source,
-            "notes": " ".join(one.notes),
-            "data": one.data,
-            "quick": f"{one.quick_seconds} s",
-            "full": one.full,
-            "verdict": past[one.name].verdict if one.name in past else "",
-        }
-        rows.append([cells[column] for column in columns])
-    console.print_table(columns, rows, left=left)
+    """Print a row for each study; in a narrow terminal two lines."""
+    verdicts = {one.name: past[one.name].verdict if one.name in past else "" for one in every}
+    if shutil.get_terminal_size().columns < WIDE:
+        console.print_entries([(one.name, _remark(one, verdicts[one.name]), one.title) for one in every])
+    else:
+        columns = ["study", "what it shows", "source", "notes", "data", "quick", "full", "verdict"]
+        rows = [
+            [one.name, one.title, one.source, " ".join(one.notes), one.data, f"{one.quick_seconds} s", one.full,
+             verdicts[one.name]]
+            for one in every
+        ]  # fmt: skip
+        console.print_table(columns, rows, left=len(columns))
     console.print_text(
-        "normwise reproduce NAME runs one; quick is the time of --scale quick on two cores. --json has the claims, "
-        "sources and what --scale full is."
+        "\nnormwise reproduce NAME runs one, normwise reproduce all every one. The seconds are those of --scale quick "
+        "on two cores; --json has claims, sources and what --scale full is."
     )
+
+
+def _remark(one: Study, verdict: str) -> str:
+    notes = [f"note{'s' * (len(one.notes) > 1)} {' '.join(one.notes)}"] if one.notes else []
+    said = ", ".join([f"{one.quick_seconds} s", *([one.data] if one.data else []), *notes])
+    return f"{said}: {verdict}" if verdict else said
 
 
 def _one(study: str, asked: dict[str, Any], *, json: bool, open_report: bool) -> None:

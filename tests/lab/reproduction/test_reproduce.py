@@ -29,6 +29,8 @@ def test_a_study_leaves_a_verdict_a_page_and_its_numbers(run, tmp_path):
     assert result["claims"][1]["evidence"] == {"most": 4}
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(text in page for text in (found.verdict, "Two is &lt;two&gt;.", "factor 2", "arxiv.org/abs/1502.03167"))
+    (listed,) = studies(tmp_path / "runs")
+    assert (listed.status, listed.verdict, listed.best, listed.ended) == ("finished", "1 of 2 holds", None, 2)
     assert json.loads((out / "figures/doubles.json").read_text(encoding="utf-8"))["drawing"] == "lines"
 
 
