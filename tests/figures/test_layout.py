@@ -27,3 +27,9 @@ def test_a_key_with_no_room_beside_the_heading_stands_below_it():
     for heading, keys in (("Loss over training", 2), ("Gradient norm in the first and the last layer", 1)):
         figure, _ = layout.panel(heading, [layout.Entry("plain", {})], notes)
         assert len(figure.legends) == keys
+
+
+def test_a_text_is_cut_into_rows():
+    assert layout.cut("tanh, trained for long", 8, 2) == ["tanh,", "trained…"]
+    assert layout.cut("", 8) == [""]
+    assert layout.cut("one\x00two", 20) == ["one two"]

@@ -116,14 +116,17 @@ def draw(info: Info, width: float = layout.WIDTH) -> Figure:
     parts, left, rows = blocks(info, width), _left(info), len(info.rows)
     wide = min((width - left - 0.14) / len(parts[0]) - GAP, MOST)
     tall = min(max(0.5, 0.62 * wide), 0.95)
-    block = 0.22 + rows * (tall + 0.1) + 0.3
+    heads = [layout.cut(each, max(7, int((wide + 0.15) / 0.08)), 2) for each in info.columns]
+    head = 0.06 + 0.16 * max(map(len, heads), default=1)
+    label = layout.cut(info.label, int(width / 0.09), 2)
+    block = head + rows * (tall + 0.1) + 0.3
     top = layout.HEADING + 0.06
-    height = top + len(parts) * block + 0.24
+    height = top + len(parts) * block + 0.1 + 0.16 * len(label)
     figure = NotebookFigure(figsize=(width, height))
     layout.write_heading(figure, info.title)
     for number, columns in enumerate(parts):
         for at, row in enumerate(info.rows):
-            bottom = height - top - number * block - 0.22 - (at + 1) * tall - at * 0.1
+            bottom = height - top - number * block - head - (at + 1) * tall - at * 0.1
             look: dict[str, Any] = {"ha": "right", "va": "center", "parse_math": False, "linespacing": 1.05}
             name = "\n".join(_name(row.name))
             figure.text((left - 0.1) / width, (bottom + tall / 2) / height, name, **look)
@@ -133,11 +136,12 @@ def draw(info: Info, width: float = layout.WIDTH) -> Figure:
                 _put_cell(axes, row, column, info, wide)
                 axes.tick_params(labelbottom=at == rows - 1)
                 if at == 0:
-                    title = layout.plain_text(info.columns[column], max(7, int(wide / LETTER)))
-                    axes.set_title(title, loc="left", size=10, pad=3, parse_math=False)
-    middle = (left + width - 0.14) / 2 / width
-    label = layout.plain_text(info.label, round(60 * width / layout.WIDTH))
-    figure.text(middle, 0.07 / height, label, ha="center", va="bottom", parse_math=False)
+                    title: dict[str, Any] = {"loc": "left", "size": 10, "pad": 3, "parse_math": False}
+                    axes.set_title("\n".join(heads[column]), **title)
+    widest = max(map(layout.ems, label)) * 0.14
+    middle = max((left + width - 0.14) / 2, 0) if widest < width - left else width / 2
+    below: dict[str, Any] = {"ha": "center", "va": "bottom", "parse_math": False, "linespacing": 1.1}
+    figure.text(middle / width, 0.07 / height, "\n".join(label), **below)
     return figure
 
 

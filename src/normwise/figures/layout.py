@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -36,6 +37,13 @@ def plain_text(text: str, most: int = 46) -> str:
     """The text for one line: control characters as spaces, the middle of a long one as an ellipsis."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= most else f"{line[: most - 15]}…{line[-14:]}"
+
+
+def cut(text: str, letters: int, rows: int = 1) -> list[str]:
+    """A text in at most so many rows of at most so many letters; what does not fit ends with an ellipsis."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    found = textwrap.wrap(plain, max(letters, 2), max_lines=rows, placeholder="…")
+    return found or [""]
 
 
 def ems(text: str) -> float:

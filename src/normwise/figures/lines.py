@@ -312,13 +312,14 @@ def _put_frame(axes: Axes, frame: Frame, info: Info, size: Sizes, *, first: bool
 
     assert info.y.limits is not None
     scales.y_axis(axes, info.y.limits, log=info.y.log, percent=info.y.percent)
-    scales.x_axis(
-        axes, info.x.limits or (0, 1), log=info.x.log, percent=info.x.percent, most=max(2, int(size.wide / 0.62))
-    )
+    whole = all(float(x).is_integer() for each in info.frames for line in each.lines for x in line.x)
+    most = max(2, int(size.wide / 0.62))
+    reach = info.x.limits or (0.0, 1.0)
+    scales.x_axis(axes, reach, log=info.x.log, percent=info.x.percent, most=most, whole=whole)
     if not info.y.log:
         axes.yaxis.set_major_locator(MaxNLocator(6 if size.tall > 1.2 else 4, steps=[1, 2, 2.5, 5, 10]))
     if frame.title:
-        title = layout.plain_text(frame.title, max(12, int(size.wide / 0.084)))
+        (title,) = layout.cut(frame.title, int((size.wide + 0.7 * size.gap) / 0.078))
         axes.set_title(title, loc="left", size=10, pad=3, parse_math=False)
     axes.tick_params(labelleft=first, labelbottom=last)
     if frame.contours is not None:

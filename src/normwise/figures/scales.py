@@ -40,8 +40,16 @@ def y_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percen
         plain_axis(axes)
 
 
-def x_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percent: bool = False, most: int = 6) -> None:
-    """The same for the x axis, with at most so many ticks and no grid."""
+def x_axis(
+    axes: Axes,
+    limits: tuple[float, float],
+    *,
+    log: bool = False,
+    percent: bool = False,
+    most: int = 6,
+    whole: bool = False,
+) -> None:
+    """The same for the x axis, with at most so many ticks, at whole numbers where that is said, and no grid."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     low, high = limits
@@ -52,7 +60,9 @@ def x_axis(axes: Axes, limits: tuple[float, float], *, log: bool = False, percen
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0), numticks=max(3, most)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(most, steps=[1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10], integer=whole)
+        )
     axes.set_xlim(low, high)
     write = (lambda value, _: f"{100 * value + 0.0:.4g} %") if percent else (lambda value, _: plain(value))
     axes.xaxis.set_major_formatter(FuncFormatter(write))

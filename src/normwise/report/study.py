@@ -105,7 +105,7 @@ class Card(NamedTuple):
         link: to its page; empty where there is none.
         svg: its main picture; empty where there is none.
         alt: the picture in words.
-        reason: why it was not run; empty where it was.
+        reason: why it was not run, or not to its end, in a sentence; empty where it was.
     """
 
     name: str

@@ -119,7 +119,7 @@ def _ended(
 def _not_run(one: Study, reason: str) -> Ended:
     claims = [PageClaim(claim.text, "undecided", "not run") for claim in one.claims]
     said = {"study": one.name, "source": one.source, "claims": [], "reason": reason}
-    return Ended(one, (), reason, Card(one.name, one.title, claims, reason=reason), said)
+    return Ended(one, (), reason, Card(one.name, one.title, claims, reason=f"Not run: {reason}"), said)
 
 
 def _card(found: Reproduction, folder: Path) -> Card:
@@ -127,7 +127,7 @@ def _card(found: Reproduction, folder: Path) -> Card:
     link = Path(os.path.relpath(found.report, folder)).as_posix()
     card = Card(one.name, one.title, pages.claims(found.claims), link)
     if not found.panels:
-        return card._replace(reason="; ".join(found.outcome.failed.values()))
+        return card._replace(reason=f"A trial failed: {'; '.join(found.outcome.failed.values())}")
     main = found.panels[0]
     return card._replace(svg=figures.svg(main.narrow or main.figure, f"{one.name}-{main.name}"), alt=main.alt)
 
