@@ -152,7 +152,7 @@ def _put_cell(axes: Axes, row: Row, column: int, info: Info, wide: float) -> Non
     counts = [count if math.isfinite(count) else 0.0 for count in cell.counts]
     if counts:
         axes.stairs(counts, cell.edges, fill=True, color=style.colour(row.place), alpha=0.85)
-    axes.set(xlim=reach(info), ylim=(0, max(counts, default=0) * 1.15 or 1))
+    axes.set(xlim=reach(info), ylim=(0, max(counts, default=0) * (1.45 if cell.note else 1.15) or 1))
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.yaxis.set_major_locator(NullLocator())
