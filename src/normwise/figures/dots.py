@@ -17,7 +17,7 @@ Kind = Literal["plain", "better", "same", "worse"]
 KEY: dict[Kind, str] = {"better": "helped", "same": "within noise", "worse": "worse"}
 LETTER = 0.084
 ROW, LOW_ROW = 0.36, 0.2  # inches: of a few rows, and of many
-NAME = 22  # letters of a line of a name
+NAME, WIDE_NAME = 22, 34  # letters of a line of a name, and in a figure of 6 inches or more
 
 
 class Row(NamedTuple):
@@ -154,7 +154,8 @@ def draw(info: Info, width: float = layout.WIDTH) -> Figure:
 
     count = len(info.rows)
     row = ROW if count <= 16 else LOW_ROW
-    names = [_lines(each.name, two=row == ROW) for each in info.rows]
+    most = WIDE_NAME if width >= 6 else NAME
+    names = [_lines(each.name, most, two=row == ROW) for each in info.rows]
     widest = max((layout.ems(line) / 0.64 for name in names for line in name.split("\n")), default=1)
     left = layout.MARGIN + 0.12 + LETTER * widest
     noted = max((len(each.note) for each in info.rows), default=0)
@@ -177,11 +178,11 @@ def draw(info: Info, width: float = layout.WIDTH) -> Figure:
     return figure
 
 
-def _lines(name: str, *, two: bool) -> str:
+def _lines(name: str, most: int, *, two: bool) -> str:
     parts = name.split(" + ", 1)
     if len(parts) == 1 or not two:
-        return layout.plain_text(name, NAME)
-    return "\n".join((layout.plain_text(parts[0], NAME), layout.plain_text(f"+ {parts[1]}", NAME)))
+        return layout.plain_text(name, most)
+    return "\n".join((layout.plain_text(parts[0], most), layout.plain_text(f"+ {parts[1]}", most)))
 
 
 def _axes(axes: Axes, info: Info) -> None:
