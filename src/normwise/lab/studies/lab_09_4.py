@@ -167,7 +167,7 @@ def _cells(outcome: Outcome, epoch: int) -> list[str]:
 
 STUDY = Study(
     name="lab-09-4",
-    title="The course's lab: with batch normalization the loss is lower from the first epoch on",
+    title="Lab 09-4 of the course: with batch normalization the loss is lower from the first epoch on",
     source="PyTorch course, Lab 09-4 (notebook lab-09_6_mnist_batchnorm); note 000",
     notes=("000",),
     claims=(

@@ -110,7 +110,7 @@ def _mean(outcome: Outcome, arm: str) -> list[float]:
 
 STUDY = Study(
     name="note-001",
-    title="The note's network trains more quickly with batch normalization, and from almost any weights",
+    title="The network of note 001 trains more quickly with batch normalization",
     source="note 001, its code and its list of advantages; Deep Learning from Scratch, chapter 6.3",
     notes=("001",),
     claims=(
