@@ -200,8 +200,8 @@ STUDY = Study(
     layer's inputs are brought back to mean 0 and variance 1 after every step, so that the same rate is less of a
     risk.
 
-    The course compares both networks at one rate that suits BN better. With 0.001 the plain network is steadier,
-    and the difference is smaller.""",
+    The course compares both networks at this one rate. What each does at its own best rate is another question (see
+    learning-rate).""",
     changes="""A smaller learning rate for the plain network; a learning rate that falls. Both networks could train
     longer: the training loss with BN still falls after 10 epochs.""",
     quick_seconds=30,
