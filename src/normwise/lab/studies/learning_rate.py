@@ -32,9 +32,10 @@ def plan(asked: Asked) -> list[Training]:
     steps = asked.scale.pick(smoke=10, quick=1000, full=10_000)
     options = {
         "model": "mlp:100x5", "activation": "relu", "init": "he", "lr": rates,
-        "steps": steps, "eval_every": max(1, steps // 20),
+        "steps": steps, "eval_every": steps // 5,
     }  # fmt: skip
-    return [Training(ARMS, asked.data, asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3), options)]
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
+    return [Training(ARMS, asked.data, seeds, options, whole=("test",))]
 
 
 def by_rate(outcome: Outcome, arm: str) -> dict[float, list[RunRecord]]:

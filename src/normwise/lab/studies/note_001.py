@@ -140,11 +140,12 @@ STUDY = Study(
     behind most.""",
     why="""Xavier's weights give every layer an output of about the size of its input, so that this shallow network
     trains with and without BN. What BN changes is the size of the steps that it stands: Adam's learning rate of 0.01 is
-    large here. With
-    weights from N(0, 1) the first layer's outputs have a standard deviation of about 9, the root of 88, which is what
-    the squares of an image's pixels sum to on average. The plain network has to live with that, and BN divides it away.
+    large here. With weights from N(0, 1) the first layer's outputs have a standard deviation of about 9, the root of
+    88, which is what the squares of an image's pixels sum to on average. The plain network has to live with that, and
+    BN divides it away.
 
-    The note's code starts its biases as torch does and we start Xavier's at zero, which BN takes away in any case.""",
+    The note's code starts its biases as torch does and we start Xavier's at zero; in front of BN a bias has no
+    effect.""",
     changes="""More layers make the initial weights matter more (see init-sweep). Overfitting is best seen with few
     examples (see bn-regularizes): here are 55,000.""",
     quick_seconds=60,
