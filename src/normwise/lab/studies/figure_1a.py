@@ -108,7 +108,7 @@ def is_ahead_by_a_factor(outcome: Outcome) -> Judged:
     bn, plain = middle(outcome, "bn", EARLY), middle(outcome, "plain", LATE)
     first = (next((step for step, value in zip(*curve(run), strict=True) if value >= bn), "never")
              for run in outcome.runs["plain"])  # fmt: skip
-    when = ", ".join(map(str, first))
+    when = ", ".join(step if isinstance(step, str) else f"{step:,}" for step in first)
     return judged(
         abs(bn - plain) <= 0.01,
         f"{100 * bn:.1f} % with BN after {EARLY:,} steps, {100 * plain:.1f} % without after {LATE:,} (medians). The "
