@@ -168,7 +168,7 @@ def figures(outcome: Outcome) -> list[Panel]:
     y = lines.Axis("test accuracy", percent=True, limits=(0.7, 1.0))
     tuned = _line(outcome, best, f"without: {best.removeprefix('plain, ')}", 2, "dashed")
     main = lines.info("Test accuracy, ours and figure 1 (a)", x, y, [*ours, *theirs])
-    caveat = lines.info("Figure 1 (a), and a plain network with a chosen setting", x, y, [*ours, tuned])
+    caveat = lines.info("Without BN, other rate and weights", x, y, [*ours, tuned])
     said = "Our two curves, and the plain network with the rate and initial weights that validation data chose."
     return [drawn("accuracy", lines, main), drawn("chosen", lines, caveat, said)]
 
@@ -234,8 +234,8 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""Blue is with BN, vermilion without; the rings are the paper's curves, read off its figure. Go from the blue
-    curve at 4,000 steps to the right until you meet the vermilion one: that is how many more steps it takes.""",
+    see="""Blue is with BN, vermilion without; the rings are the paper's curves, and the axis begins at 70 % as there.
+    Go from blue at 4,000 steps to the right until you meet vermilion: so many more steps it takes.""",
     why="""The weights begin so small that the third layer's inputs hardly differ from image to image, and a sigmoid
     passes at most a quarter of a gradient on. The plain network spends its first thousands of steps on growing its
     weights until the layers carry a signal. BN divides every layer's input by its own standard deviation, so that the
