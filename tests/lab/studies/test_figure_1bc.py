@@ -10,7 +10,13 @@ from normwise.lab.plan import planned
 from normwise.lab.question import question
 from normwise.lab.reproduction.context import Context
 from normwise.lab.studies.figure_1a import ARMS, PAPER
-from normwise.lab.studies.figure_1bc import inputs, spread_grows, stays_near_zero, wanders_without
+from normwise.lab.studies.figure_1bc import (
+    inputs,
+    spread_grows,
+    stays_near_zero,
+    stays_near_zero_in_training,
+    wanders_without,
+)
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from reproductions import outcome
@@ -36,6 +42,7 @@ def made(bn, plain, *, width=1.0):
 
     def measured(medians, widths):
         rows = {"p50": medians, "p15": np.subtract(medians, widths), "p85": np.add(medians, widths)}
+        rows["p50_in_training"] = np.multiply(medians, 0.5)
         return {"steps": steps, **{name: [[value] * 3 for value in row] for name, row in rows.items()}}
 
     found = {"bn": [measured(bn, [1, 1 + width, 1 + 2 * width])], "plain": [measured(plain, [0.01, 0.5, 1])]}
@@ -43,15 +50,18 @@ def made(bn, plain, *, width=1.0):
 
 
 @pytest.mark.parametrize(
-    ("bn", "plain", "near", "wanders"),
+    ("bn", "plain", "near", "in_training", "wanders"),
     [
-        ((0, 0.1, -0.1), (0.8, -0.2, 1), "holds", "holds"),
-        ((0, 0.3, 0), (0.8, 0.7, 1), "does not hold", "does not hold"),
+        ((0, 0.1, -0.1), (0.8, -0.2, 1), "holds", "holds", "holds"),
+        ((0, 0.3, 0), (0.8, 0.7, 1), "does not hold", "holds", "does not hold"),
+        ((0, 0.5, 0), (0.8, -0.7, 1), "does not hold", "does not hold", "holds"),
     ],
 )
-def test_medians_decide(bn, plain, near, wanders):
-    assert stays_near_zero(made(bn, plain)).verdict == near
-    assert wanders_without(made(bn, plain)).verdict == wanders
+def test_medians_decide(bn, plain, near, in_training, wanders):
+    found = made(bn, plain)
+    assert stays_near_zero(found).verdict == near
+    assert stays_near_zero_in_training(found).verdict == in_training
+    assert wanders_without(found).verdict == wanders
 
 
 @pytest.mark.parametrize(("width", "verdict"), [(0.5, "holds"), (-0.2, "does not hold")])
