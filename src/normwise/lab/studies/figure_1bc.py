@@ -92,8 +92,7 @@ def plan(asked: Asked) -> list[Measurement]:
 
 def largest_median(outcome: Outcome, arm: str, which: str = "p50") -> float:
     """How far from 0 a unit's median comes at most; the median over units and seeds."""
-    each = [np.abs(found[which]).max(axis=0) for found in outcome.measured[arm]]
-    return float(np.median(each))
+    return float(np.median([np.abs(found[which]).max(axis=0) for found in outcome.measured[arm]]))
 
 
 def wandering(outcome: Outcome, arm: str) -> float:
@@ -122,11 +121,8 @@ def stays_near_zero(outcome: Outcome) -> Judged:
 def stays_near_zero_in_training(outcome: Outcome) -> Judged:
     """The same where the layer normalizes with the batch's own statistics."""
     bn = largest_median(outcome, "bn", "p50_in_training")
-    return judged(
-        bn < 0.2,
-        f"With the statistics of the {EXAMPLES:,} images themselves, the median comes at most {bn:.2f} from 0.",
-        bn=bn,
-    )
+    words = f"With the statistics of the {EXAMPLES:,} images themselves, the median comes at most {bn:.2f} from 0."
+    return judged(bn < 0.2, words, bn=bn)
 
 
 def wanders_without(outcome: Outcome) -> Judged:
@@ -245,8 +241,8 @@ STUDY = Study(
     unit. The lines with BN jump more than that, since evaluation takes means and variances from the last 20 batches or
     so, while the weights have moved on. Whether steadier inputs are the reason why BN helps is another question, which
     Santurkar et al. 2018 answer with no (see covariate-shift).""",
-    changes="""Larger initial weights without BN: the bundle is open from the start. A smaller learning rate, or running
-    averages over more batches, lets the lines with BN jump less from one measurement to the next.""",
+    changes="""Larger initial weights without BN: the bundle is open from the start. A smaller learning rate lets the
+    lines with BN jump less.""",
     quick_seconds=25,
     full="50,000 steps as published, 3 seeds; 2 minutes",
     data="mnist",
