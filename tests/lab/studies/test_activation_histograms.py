@@ -7,17 +7,14 @@ import torch
 
 from normwise.lab.reproduction.context import Context
 from normwise.lab.studies.activation_histograms import (
-    ACTIVATIONS,
-    STDS,
     bn_keeps_whatever_the_scale,
     he_keeps,
     large_weights_pile_up,
-    name,
-    outputs,
     relu_collapses,
     xavier_shrinks,
     xavier_spreads,
 )
+from normwise.lab.studies.shared.layer_outputs import ACTIVATIONS, STDS, name, outputs
 from reproductions import outcome
 
 

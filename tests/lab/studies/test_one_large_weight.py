@@ -7,13 +7,12 @@ import torch
 from torch import nn
 
 from normwise.lab.studies.one_large_weight import (
-    damage,
     heals_sooner,
     keeps_it_from_traveling,
-    probed,
     shrinks_the_weight,
     steps_to_heal,
 )
+from normwise.lab.studies.shared.damage import damage, probed
 from reproductions import outcome
 
 
