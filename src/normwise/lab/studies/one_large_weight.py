@@ -155,7 +155,13 @@ def figures(outcome: Outcome) -> list[Panel]:
     after = lines.info("The loss after the change", x, y, list(map(lines.Frame, titles, losses)), columns=3)
     return [
         drawn("travel", lines, traveled),
-        drawn("loss", lines, after, "Median over the seeds, with the batch's own statistics where there is BN."),
+        drawn(
+            "loss",
+            lines,
+            after,
+            "Median over the seeds, with the batch's own statistics where there is BN. A line that leaves the frame at the "
+            "top is a loss that is not finite.",
+        ),
     ]
 
 
@@ -167,7 +173,7 @@ def table(outcome: Outcome) -> Table:
     """A row per network and factor."""
     rows = [
         [f"{arm}, × {factor}", f"{100 * median(deviation(run, factor) for run in runs):,.0f} %",
-         f"{median(jump(run, factor) for run in runs):+,.2f}", _steps(outcome, arm, factor)]
+         f"{round(median(jump(run, factor) for run in runs), 2) + 0.0:+,.2f}", _steps(outcome, arm, factor)]
         for arm, runs in outcome.measured.items()
         for factor in FACTORS
     ]  # fmt: skip
