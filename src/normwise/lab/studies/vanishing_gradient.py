@@ -115,7 +115,9 @@ STUDY = Study(
     slope of sigmoid is at most ¼. With torch's weights, σ = 0.058, that makes at most 0.14 for each layer, so that nine
     layers leave about 10⁻⁸. Xavier's σ = 0.1 makes it 0.25 and nine layers 4·10⁻⁶, He's σ = 0.14 makes 0.35 and 10⁻⁴:
     better by powers of ten, but these rules were made for tanh and for ReLU. ReLU's slope is 1 for half of the inputs
-    and 0 for the others, a factor of √½·σ·√100: 0.41 with torch's weights and exactly 1 with He's.
+    and 0 for the others, a factor of √½·σ·√100: 0.41 with torch's weights and exactly 1 with He's. So
+    ReLU alone gives the first layer about 10,000 times as much as sigmoid does, and it is still too little for ten
+    layers to learn; ReLU and He's weights belong together.
 
     Batch normalization divides what a layer receives by its standard deviation, and the gradient on its way back by the
     same number. Small inputs to sigmoid have a small standard deviation, so the gradient is made larger just where the
