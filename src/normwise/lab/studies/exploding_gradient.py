@@ -109,7 +109,10 @@ def a_small_rate_helps(outcome: Outcome) -> Judged:
     """Whether a learning rate smaller than 0.1 makes the network learn."""
     learned = {arm: shared.learns(outcome, arm) for arm in RATES}
     accuracies = {arm: fmean(shared.accuracies(outcome, arm)) for arm in ("plain", *RATES)}
-    said = ", ".join(f"{100 * value:.0f} % ({arm})" for arm, value in accuracies.items())
+    said = ", ".join(
+        f"diverged ({arm})" if outcome.diverged(arm) == len(outcome.runs[arm]) else f"{100 * value:.0f} % ({arm})"
+        for arm, value in accuracies.items()
+    )
     some = True if True in learned.values() else None if None in learned.values() else False
     needed = shared.learns(outcome, "plain") is not True
     return judged(
@@ -224,7 +227,7 @@ STUDY = Study(
     on their way forward, so that outputs, loss and gradients are all far too large for a learning rate of 0.1.
 
     A small learning rate and clipping change nothing about the gradients, only how far a step goes: the ratio between
-    layers stays. Careful weights and BN change the gradients. BN divides by the standard deviation of what a layer
+    layers stays. Ten and a hundred times smaller rates still diverge; 0.0001 does not, and learns slowly. Careful weights and BN change the gradients. BN divides by the standard deviation of what a layer
     receives, which is larger for larger weights, so that σ cancels. What is left is a slow growth of BN's own: ReLU
     lets half of the gradient's square pass, a factor of √½, but what it puts out for inputs with standard deviation 1
     has the variance (π − 1)/2π, and BN divides by the root of that. Together they make √(π/(π − 1)) = 1.21 a layer:
