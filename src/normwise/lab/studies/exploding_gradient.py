@@ -226,12 +226,13 @@ STUDY = Study(
     deviation of the weights: 2.1 for σ = 0.3, so that nine layers make nearly 900. The same factor holds for the values
     on their way forward, so that outputs, loss and gradients are all far too large for a learning rate of 0.1.
 
-    A small learning rate and clipping change nothing about the gradients, only how far a step goes: the ratio between
-    layers stays. Ten and a hundred times smaller rates still diverge; 0.0001 does not, and learns slowly. Careful weights and BN change the gradients. BN divides by the standard deviation of what a layer
-    receives, which is larger for larger weights, so that σ cancels. What is left is a slow growth of BN's own: ReLU
-    lets half of the gradient's square pass, a factor of √½, but what it puts out for inputs with standard deviation 1
-    has the variance (π − 1)/2π, and BN divides by the root of that. Together they make √(π/(π − 1)) = 1.21 a layer:
-    about 7 in ten layers and 14,000 in fifty, where training gets hard again.""",
+    A small learning rate and clipping change nothing about the gradients, only how far a step goes: the ratio
+    between layers stays. In ten layers, rates of 0.01 and 0.001 still diverge; 0.0001 does not, and learns slowly.
+    Careful weights and BN change the gradients. BN divides by the standard deviation of what a layer receives,
+    which is larger for larger weights, so that σ cancels. What is left is a slow growth of BN's own: ReLU lets half
+    of the gradient's square pass, a factor of √½, but what it puts out for inputs with standard deviation 1 has the
+    variance (π − 1)/2π, and BN divides by the root of that. Together they make √(π/(π − 1)) = 1.21 a layer: about 7
+    in ten layers and 14,000 in fifty, where training gets hard again.""",
     changes="""The size of the weights: the larger σ, the smaller the learning rate must be, and the more steps it
     takes. tanh in place of ReLU bounds the values but not the gradients (see the grid). Of BN's own growth Yang et
     al. find that activations close to linear have less of it, and that the first training step already takes much of
