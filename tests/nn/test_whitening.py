@@ -147,6 +147,7 @@ def test_half_precision_inputs_are_whitened_in_float32(dtype):
         y = layer(x)
     assert y.dtype == dtype
     exact, _, _ = oracle(x.double(), 1, "newton", 5, 1e-5)
+    assert nw.nn.Whitening(6, dtype=dtype)(x).dtype == dtype
     resolution = torch.finfo(dtype).eps  # the output, of up to about 4, is rounded once
     torch.testing.assert_close(flat(y).double(), torch.from_numpy(exact), rtol=resolution, atol=resolution)
 

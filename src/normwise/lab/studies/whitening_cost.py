@@ -226,8 +226,8 @@ STUDY = Study(
     changes="""Groups: with 64 features each, as Huang et al. recommend, the cost is linear in the width. A convolution
     has many values per feature, so that the covariance, m·d², costs more than its root. On a GPU products of matrices
     are cheap and eigendecompositions are not, which is why Newton's iteration is preferred there.""",
-    quick_seconds=45,
-    full="up to 1,024 features, 3,000 steps, 5 seeds; 15 minutes",
+    quick_seconds=40,
+    full="up to 1,024 features, 3,000 steps, 5 seeds; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
 )
