@@ -14,7 +14,8 @@ from normwise.nn.nonlinearity import nonlinearity
 
 MEAN, DEVIATION, SINGLE = 0.5, 1.25, 0.1
 """How far a unit's mean is moved at most, by how much its deviation is multiplied at most, and how far both vary over
-examples; ours, the form is that of Santurkar et al. 2018, appendix A."""
+examples. The numbers are ours; a mean that is not zero, a variance that is not one and a distribution that changes in
+every step are those of Santurkar et al. 2018, section 2.1."""
 
 
 class Noise(nn.Module):
