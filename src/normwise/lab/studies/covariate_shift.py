@@ -243,8 +243,8 @@ STUDY = Study(
     deviation, in training mode: with the statistics of those examples.""",
     changes="""A learning rate of its own for each network: with a smaller one everything moves less. Initial weights
     with which the plain network hardly learns make it look stable, because nothing moves.""",
-    quick_seconds=60,
-    full="10,000 steps, 5 seeds; 25 minutes",
+    quick_seconds=75,
+    full="10,000 steps, 5 seeds; 40 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
 )

@@ -168,7 +168,7 @@ def _stacks(outcome: Outcome) -> Panel:
                 gains = [fmean(column) for column in zip(*(run["initial"]["stack"] for run in runs), strict=True)]
                 look: lines.Look = "solid" if weights == "He" else "dotted"
                 series.append(lines.Line(f"{norm}, {weights}", range(1, len(gains) + 1), gains, place, look))
-        frames.append(lines.Frame(title, series, [lines.Level(1.0, "as it came")]))
+        frames.append(lines.Frame(title, series))
     y = lines.Axis("root mean square of singular values", log=True)
     info = lines.info("Layers in a row, at the beginning", lines.Axis("layers", limits=(0, 5)), y, frames, 3)
     return drawn("stack", lines, info, "By what a gradient is multiplied on its way back through so many layers.")
@@ -231,8 +231,9 @@ STUDY = Study(
     BN.""",
     why="""The paper's argument: let x̂ and ẑ be the normalized inputs of two activations in turn. If both were
     uncorrelated and the layer between them linear, I = Cov[ẑ] = J·Cov[x̂]·Jᵀ = J·Jᵀ, and all singular values would be
-    1. BN normalizes each feature and leaves their correlations: Cov[ẑ] has ones on its diagonal only. That fixes the
-    sum of the squares of the singular values, and so their typical size, and not each of them.
+    1. BN normalizes each feature and leaves correlations: only the diagonal of J·Cov[x̂]·Jᵀ is 1. While the features
+    are hardly correlated, as with random weights, that fixes the sum of the squares of the singular values, but not
+    each of them. Where a few directions carry the variance, as after small weights, the others turn out small.
 
     The Jacobian here is that of one example, ẑ as a function of x̂, with the statistics of 500 examples held fixed.
     ReLU sets half of the columns to zero. The rest is scaled so that variances, and not mean squares, are 1, which
