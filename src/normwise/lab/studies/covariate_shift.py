@@ -54,7 +54,7 @@ def _reduces(network: str, outcome: Outcome) -> Judged:
     bn, plain = (fmean(_means(outcome, network, arm, "distances")) for arm in ("BN", "plain"))
     less, more = max(ratios) < 1 - MARGIN, min(ratios) > 1 - MARGIN
     return judged(
-        True if less else False if more else None,
+        None if not less and not more else less,
         f"Within {EVERY} steps what an activation receives moves by {bn:.3f} standard deviations with BN and by "
         f"{plain:.3f} without; the ratio by seed is {', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
         ratios=ratios, bn=bn, plain=plain,
@@ -88,7 +88,7 @@ def _speed(outcome: Outcome, arm: str) -> list[float]:
 
 def noisy_is_as_good(outcome: Outcome) -> Judged:
     """Whether BN with noise ends about as well as BN."""
-    noisy, bn = fmean(_last(outcome, "noisy BN")), fmean(_last(outcome, "BN"))
+    noisy, bn = (fmean(_last(outcome, arm)) for arm in ("noisy BN", "BN"))
     return judged(
         noisy > bn - CLOSE,
         f"Test accuracy at the end: {100 * noisy:.1f} % with noisy BN, {100 * bn:.1f} % with BN.",
@@ -121,6 +121,7 @@ def noise_harms_plain(outcome: Outcome) -> Judged:
     )
 
 
+MEASURES = ("distances", "jumps", "differences", "cosines")
 PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"), "noisy BN": (1, "dotted")}
 
 
@@ -133,21 +134,19 @@ def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> li
     """By layer, the mean over steps and seeds, in a band of the seeds."""
     place, look = PLACES[arm]
     runs = [[fmean(column) for column in zip(*run[what], strict=True)] for run in _runs(outcome, network, arm)]
-    layers = list(range(first, first + len(runs[0])))
     low, high, middle = ([one(column) for column in zip(*runs, strict=True)] for one in (min, max, fmean))
-    return lines.Line(arm, layers, middle, place, look, low, high)  # type: ignore[arg-type]
+    return lines.Line(arm, range(first, first + len(runs[0])), middle, place, look, low, high)  # type: ignore[arg-type]
 
 
 def _by_layer(outcome: Outcome) -> Panel:
     two, three = ("plain", "BN"), ("plain", "BN", "noisy BN")
-    shown = [("sigmoid × 3", two, "distances"), ("ReLU × 10", three, "distances"), ("ReLU × 10", three, "jumps")]
+    shown = (("sigmoid × 3", two, "20 steps"), ("ReLU × 10", three, "20 steps"), ("ReLU × 10", three, "one step"))
     frames = []
-    for network, arms, what in shown:
+    for network, arms, steps in shown:
+        what = "jumps" if steps == "one step" else "distances"
         series = [_line(outcome, network, arm, what, 1) for arm in arms]
-        steps = f"{EVERY} steps" if what == "distances" else "one step"
         frames.append(lines.Frame(f"{network}, in {steps}", series))
-    y = lines.Axis("distance moved, standard deviations of a unit", log=True)
-    x = lines.Axis("layer", limits=(0, 12))
+    x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("distance moved, standard deviations of a unit", log=True)
     return drawn("distance-by-layer", lines, lines.info("How far the inputs of activations move", x, y, frames, 3))
 
 
@@ -165,8 +164,8 @@ def _accuracies(outcome: Outcome) -> Panel:
         runs = _runs(outcome, "ReLU × 10", arm)
         values = [fmean(column) for column in zip(*(run["accuracy"] for run in runs), strict=True)]
         series.append(lines.Line(arm, runs[0]["steps"], values, place, look))  # type: ignore[arg-type]
-    x, y = lines.Axis("training step"), lines.Axis("test accuracy", percent=True, limits=(0, 1))
-    info = lines.info("Ten ReLU layers with and without noise", x, y, series)
+    y = lines.Axis("test accuracy", percent=True, limits=(0, 1))
+    info = lines.info("Ten ReLU layers with and without noise", lines.Axis("training step"), y, series)
     return drawn("accuracy", lines, info, "Noise with another mean and deviation in every step, after BN.")
 
 
@@ -175,8 +174,7 @@ def table(outcome: Outcome) -> Table:
     rows = []
     for name, runs in outcome.measured.items():
         network, arm = name.split(", ")
-        whats = ("distances", "jumps", "differences", "cosines")
-        cells = [spread([mean_of(run, what) for run in runs], 3) for what in whats]
+        cells = [spread([mean_of(run, what) for run in runs], 3) for what in MEASURES]
         rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
     return Table(
         "Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
@@ -211,7 +209,7 @@ STUDY = Study(
         ),
         Claim(
             "Santurkar et al.: BN with noise after it, which puts shift back in, trains about as well as BN.",
-            "mean test accuracy at the end at most 2 points lower, four times what seeds differ by on MNIST",
+            "mean test accuracy at the end at most 2 points lower, four times what seeds differ by",
             noisy_is_as_good,
         ),
         Claim(
