@@ -193,12 +193,12 @@ def test_steps_one_by_one_are_all_steps_at_once(training):
     torch.testing.assert_close(one(x[2:5], 2), torch.stack([one(x[step], step) for step in (2, 3, 4)]))
 
 
-def test_a_plain_average_leaves_out_a_step_that_is_not_finite():
+def test_a_plain_average_leaves_out_an_empty_batch_and_a_step_that_is_not_finite():
     norm = nw.nn.RecurrentBatchNorm(2, max_length=2, momentum=None, dtype=torch.float64)
     batches = torch.randn(3, 2, 5, 2, dtype=torch.float64)
     spoiled = batches[0].clone()
     spoiled[1, 0, 0] = torch.inf
-    for x in (batches[0], batches[1], spoiled, batches[2]):
+    for x in (batches[0], batches[1], spoiled, batches[0, :, :0], batches[2]):
         norm(x)
     assert norm.num_batches_tracked.tolist() == [4, 3]
     torch.testing.assert_close(norm.running_mean[1], batches[:, 1].mean((0, 1)))

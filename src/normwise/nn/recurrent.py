@@ -31,8 +31,8 @@ class RecurrentBatchNorm(nn.Module):
         running_var[k]  ← (1 − momentum)·running_var[k]  + momentum·σ²_t·N/(N − 1)
 
     so that the last row sees every step from its own on, one after another. ``momentum=None`` means
-    1/num_batches_tracked[k], the plain average over batches. A step at which some moment is not finite updates nothing;
-    nor does a forward within ``torch.func`` transforms or a backward (a checkpoint that is recomputed).
+    1/num_batches_tracked[k], the plain average over batches. A step at which some moment is not finite updates nothing,
+    nor does an empty batch; nor does a forward within ``torch.func`` transforms or a backward (a checkpoint that is recomputed).
 
     **Evaluation.** μ_t and σ²_t are row min(t, max_length − 1) of the running statistics, constants for the gradient.
 
@@ -145,15 +145,15 @@ class RecurrentBatchNorm(nn.Module):
     def _update(self, rows: slice, stats: Tensor) -> None:
         mean, var, _, count = stats.unbind()
         batches = self.num_batches_tracked[rows]
-        finite = moments.are_finite(mean, var).all(-1)
-        batches.add_(finite)
+        counts = (moments.are_finite(mean, var) & (count > 1)).all(-1)
+        batches.add_(counts)
         momentum: float | Tensor | None = self.momentum
         if momentum is None:
             momentum = moments.cumulative_momentum(batches, mean.dtype).unsqueeze(-1)
         pairs = ((self.running_mean[rows], mean), (self.running_var[rows], moments.unbiased(var, count)))
         for running, value in pairs:
             new = moments.running(running.to(value.dtype), value, momentum)
-            running.copy_(torch.where(finite.unsqueeze(-1), new, running))
+            running.copy_(torch.where(counts.unsqueeze(-1), new, running))
 
     def _evaluated(self, x: Tensor, step: int, residual: Tensor | None) -> Tensor:
         last = self.max_length - 1
