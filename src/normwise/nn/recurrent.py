@@ -31,8 +31,8 @@ class RecurrentBatchNorm(nn.Module):
         running_var[k]  ← (1 − momentum)·running_var[k]  + momentum·σ²_t·N/(N − 1)
 
     so that the last row sees every step from its own on, one after another. ``momentum=None`` means
-    1/num_batches_tracked[k], the plain average over batches. A step at which some moment is not finite updates nothing,
-    nor does an empty batch; nor does a forward within ``torch.func`` transforms or a backward (a checkpoint that is recomputed).
+    1/num_batches_tracked[k], the plain average over batches. Nothing is updated by an empty batch, by a step at which
+    some moment is not finite, or by a forward within ``torch.func`` transforms or a backward (of a checkpoint).
 
     **Evaluation.** μ_t and σ²_t are row min(t, max_length − 1) of the running statistics, constants for the gradient.
 
