@@ -37,8 +37,8 @@ WAYS = {MOVING: 1, PAPER: 3, POOLED: 2, OWN: 0}
 def plan(asked: Asked) -> list[Measurement]:
     """One measurement per batch size and seed; every network sees the same number of examples."""
     sizes = asked.scale.pick(smoke=(2, 64), quick=(2, 4, 8, 16, 64, 256), full=SIZES)
-    examples = asked.scale.pick(smoke=256, quick=20_000, full=250_000)
-    estimated = ESTIMATED_FROM if asked.scale is not Scale.SMOKE else 256
+    examples = asked.scale.pick(smoke=64, quick=20_000, full=250_000)
+    estimated = 64 if asked.scale is Scale.SMOKE else ESTIMATED_FROM
     return [
         Measurement(str(size), measured, {"size": size, "examples": examples, "estimated": estimated}, seed, asked.data)
         for size in sizes
