@@ -17,6 +17,9 @@ NETWORKS = {LSTM: "lstm", SMALL: "bn", LARGE: "bn1"}
 COOIJMANS = {"optimizer": "rmsprop", "lr": 0.001, "momentum": 0.9, "clip": 1.0}
 """Section 5.1 of Cooijmans et al. 2016, whose batch is 100."""
 
+AS_WELL = 0.01
+"""A deficit in accuracy that still counts as generalizing as well; ours."""
+
 
 def plan(asked: Asked) -> list[Training]:
     """Images pixel by pixel: 49 steps (quick) or 100 (full) of MNIST averaged down, 64 of the 8×8 digits."""
@@ -75,22 +78,25 @@ def generalizes_as_well(outcome: Outcome) -> Judged:
     noise = 2 * (sum(stdev(each) ** 2 / len(each) for each in (ours, theirs) if len(each) > 1)) ** 0.5
     gain = fmean(ours) - fmean(theirs)
     return judged(
-        gain > 0 or (None if gain > -noise else False),
+        True if gain - noise > -AS_WELL else False if gain + noise < 0 else None,
         f"Test accuracy at the best step: {spread(ours, percent=True)} ({SMALL}) and {spread(theirs, percent=True)} "
-        f"({LSTM}), a difference of {100 * gain:+.1f} points.",
+        f"({LSTM}), a difference of {100 * gain:+.1f} ± {100 * noise:.1f} points.",
         normalized=ours, plain=theirs, noise=noise,
     )  # fmt: skip
 
 
 def figures(outcome: Outcome) -> list[Panel]:
-    """Training loss and test accuracy over the steps, a line per run."""
+    """Training loss and test accuracy over the steps: means, and bands from the lowest to the highest seed."""
 
     def of(part: str, value: str) -> list[lines.Line]:
-        return [
-            lines.Line(arm, steps, values, place)
-            for place, arm in enumerate(NETWORKS)
-            for steps, values in curves(outcome, arm, part, value)
-        ]
+        drawn_lines = []
+        for place, arm in enumerate(NETWORKS):
+            found = curves(outcome, arm, part, value)
+            steps = min((steps for steps, _ in found), key=len)
+            each = list(zip(*(values for _, values in found), strict=False))  # a run that diverged ends early
+            low, high = [min(values) for values in each], [max(values) for values in each]
+            drawn_lines.append(lines.Line(arm, steps, [fmean(values) for values in each], place, low=low, high=high))
+        return drawn_lines
 
     x = lines.Axis("training step")
     loss, accuracy = lines.Axis("training loss, lower is better"), lines.Axis("test accuracy", percent=True)
@@ -116,8 +122,8 @@ STUDY = Study(
         ),
         Claim(
             "It generalizes at least as well (the paper's 99.0 % against 98.9 % on all 784 pixels).",
-            "test accuracy at the best step is higher; a deficit within twice its standard error over seeds decides "
-            "nothing",
+            "the gain in test accuracy at the best step, less twice its standard error over the seeds, is above "
+            "−1 point (what we call as well); it fails where the gain and twice its standard error are below 0",
             generalizes_as_well,
         ),
         Claim(
