@@ -136,10 +136,10 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=accuracy_table,
-    see="""The network sees one pixel at a time and must say at the end which digit it was. Look at the first few
-    hundred steps: a plain LSTM can stay at the loss of guessing, 2.3, for a while before it learns anything, longer
-    with some seeds than with others; the normalized ones learn from the start. Later the lines come together. Compare
-    the two normalized ones for what γ does.""",
+    see="""The network sees one pixel at a time and must say at the end which digit it was. Lines are means, bands reach
+    from the lowest to the highest seed. Look at the first few hundred steps: a plain LSTM can stay at the loss of
+    guessing, 2.3, for a while before it learns anything, which makes its band wide; the normalized ones learn from the
+    start. Later the lines come together. Compare the two normalized ones for what γ does.""",
     why="""What the first pixels leave in an LSTM has to survive dozens of steps, and so has the gradient on its way
     back. Early in training the plain LSTM's gates hardly react to a pixel: its input is one number, mostly 0. Batch
     normalization gives the input's and the hidden state's share of each gate a fixed size at every time step. Each step
