@@ -1,0 +1,303 @@
+"""Note 004: searching hyper-parameters at random, on a grid, on a logarithmic scale, and in narrowing ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import hypot
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from normwise.figures import lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.studies.networks.side_by_side import descent, fit, he, right
+from normwise.report import Table
+
+POOL = (-6.0, 3.0)
+"""Powers of ten of the learning rates that are trained once; searches draw from them."""
+
+RANGES = {"book": (-6.0, -2.0), "note": (-3.0, 3.0)}
+"""Where a search looks for the learning rate: the code of the book, and the example of note 004, 0.001 to 1,000."""
+
+DECAY = (-8.0, -4.0)
+"""Powers of ten of the weight decay, as in the code of the book."""
+
+SIDES = (2, 3, 4, 5)
+"""Of square grids: 4, 9, 16 and 25 trials."""
+
+SHORT, LONG = 10, 50
+"""Epochs of a short evaluation (ours; the note says few) and of a trial (the book's)."""
+
+ROUNDS, SAMPLED, KEPT, FINAL = 3, 20, 5, 4
+"""Narrowing (ours): of 20 short evaluations the 5 best span the next range, three times; then 4 trials: in all the cost
+of (3·20·10 + 4·50)/50 = 16 trials."""
+
+NOISE = 4.0
+"""Standard errors over the searches that count as more than noise."""
+
+
+class Pool(NamedTuple):
+    """What trained networks score, by learning rate (rows) and weight decay (columns), both evenly spaced in logs."""
+
+    short: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def places(self, rates: np.ndarray, decays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest trained ones of powers of ten."""
+        return tuple(
+            np.clip(((value - low) / (high - low) * count).astype(int), 0, count - 1)
+            for value, (low, high), count in zip((rates, decays), (POOL, DECAY), self.test.shape, strict=True)
+        )
+
+    def chosen(self, rates: np.ndarray, decays: np.ndarray) -> np.ndarray:
+        """The test accuracy of the best trial by validation, of each search (searches, trials)."""
+        at = self.places(rates, decays)
+        best = self.validation[at].argmax(1)
+        return np.asarray(self.test[at][np.arange(len(best)), best])
+
+
+def trained(
+    context: Context, widths: list[int], per_decade: int, columns: int, examples: int, epochs: list[int]
+) -> Pool:
+    """A network for each pair of learning rate and weight decay, each with initial weights of its own."""
+    (x, y), (x_test, y_test) = context.tensors("train", flat=True), context.tensors("test", flat=True)
+    cut, end = 4 * examples // 5, examples
+    rows = round((POOL[1] - POOL[0]) * per_decade)
+    rates, decays = (
+        low + (high - low) * (np.arange(count) + 0.5) / count for (low, high), count in ((POOL, rows), (DECAY, columns))
+    )
+    grid = np.stack(np.meshgrid(10**rates, 10**decays, indexing="ij")).reshape(2, -1)
+    networks = he(grid.shape[1], [x.shape[1], *widths, 10], context.device)
+    step = descent(*torch.tensor(grid, dtype=torch.float32, device=context.device))
+    scores = []
+    for more in (epochs[0], epochs[1] - epochs[0]):
+        fit(networks, (x[:cut], y[:cut]), step, epochs=more, batch=100, progress=context.progress)
+        scores.append(right(networks, x[cut:end], y[cut:end]).float().mean(1))
+    tests = torch.zeros(grid.shape[1])
+    for part in torch.split(torch.arange(min(2000, len(x_test))), 500):
+        tests += right(networks, x_test[part], y_test[part]).float().sum(1).cpu() / min(2000, len(x_test))
+    return Pool(*(each.cpu().numpy().reshape(rows, columns) for each in (*scores, tests)))
+
+
+def at_random(rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Powers of ten, uniform: a logarithmic scale."""
+    return rng.uniform(low, high, shape)
+
+
+def linearly(rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Powers of ten of values that are uniform themselves: a linear scale."""
+    return np.log10(rng.uniform(10**low, 10**high, shape))
+
+
+def on_a_grid(rng: np.random.Generator, pool: Pool, low: float, high: float, side: int, searches: int) -> np.ndarray:
+    """Test accuracies of grids with a random origin, so that no grid is lucky in all searches."""
+    offsets = rng.uniform(size=(2, searches, 1, 1))
+    steps = np.arange(side)
+    rates = low + (high - low) * (steps[:, None] + offsets[0]) / side
+    decays = DECAY[0] + (DECAY[1] - DECAY[0]) * (steps[None, :] + offsets[1]) / side
+    both = np.broadcast_arrays(rates, decays)
+    return pool.chosen(*(each.reshape(searches, -1) for each in both))
+
+
+def narrowed(rng: np.random.Generator, pool: Pool, low: float, high: float, searches: int) -> np.ndarray:
+    """Test accuracies of searches in ranges that narrow, as the note describes."""
+    ranges = [[np.full((searches, 1), end) for end in ends] for ends in ((low, high), DECAY)]
+    for _ in range(ROUNDS):
+        drawn_ = [rng.uniform(a, b, (searches, SAMPLED)) for a, b in ranges]
+        best = np.argsort(-pool.short[pool.places(*drawn_)], axis=1, kind="stable")[:, :KEPT]
+        kept = [np.take_along_axis(each, best, 1) for each in drawn_]
+        ranges = [[each.min(1, keepdims=True), each.max(1, keepdims=True)] for each in kept]
+    return pool.chosen(*(rng.uniform(a, b, (searches, FINAL)) for a, b in ranges))
+
+
+def measured(context: Context, *, searches: int, **pool: Any) -> Mapping[str, Any]:
+    """Mean and standard error over searches of the test accuracy that each way of searching ends with."""
+    made, rng = trained(context, **pool), context.rng
+    found: dict[str, Any] = {}
+    for name, (low, high) in RANGES.items():
+        for side in SIDES:
+            shape = (searches, side * side)
+            for scale, draw in (("random", at_random), ("linear", linearly)):
+                found[f"{name} {scale} {side}"] = made.chosen(
+                    draw(rng, low, high, shape), at_random(rng, *DECAY, shape)
+                )
+            found[f"{name} grid {side}"] = on_a_grid(rng, made, low, high, side, searches)
+        found[f"{name} narrowed"] = narrowed(rng, made, low, high, searches)
+    said = {key: [float(each.mean()), float(each.std() / searches**0.5)] for key, each in found.items()}
+    effects = [float(made.test.mean(axis).std()) for axis in (1, 0)]
+    return {"found": said, "effects": effects, "by_rate": made.test.mean(1).tolist()}
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """A pool for each seed; 500 examples, a fifth of them for validation, as in the code of the book."""
+    parameters = {
+        "widths": asked.scale.pick(smoke=[10], quick=[50, 50], full=[100] * 6),
+        "per_decade": asked.scale.pick(smoke=1, quick=6, full=6),
+        "columns": asked.scale.pick(smoke=2, quick=4, full=6),
+        "examples": 500,
+        "epochs": asked.scale.pick(smoke=[1, 2], quick=[SHORT, LONG], full=[SHORT, LONG]),
+        "searches": asked.scale.pick(smoke=20, quick=2000, full=20_000),
+    }
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=5)
+    return [Measurement("pool", measured, parameters, seed, asked.data) for seed in range(seeds)]
+
+
+def compared(outcome: Outcome, pairs: list[tuple[str, str]]) -> tuple[bool | None, float, float]:
+    """Whether the first ways are better than the second in every pool, and the mean accuracies of both."""
+    differences = []
+    for pool in outcome.measured["pool"]:
+        cells = [(pool["found"][a], pool["found"][b]) for a, b in pairs]
+        gain = fmean(a[0] - b[0] for a, b in cells)
+        differences.append(gain / (hypot(*(each for a, b in cells for each in (a[1], b[1]))) / len(cells) or 1e-9))
+    means = [
+        fmean(pool["found"][pair[side]][0] for pool in outcome.measured["pool"] for pair in pairs) for side in (0, 1)
+    ]
+    better, worse = (all(sign * each > NOISE for each in differences) for sign in (1, -1))
+    return (True if better else False if worse else None), means[0], means[1]
+
+
+def matter_differently(outcome: Outcome) -> Judged:
+    """Whether the learning rate decides more than the weight decay."""
+    rate, decay = zip(*(each["effects"] for each in outcome.measured["pool"]), strict=True)
+    return judged(
+        all(a > 3 * b for a, b in zip(rate, decay, strict=True)),
+        f"Test accuracy varies by {100 * fmean(rate):.1f} points (standard deviation) over learning rates and by "
+        f"{100 * fmean(decay):.1f} over weight decays.",
+        rate=rate, decay=decay,
+    )  # fmt: skip
+
+
+def random_beats_grid(outcome: Outcome) -> Judged:
+    """Whether random search ends higher than a grid, over all numbers of trials."""
+    holds, ours, theirs = compared(outcome, [(f"book random {side}", f"book grid {side}") for side in SIDES])
+    words = f"Mean test accuracy over 4, 9, 16 and 25 trials: {ours:.2%} at random, {theirs:.2%} on a grid."
+    return judged(holds, words, random=ours, grid=theirs)
+
+
+def log_beats_linear(outcome: Outcome, name: str) -> Judged:
+    """Whether a logarithmic scale ends higher than a linear one in a range."""
+    holds, ours, theirs = compared(outcome, [(f"{name} random {side}", f"{name} linear {side}") for side in SIDES])
+    low, high = RANGES[name]
+    words = f"From 10^{low:g} to 10^{high:g}: {ours:.2%} on the logarithmic scale, {theirs:.2%} on the linear one."
+    return judged(holds, words, logarithmic=ours, linear=theirs)
+
+
+def log_beats_linear_in_the_note(outcome: Outcome) -> Judged:
+    """In the note's range."""
+    return log_beats_linear(outcome, "note")
+
+
+def log_beats_linear_in_the_book(outcome: Outcome) -> Judged:
+    """In the book's range."""
+    return log_beats_linear(outcome, "book")
+
+
+def narrowing_beats_one_search(outcome: Outcome) -> Judged:
+    """Whether narrowing ends higher than one random search of the same cost, in the note's range."""
+    holds, ours, theirs = compared(outcome, [("note narrowed", "note random 4")])
+    words = f"At the cost of 16 trials: {ours:.2%} with narrowing, {theirs:.2%} with one random search."
+    return judged(holds, words, narrowed=ours, random=theirs)
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """Accuracy over trials by way of searching, in both ranges; and accuracy over the learning rate."""
+    pools = outcome.measured["pool"]
+    trials = [side * side for side in SIDES]
+
+    def mean(key: str) -> float:
+        return fmean(pool["found"][key][0] for pool in pools)
+
+    frames = []
+    for name in RANGES:
+        ways = [("grid", 0, "grid"), ("random", 1, "random"), ("linear", 2, "random, linear scale")]
+        found = [
+            lines.Line(said, trials, [mean(f"{name} {way} {side}") for side in SIDES], place)
+            for way, place, said in ways
+        ]
+        found.append(lines.Line("narrowing, 16 trials' cost", [16], [mean(f"{name} narrowed")], 3, "points"))
+        frames.append(lines.Frame(f"learning rates of the {name}", found))
+    count = len(pools[0]["by_rate"])
+    rates = [10 ** (POOL[0] + (POOL[1] - POOL[0]) * (place + 0.5) / count) for place in range(count)]
+    by_rate = [lines.Line(f"pool {n}", rates, pool["by_rate"], n) for n, pool in enumerate(pools)]
+    accuracy = lines.Axis("test accuracy", percent=True)
+    return [
+        drawn("search", lines, lines.info("What a search ends with", lines.Axis("trials"), accuracy, frames)),
+        drawn("rates", lines, lines.info(
+            "Accuracy by learning rate", lines.Axis("learning rate", log=True), accuracy, by_rate),
+            "Mean over the weight decays."),
+    ]  # fmt: skip
+
+
+def table(outcome: Outcome) -> Table:
+    """A row for each way of searching."""
+    pools = outcome.measured["pool"]
+
+    def cell(key: str) -> str:
+        return f"{fmean(pool['found'][key][0] for pool in pools):.2%}" if key in pools[0]["found"] else "\N{EN DASH}"
+
+    rows = [
+        [name, way, *(cell(f"{name} {way} {side}") for side in SIDES)]
+        for name in RANGES
+        for way in ("grid", "random", "linear")
+    ]
+    rows += [
+        [name, "narrowed", "\N{EN DASH}", "\N{EN DASH}", cell(f"{name} narrowed"), "\N{EN DASH}"] for name in RANGES
+    ]
+    return Table(
+        "Mean test accuracy of the trial that is best on validation data, over many searches and all pools.",
+        ["range", "search", *(f"{side * side} trials" for side in SIDES)],
+        rows,
+    )
+
+
+STUDY = Study(
+    name="random-or-grid",
+    title="Where hyper-parameters matter differently, random search is better than a grid",
+    source="note 004 (hyper-parameter optimization); Bergstra and Bengio 2012; Deep Learning from Scratch, chapter 6.5",
+    notes=("004",),
+    claims=(
+        Claim(
+            "Hyper-parameters matter differently.",
+            "test accuracy varies over learning rates at least three times as much as over weight decays, in each pool",
+            matter_differently,
+        ),
+        Claim(
+            "With equal trials random search is better than a grid.",
+            "in every pool the mean over 4, 9, 16 and 25 trials is higher by more than four standard errors",
+            random_beats_grid,
+        ),
+        Claim(
+            "A logarithmic scale is better than a linear one, from 0.001 to 1,000, the note's example.",
+            "likewise",
+            log_beats_linear_in_the_note,
+        ),
+        Claim(
+            "A logarithmic scale is better than a linear one, for learning rates from 10⁻⁶ to 10⁻², as in the book.",
+            "likewise",
+            log_beats_linear_in_the_book,
+        ),
+        Claim(
+            "Narrowing the range in rounds of few epochs is better than one random search.",
+            "likewise, at the cost of 16 trials, from 0.001 to 1,000",
+            narrowing_beats_one_search,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""SEE""",
+    why="""WHY""",
+    changes="""CHANGES""",
+    quick_seconds=60,
+    full="784-100×6-10, 324 networks in each of 5 pools, 20,000 searches; 40 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)

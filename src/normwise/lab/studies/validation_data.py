@@ -1,0 +1,217 @@
+"""Note 004: hyper-parameters that are chosen on test data look better than they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import hypot
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from normwise.figures import lines
+from normwise.lab.panels import Panel
+from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.outcome import Outcome
+from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
+from normwise.lab.studies.networks.side_by_side import descent, fit, he, right
+from normwise.report import Table
+
+CANDIDATES = (1, 2, 5, 10, 20, 50)
+SIZES = (100, 300, 1000)
+
+NOISE = 4.0
+"""Standard errors that count as more than noise: with this many comparisons, three would be passed by chance."""
+
+
+def measured(context: Context, *, trained: int, epochs: int, draws: int) -> Mapping[str, Any]:
+    """Train 50 candidates once, then choose among some of them many times, on sets drawn from all test examples.
+
+    Returns:
+        By size of the set, a list over the numbers of candidates of [mean, standard error] over the draws of: the
+        chosen one's score on the set it was chosen on less its true accuracy (``test``), its score on another set of
+        the same size less its true accuracy (``validation``), its true accuracy (``true``), and that of what the other
+        set would have chosen (``other``). ``accuracies`` are the true accuracies of all candidates.
+    """
+    rng = context.rng
+    count = max(CANDIDATES)
+    (x, y), tests = context.tensors("train", flat=True), context.tensors("test", flat=True)
+    rates, decays = 10 ** rng.uniform(-1.5, -0.3, count), 10 ** rng.uniform(-5, -1.5, count)
+    networks = he(count, [x.shape[1], 30, 10], context.device)
+    step = descent(*(torch.tensor(each, dtype=torch.float32, device=context.device) for each in (rates, decays)))
+    fit(networks, (x[:trained], y[:trained]), step, epochs=epochs, batch=50, progress=context.progress)
+    hits = right(networks, *tests).cpu().numpy()
+    found = {str(size): [simulated(rng, hits, one, size, draws) for one in CANDIDATES] for size in SIZES}
+    return {"accuracies": hits.mean(1).tolist(), "found": found}
+
+
+def simulated(rng: np.random.Generator, hits: np.ndarray, candidates: int, size: int, draws: int) -> dict[str, Any]:
+    """Means and standard errors over the draws; ``hits`` (C, N) says which candidate is right on which example."""
+    true = hits.mean(1)
+    found: dict[str, list[float]] = {"test": [], "validation": [], "true": [], "other": []}
+    for _ in range(draws):
+        some = rng.choice(len(hits), candidates, replace=False)
+        first, second = rng.integers(hits.shape[1], size=(2, size))
+        scores, others = (hits[np.ix_(some, each)].mean(1) for each in (first, second))
+        best = scores.argmax()
+        found["test"].append(scores[best] - true[some[best]])
+        found["validation"].append(others[best] - true[some[best]])
+        found["true"].append(true[some[best]])
+        found["other"].append(true[some[others.argmax()]])
+    return {key: [float(np.mean(each)), float(np.std(each) / draws**0.5)] for key, each in found.items()}
+
+
+def plan(asked: Asked) -> list[Measurement]:
+    """A measurement per pool of candidates: learning rate and weight decay at random, 784-30-10, few examples."""
+    parameters = {
+        "trained": asked.scale.pick(smoke=100, quick=500, full=500),
+        "epochs": asked.scale.pick(smoke=1, quick=30, full=100),
+        "draws": asked.scale.pick(smoke=20, quick=2000, full=20_000),
+    }
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=10)
+    return [Measurement("search", measured, parameters, seed, asked.data) for seed in range(seeds)]
+
+
+def mean(outcome: Outcome, key: str, size: int) -> list[tuple[float, float]]:
+    """Mean over the pools, with its standard error, by number of candidates."""
+    pools = [each["found"][str(size)] for each in outcome.measured["search"]]
+    cells = [[pool[place][key] for pool in pools] for place in range(len(CANDIDATES))]
+    return [(fmean(a for a, _ in each), hypot(*(b for _, b in each)) / len(each)) for each in cells]
+
+
+def looks_better(outcome: Outcome) -> Judged:
+    """Whether the score on the data that chose is too good."""
+    found = {size: mean(outcome, "test", size) for size in SIZES}
+    words = "; ".join(f"{size:,} examples: {_points(*each[-1])}" for size, each in found.items())
+    return judged(
+        all(value > NOISE * error for each in found.values() for value, error in each[1:]),
+        f"The best of {CANDIDATES[-1]} on test data scores above its true accuracy by, on sets of {words}.",
+        bias={str(size): each for size, each in found.items()},
+    )
+
+
+def grows(outcome: Outcome) -> Judged:
+    """Whether more candidates make it worse."""
+    found = {size: mean(outcome, "test", size) for size in SIZES}
+    rises = [(b - a, hypot(c, d)) for each in found.values() for (a, c), (b, d) in [(each[1], each[-1])]]
+    holds = all(rise > NOISE * error for rise, error in rises)
+    falls = any(rise < -NOISE * error for rise, error in rises)
+    said = ", ".join(
+        f"{100 * value:.2f} with {one}" for one, (value, _) in zip(CANDIDATES, found[SIZES[0]], strict=True)
+    )
+    return judged(
+        True if holds else False if falls or not any(rise > NOISE * error for rise, error in rises) else None,
+        f"On sets of {SIZES[0]}, in points: {said} candidates.",
+        rises=rises,
+    )
+
+
+def validation_is_fair(outcome: Outcome) -> Judged:
+    """Whether the score is unbiased where other data chose."""
+    found = [each for size in SIZES for each in mean(outcome, "validation", size)]
+    worst = max(found, key=lambda each: abs(each[0]) / each[1])
+    return judged(
+        all(abs(value) <= NOISE * error for value, error in found),
+        f"Chosen on validation data, the score on test data is off by at most {abs(worst[0]) / worst[1]:.1f} standard "
+        f"errors ({_points(*worst)}), over all numbers of candidates and sizes.",
+        worst=worst,
+    )
+
+
+def choice_is_worse(outcome: Outcome) -> Judged:
+    """Whether what test data chose is truly worse than what as many validation examples chose."""
+    ours, theirs = ({size: mean(outcome, key, size)[-1] for size in SIZES} for key in ("true", "other"))
+    worse = [theirs[size][0] - ours[size][0] > NOISE * hypot(theirs[size][1], ours[size][1]) for size in SIZES]
+    said = "; ".join(f"{size:,} examples: {ours[size][0]:.2%} and {theirs[size][0]:.2%}" for size in SIZES)
+    chance = mean(outcome, "true", SIZES[0])[0][0]
+    return judged(
+        all(worse) if all(worse) or not any(worse) else None,
+        f"True accuracy of the best of {CANDIDATES[-1]} by test data and by as many validation data: {said}. A "
+        f"candidate at random has {chance:.2%}.",
+        test=list(ours.values()), validation=list(theirs.values()), random=chance,
+    )  # fmt: skip
+
+
+def _points(value: float, error: float) -> str:
+    return f"{100 * value:+.2f} ± {100 * error:.2f} points"
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """The bias over the number of candidates."""
+    found = []
+    for place, size in enumerate(SIZES):
+        for key, name, look in (("test", "chosen on the same", "solid"), ("validation", "on other data", "dashed")):
+            y = [value for value, _ in mean(outcome, key, size)]
+            found.append(lines.Line(f"{size:,} examples, {name}", CANDIDATES, y, place, look))  # type: ignore[arg-type]
+    x = lines.Axis("candidates among which the best is chosen", log=True)
+    y_axis = lines.Axis("score less true accuracy", percent=True)
+    accuracies = [sorted(each["accuracies"]) for each in outcome.measured["search"]]
+    ranks = [lines.Line(f"pool {n}", range(1, len(each) + 1), each, n) for n, each in enumerate(accuracies, 0)]
+    return [
+        drawn("bias", lines, lines.info("How much too good the chosen one looks", x, y_axis, found)),
+        drawn("candidates", lines, lines.info(
+            "The candidates' true accuracies", lines.Axis("rank"), lines.Axis("accuracy", percent=True), ranks[:5]),
+            "Sorted, on all test examples: the closer they lie, the more luck decides."),
+    ]  # fmt: skip
+
+
+def table(outcome: Outcome) -> Table:
+    """A row per number of candidates."""
+    columns = [(size, key) for size in SIZES for key in ("test", "validation")]
+    cells = [mean(outcome, key, size) for size, key in columns]
+    rows = [
+        [str(count), *(_points(*column[place]).replace(" points", "") for column in cells)]
+        for place, count in enumerate(CANDIDATES)
+    ]
+    names = [f"{size:,} {'same' if key == 'test' else 'other'}" for size, key in columns]
+    return Table(
+        "Score less true accuracy in points, mean ± standard error: sets of this size, on the same data that chose "
+        "and on other data.",
+        ["candidates", *names],
+        rows,
+    )
+
+
+STUDY = Study(
+    name="validation-data",
+    title="Hyper-parameters that are chosen on test data look better than they are",
+    source="note 004 (validation data)",
+    notes=("004",),
+    claims=(
+        Claim(
+            "Hyper-parameters that are chosen on test data look better than they are.",
+            "the mean score of the chosen one on that data is above its true accuracy by more than four standard "
+            "errors, for every size of the set and every number of candidates above one",
+            looks_better,
+        ),
+        Claim(
+            "The more candidates, the more so.",
+            "fifty candidates' excess is above two candidates' by more than four standard errors for every size",
+            grows,
+        ),
+        Claim(
+            "With validation data to choose on, the score on test data is right.",
+            "within four standard errors of the true accuracy, for every size and number of candidates",
+            validation_is_fair,
+        ),
+        Claim(
+            "What is chosen on test data is a worse choice than what is chosen on validation data.",
+            "the true accuracy of the best of fifty is lower by more than four standard errors, for every size; note "
+            "004 says that general performance falls",
+            choice_is_worse,
+        ),
+    ),
+    plan=plan,
+    figures=figures,
+    table=table,
+    see="""SEE""",
+    why="""WHY""",
+    changes="""CHANGES""",
+    quick_seconds=30,
+    full="ten pools, 100 epochs, 20,000 draws; 15 minutes",
+    data="mnist",
+    alternatives=("fashion-mnist", "digits"),
+)
