@@ -233,8 +233,19 @@ STUDY = Study(
     figures=figures,
     table=table,
     see="""SEE""",
-    why="""WHY""",
-    changes="""CHANGES""",
+    why="""With a mask, a unit of the next layer receives a random sum; multiplying every hidden output by the kept share
+    gives that sum's mean. For a linear output the mean over all masks is then exact. ReLU and softmax bend the mean a
+    little, and a second hidden layer again, which is why the distance does not fall to zero with more masks.
+
+    A thinned network shares its weights with all others and was hardly trained by itself; the members of an ensemble
+    are trained to the end, each from its own initial weights. So the two averages need not be alike.
+
+    Note 004 says in one place that outputs are multiplied by the share that was not dropped, which is right, and in
+    another by the share that was dropped. With one half the two are the same; with 20 % they are 0.8 and 0.2. PyTorch's
+    nn.Dropout divides by the kept share in training and does nothing at inference, which is the same but for that
+    factor in the next layer's weights; that is what the note means when it says that frameworks do not multiply.""",
+    changes="""The share: with less dropped, masks differ less and scaling is nearer to their average. The data: where a
+    single network overfits, there is more to gain, for dropout as for an ensemble.""",
     quick_seconds=40,
     full="5,000 examples, 100 epochs, ensembles of 30, 5 seeds; 40 minutes",
     data="mnist",
