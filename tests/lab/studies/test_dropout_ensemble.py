@@ -7,14 +7,14 @@ import torch
 
 from normwise.lab.studies.dropout_ensemble import (
     COUNTS,
+    accuracies_agree,
     distance,
     dropout_is_like_an_ensemble,
     dropped_share_does_too,
-    over_masks,
+    probabilities_agree,
     scaling_beats_one_mask,
-    scaling_is_about_the_average,
 )
-from normwise.lab.studies.networks.side_by_side import he
+from normwise.lab.studies.networks.side_by_side import he, over_masks
 from reproductions import outcome
 
 
@@ -31,9 +31,10 @@ def made(kept=0.9, many=0.9, one=0.85, off=0.02, dropped=0.2, single=0.88, ensem
 @pytest.mark.parametrize(
     ("judge", "numbers", "verdict"),
     [
-        (scaling_is_about_the_average, {}, "holds"),
-        (scaling_is_about_the_average, {"many": 0.91}, "does not hold"),
-        (scaling_is_about_the_average, {"off": 0.06}, "does not hold"),
+        (accuracies_agree, {}, "holds"),
+        (accuracies_agree, {"many": 0.91}, "does not hold"),
+        (probabilities_agree, {}, "holds"),
+        (probabilities_agree, {"off": 0.06}, "does not hold"),
         (scaling_beats_one_mask, {}, "holds"),
         (scaling_beats_one_mask, {"one": 0.95}, "does not hold"),
         (dropout_is_like_an_ensemble, {}, "holds"),

@@ -249,18 +249,18 @@ STUDY = Study(
     figures=figures,
     table=table,
     see="""A line is a run with one batch size, at the best of three learning rates; the dotted line is the goal.
-    Batches of 50 and 200 pass it first. All examples at once (the last color) make one step an epoch, and are far from
-    the goal when the others have long passed it.""",
-    why="""A step costs a fixed time, for calling each operation and updating the weights, and a time for each example.
-    A large batch pays the fixed part less often, so an epoch gets shorter, until the examples' part rules. But the
-    weights move once a step: the gradient of 10 examples is a noisy estimate of that of all 5,000, with an error that
-    falls only with the square root of their number, so 500 rough steps get further than one exact step.
+    Batches of 50 and 200 pass it first. All examples at once (the last color) make one step an epoch, and are far
+    from the goal when the others have long passed it.""",
+    why="""A step costs a fixed time, for calling each operation and updating the weights, and a time for each
+    example. A large batch pays the fixed part less often, so an epoch gets shorter, until the examples' part rules.
+    But the weights move once a step: the gradient of 10 examples is a noisy estimate of that of all 5,000, with an
+    error that falls only with the square root of their number, so 500 rough steps get further than one exact step.
 
-    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each here
-    (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where memory is
-    short, lower the batch size.""",
-    changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of a
-    process also holds data, weights and libraries; what is counted here is what the batch adds.""",
+    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each
+    here (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where
+    memory is short, lower the batch size.""",
+    changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of
+    a process also holds data, weights and libraries; what is counted here is what the batch adds.""",
     quick_seconds=60,
     full="nine batch sizes, 100 epochs, 3 seeds; 20 minutes",
     data="mnist",

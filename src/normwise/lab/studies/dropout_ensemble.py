@@ -16,7 +16,7 @@ from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.networks.side_by_side import Networks, fit, he
+from normwise.lab.studies.networks.side_by_side import Networks, fit, he, over_masks
 from normwise.report import Table
 
 DROPPED = 0.5
@@ -40,17 +40,6 @@ def trained(context: Context, data: tuple[Tensor, Tensor], *, count: int, droppe
         epochs=epochs, batch=BATCH, dropped=dropped, progress=context.progress,
     )  # fmt: skip
     return networks
-
-
-@torch.no_grad()
-def over_masks(networks: Networks, x: Tensor, dropped: float, counts: list[int]) -> dict[int, Tensor]:
-    """The average of the probabilities over the first 1, 2, … masks, each example with masks of its own."""
-    total, found = torch.zeros(len(x), 10, device=x.device), {}
-    for count in range(1, max(counts) + 1):
-        total += networks.outputs(x, dropped=dropped)[0].softmax(1)
-        if count in counts:
-            found[count] = total / count
-    return found
 
 
 def distance(p: Tensor, q: Tensor) -> float:
@@ -99,17 +88,22 @@ def plan(asked: Asked) -> list[Measurement]:
     return [Measurement("networks", measured, parameters, seed, asked.data) for seed in range(seeds)]
 
 
-def scaling_is_about_the_average(outcome: Outcome) -> Judged:
-    """Whether scaling and the average over many masks agree."""
+def accuracies_agree(outcome: Outcome) -> Judged:
+    """Whether scaling is right as often as the average over many masks."""
     found = [each["half"] for each in outcome.measured["networks"]]
     kept, many = fmean(each["kept"] for each in found), fmean(each["masks"][-1] for each in found)
+    words = f"Scaling is right for {kept:.2%} of the test, the average over {COUNTS[-1]} masks for {many:.2%}."
+    return judged(abs(kept - many) < 0.005, words, scaled=kept, averaged=many)
+
+
+def probabilities_agree(outcome: Outcome) -> Judged:
+    """Whether scaling is nearer to the average than a single mask is, by half."""
+    found = [each["half"] for each in outcome.measured["networks"]]
     off, one = (fmean(each[key] for each in found) for key in ("kept_distance", "one_mask_distance"))
-    return judged(
-        abs(kept - many) < 0.005 and off < one / 2,
-        f"Scaling is right for {kept:.2%} of the test, the average over {COUNTS[-1]} masks for {many:.2%}; their "
-        f"probabilities are {off:.3f} apart (total variation), those of a single mask {one:.3f}.",
-        scaled=kept, averaged=many, distance=off, distance_of_one_mask=one,
-    )  # fmt: skip
+    words = (
+        f"From the average over {COUNTS[-1]} masks, scaling is {off:.3f} away (total variation), one mask {one:.3f}."
+    )
+    return judged(off < one / 2, words, scaled=off, one_mask=one)
 
 
 def scaling_beats_one_mask(outcome: Outcome) -> Judged:
@@ -207,10 +201,14 @@ STUDY = Study(
     notes=("004",),
     claims=(
         Claim(
-            "Multiplying by the kept share at inference has about the effect of averaging many thinned networks.",
-            "accuracies differ by less than half a point (two standard errors of 5,000 examples near 95 %), and the "
-            "probabilities by less than half of what a single mask's differ",
-            scaling_is_about_the_average,
+            "Multiplying by the kept share is right about as often as the average over many thinned networks.",
+            "accuracies differ by less than half a point, about one standard error of 5,000 examples near 90 %",
+            accuracies_agree,
+        ),
+        Claim(
+            "Multiplying by the kept share gives about the probabilities of that average.",
+            "total variation from the average over 100 masks is below half of what a single mask's is; half is ours",
+            probabilities_agree,
         ),
         Claim(
             "With scaling, one pass is better than one thinned network.",
@@ -232,20 +230,25 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""SEE""",
-    why="""With a mask, a unit of the next layer receives a random sum; multiplying every hidden output by the kept share
-    gives that sum's mean. For a linear output the mean over all masks is then exact. ReLU and softmax bend the mean a
-    little, and a second hidden layer again, which is why the distance does not fall to zero with more masks.
+    see="""Averaging more masks of one network (solid blue) comes up to the dashed line, that network with its
+    outputs multiplied by the kept share: one pass does what a hundred masks do. The vermilion line averages
+    networks that were trained apart, without dropout; compare its rise with what dropout gains over its first
+    point.""",
+    why="""With a mask, a unit of the next layer receives a random sum; multiplying every hidden output by the kept
+    share gives that sum's mean. For a linear output the mean over all masks is then exact. ReLU and softmax bend
+    it, so the distance does not fall to zero with more masks: averaged probabilities are softer than those of one
+    pass, and the largest is mostly the same.
 
-    A thinned network shares its weights with all others and was hardly trained by itself; the members of an ensemble
-    are trained to the end, each from its own initial weights. So the two averages need not be alike.
+    A thinned network shares its weights with all others and was hardly trained by itself; the members of an
+    ensemble are trained to the end, each from its own initial weights. So the two averages need not be alike.
 
     Note 004 says in one place that outputs are multiplied by the share that was not dropped, which is right, and in
-    another by the share that was dropped. With one half the two are the same; with 20 % they are 0.8 and 0.2. PyTorch's
-    nn.Dropout divides by the kept share in training and does nothing at inference, which is the same but for that
-    factor in the next layer's weights; that is what the note means when it says that frameworks do not multiply.""",
-    changes="""The share: with less dropped, masks differ less and scaling is nearer to their average. The data: where a
-    single network overfits, there is more to gain, for dropout as for an ensemble.""",
+    another by the share that was dropped. With one half the two are the same; with 20 % they are 0.8 and 0.2.
+    PyTorch's nn.Dropout divides by the kept share in training and does nothing at inference, which is the same but
+    for that factor in the next layer's weights; that is what the note means when it says that frameworks do not
+    multiply.""",
+    changes="""The share: with less dropped, masks differ less and scaling is nearer to their average. The data:
+    where a single network overfits, there is more to gain, for dropout as for an ensemble.""",
     quick_seconds=40,
     full="5,000 examples, 100 epochs, ensembles of 30, 5 seeds; 40 minutes",
     data="mnist",

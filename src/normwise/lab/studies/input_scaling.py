@@ -232,21 +232,22 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""Where a line ends, runs diverged: with raw inputs (vermilion) that is at tiny learning rates. Standardized
-    inputs, inputs from 0 to 1 and batch normalization of the inputs meet near R² 0.98 on the cars at rates of 0.01 to
-    0.1; raw inputs stay far below, also at their own best rate.""",
-    why="""The gradient of a first-layer weight is proportional to its input, and how sharply the loss curves in that
-    weight to the input's mean square: 1.3·10¹⁰ for miles up to 200,000, 133 for years up to 20. Gradient descent is
-    stable only below a rate of 2 over the largest curvature, which the miles decide; that rate is about 10⁸ times too
-    small for the weights of the years. No single rate suits both. Scaled inputs have mean squares of about 1.
+    see="""Where a line ends, runs diverged: with raw inputs (vermilion) that is at tiny learning rates.
+    Standardized inputs, inputs from 0 to 1 and batch normalization of the inputs meet near R² 0.98 on the cars at
+    rates of 0.01 to 0.1; raw inputs stay far below, also at their own best rate.""",
+    why="""The gradient of a first-layer weight is proportional to its input, and how sharply the loss curves in
+    that weight to the input's mean square: 1.3·10¹⁰ for miles up to 200,000, 133 for years up to 20. Gradient
+    descent is stable only below a rate of 2 over the largest curvature, which the miles decide; that rate is about
+    10⁸ times too small for the weights of the years. No single rate suits both. Scaled inputs have mean squares of
+    about 1.
 
     Batch normalization of the inputs is standardizing with each batch's mean and variance, so it ends at the same
-    place. In the hidden layers only (dashed), it keeps training stable but comes too late: a hidden unit has already
-    added miles and years, and the years' part is 10⁻⁴ of the sum. On the cars R² stops at 0.28, just what the miles
-    alone explain (0.284, from the formula of the prices).""",
-    changes="""Scales that differ less: the ranges of diabetes go from 1 to about 200, and raw inputs get further there.
-    The cars are made by a formula, 30·exp(−miles/150,000)·exp(−years/10) thousand dollars with noise of 0.5; the
-    patients are real.""",
+    place. In the hidden layers only (dashed), it keeps training stable but comes too late: a hidden unit has
+    already added miles and years, and the years' part is 10⁻⁴ of the sum. On the cars R² stops at 0.28, just what
+    the miles alone explain (0.284, from the formula of the prices).""",
+    changes="""Scales that differ less: the ranges of diabetes go from 1 to about 200, and raw inputs get further
+    there. The cars are made by a formula, 30·exp(−miles/150,000)·exp(−years/10) thousand dollars with noise of 0.5;
+    the patients are real.""",
     quick_seconds=60,
     full="5,000 steps, 5 seeds; 10 minutes",
 )

@@ -205,9 +205,21 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""SEE""",
-    why="""WHY""",
-    changes="""CHANGES""",
+    see="""Left, in the book's range, random search (blue) is compared with a grid (vermilion) at equal trials.
+    Right, in the note's range of six decades, the linear scale (green) stays at chance. The single point is
+    narrowing, at the cost of 16 trials.""",
+    why="""Weight decays from 10⁻⁸ to 10⁻⁴ hardly change this network, so only the learning rate counts. A grid of 4
+    × 4 trials tries four learning rates, each with four weight decays that do not matter; 16 random trials try
+    sixteen learning rates. If accuracy rises toward one end of the range, the nearest of n random values is on
+    average 1/(n + 1) of the range away from it and the nearest of a grid with s values a side 1/(2s): 0.06 against
+    0.13 for 16 trials.
+
+    On a linear scale from 0.001 to 1,000, 999 of 1,000 values lie above 1, where training diverges. A logarithmic
+    scale gives each power of ten the same share. But from 10⁻⁶ to 10⁻², the book's range, the best rates lie at the
+    upper end, where a linear scale puts most of its values: the scale helps where one does not know which power of
+    ten is right.""",
+    changes="""Two parameters that matter equally: then a grid loses less. A best value in the middle of the range,
+    where narrowing cannot cut it off. Many more trials: then every way finds it.""",
     quick_seconds=60,
     full="784-100×6-10, 324 networks in each of 5 pools, 20,000 searches; 40 minutes",
     data="mnist",

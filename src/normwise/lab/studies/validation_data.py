@@ -212,19 +212,19 @@ STUDY = Study(
     figures=figures,
     table=table,
     see="""Solid lines: the best of several candidates scores higher on the data that chose it than it truly is, the
-    more so the more candidates there were and the fewer examples. Dashed lines: on other data the same candidate scores
-    what it is worth, on average.""",
-    why="""A score on 100 examples is off by chance, by about √(0.84·0.16/100) = 3.7 points here. Choosing the highest
-    of many scores chooses good candidates and lucky ones, and the luck does not come along to other data. The luckiest
-    of 50 would be 2.2 of these errors too high if the candidates failed independently; they mostly fail on the same
-    examples, so it is about one. Nine times the examples make an error a third.
+    more so the more candidates there were and the fewer examples. Dashed lines: on other data the same candidate
+    scores what it is worth, on average.""",
+    why="""A score on 100 examples is off by chance, by about √(0.84·0.16/100) = 3.7 points here. Choosing the
+    highest of many scores chooses good candidates and lucky ones, and the luck does not come along to other data.
+    The luckiest of 50 would be 2.2 of these errors too high if the candidates failed independently; they mostly
+    fail on the same examples, so it is about one. Nine times the examples make an error a third.
 
-    The choice itself is not worse for it: the same number of validation examples would have chosen as well, and both
-    choose better than chance (last claim). What is lost is an honest number. That is why test data are looked at
-    once, after choosing.""",
+    The choice itself is not worse for it: the same number of validation examples would have chosen as well, and
+    both choose better than chance (last claim). What is lost is an honest number. That is why test data are looked
+    at once, after choosing.""",
     changes="""Candidates that differ more than luck does: then the best is the best on any data, and the excess is
-    small. More examples: on all 10,000 test images of MNIST one point is seldom luck. More rounds of choosing on the
-    same data: each adds candidates.""",
+    small. More examples: on all 10,000 test images of MNIST one point is seldom luck. More rounds of choosing on
+    the same data: each adds candidates.""",
     quick_seconds=30,
     full="ten pools, 100 epochs, 20,000 draws; 15 minutes",
     data="mnist",

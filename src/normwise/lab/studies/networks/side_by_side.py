@@ -103,6 +103,17 @@ def descent(rates: Tensor, decays: Tensor | None = None) -> Callable[[Networks],
 
 
 @torch.no_grad()
+def over_masks(networks: Networks, x: Tensor, dropped: float, counts: list[int]) -> dict[int, Tensor]:
+    """The average of the probabilities over the first 1, 2, … masks, each example with masks of its own."""
+    total, found = torch.zeros(len(x), 10, device=x.device), {}
+    for count in range(1, max(counts) + 1):
+        total += networks.outputs(x, dropped=dropped)[0].softmax(1)
+        if count in counts:
+            found[count] = total / count
+    return found
+
+
+@torch.no_grad()
 def right(networks: Networks, x: Tensor, y: Tensor) -> Tensor:
     """Whether each network is right on each example (M, N); never where its outputs are not finite."""
     out = networks.outputs(x)
