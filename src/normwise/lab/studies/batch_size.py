@@ -93,16 +93,14 @@ def curve(run: RunRecord) -> tuple[list[float], list[float]]:
 
 
 def steps_per_epoch(outcome: Outcome) -> dict[int, float]:
-    """Steps that the runs made, divided by their epochs."""
+    """Steps of a run, divided by its epochs."""
     return {size: runs[0].settings["steps"] / epochs(outcome.asked) for size, runs in by_size(outcome).items()}
 
 
 def epoch_seconds(outcome: Outcome) -> dict[int, list[float]]:
-    """Seconds of training per epoch, of each run."""
-    per_step = {
-        size: [curve(run)[0][-1] / run.metrics[-1]["step"] for run in runs] for size, runs in by_size(outcome).items()
-    }
-    return {size: [steps * each for each in per_step[size]] for size, steps in steps_per_epoch(outcome).items()}
+    """Seconds of training per epoch, of each run that made all of them."""
+    runs, count = by_size(outcome), epochs(outcome.asked)
+    return {size: [curve(run)[0][-1] / count for run in each] for size, each in runs.items()}
 
 
 def seconds_to_goal(outcome: Outcome) -> dict[int, list[float]]:
@@ -118,11 +116,10 @@ def at_equal_time(outcome: Outcome) -> tuple[float, dict[int, list[float]]]:
     """The time in which the quickest size makes its epochs, and the accuracies that each run has by then."""
     curves = {size: [curve(run) for run in runs] for size, runs in by_size(outcome).items()}
     budget = min(median(seconds[-1] for seconds, _ in each) for each in curves.values())
-    return budget, {size: [_by(budget, *each) for each in runs] for size, runs in curves.items()}
-
-
-def _by(budget: float, seconds: list[float], accuracy: list[float]) -> float:
-    return [value for at, value in zip(seconds, accuracy, strict=True) if at <= budget or at == seconds[0]][-1]
+    return budget, {
+        size: [[value for at, value in zip(*each, strict=True) if at <= budget][-1] for each in runs]
+        for size, runs in curves.items()
+    }
 
 
 def steps_are_counted(outcome: Outcome) -> Judged:
@@ -208,9 +205,8 @@ def table(outcome: Outcome) -> Table:
         for size, runs in by_size(outcome).items()
     ]  # fmt: skip
     caption = (
-        f"Validation accuracy after all epochs and after {budget:.2g} s of training, and the time until it is "
-        f"{GOAL[outcome.asked.data]:.0%}; mean ± standard deviation, or median, over the seeds. Time is of training "
-        "alone, on the machine below."
+        f"Validation accuracy after all epochs and after {budget:.2g} s, and the time until it is "
+        f"{GOAL[outcome.asked.data]:.0%}; mean ± standard deviation, or median, over the seeds. Times are of training."
     )
     columns = ["batch", "rate", "steps per epoch", "epoch", "kept", "after all epochs", "at equal time", "to the goal"]
     return Table(caption, columns, rows)
@@ -229,14 +225,12 @@ STUDY = Study(
         ),
         Claim(
             "A larger batch makes training faster, as time per epoch.",
-            "an epoch in batches of ten takes at least twice as long as one with all examples at once (times on a busy "
-            "machine differ by less); medians over the seeds",
+            "in batches of ten it takes at least twice as long as with all examples at once; medians over the seeds",
             epochs_are_shorter,
         ),
         Claim(
             "A larger batch makes training faster, as time until an accuracy is reached.",
-            "all examples at once are sooner than batches of ten in every run, each with its best learning rate; "
-            "overlapping runs decide nothing",
+            "all examples at once are sooner than batches of ten in every run; overlapping runs decide nothing",
             goal_is_sooner,
         ),
         Claim(
