@@ -10,7 +10,8 @@ from normwise.lab.studies.random_or_grid import (
     log_beats_linear_in_the_book,
     log_beats_linear_in_the_note,
     matter_differently,
-    narrowing_beats_one_search,
+    narrowing_in_the_book,
+    narrowing_in_the_note,
     random_beats_grid,
 )
 from reproductions import outcome
@@ -38,8 +39,8 @@ def made(effects=(0.1, 0.01), narrow=(0.9, 0.9), **ways):
         (random_beats_grid, {"random": (0.85, 0.79)}, "undecided"),
         (log_beats_linear_in_the_note, {"linear": (0.1, 0.1)}, "holds"),
         (log_beats_linear_in_the_book, {"linear": (0.9, 0.9)}, "does not hold"),
-        (narrowing_beats_one_search, {}, "holds"),
-        (narrowing_beats_one_search, {"narrow": (0.8, 0.8)}, "undecided"),
+        (narrowing_in_the_note, {}, "holds"),
+        (narrowing_in_the_book, {"narrow": (0.8, 0.8)}, "undecided"),
     ],
 )
 def test_each_claim_can_hold_and_fail(judge, numbers, verdict):

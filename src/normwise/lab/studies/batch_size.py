@@ -50,13 +50,9 @@ def plan(asked: Asked) -> list[Trial]:
     rates = asked.scale.pick(smoke=RATES[1:2], quick=RATES, full=RATES)
     data = f"normwise.lab.studies.datasets.first_examples:{asked.data.replace('-', '_')}"
     arms = {f"{size}, {rate:g}": {"batch_size": size, "lr": rate} for size in sizes(asked) for rate in rates}
-    options = {
-        "model": "mlp:100x2", "activation": "relu", "inputs": "minmax",
-        "epochs": epochs(asked),
-    }  # fmt: skip
-    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
-    parameters = {"sizes": sizes(asked), "features": FEATURES[asked.data]}
-    return [Training(arms, data, seeds, options), Measurement("memory", memory, parameters)]
+    options = {"model": "mlp:100x2", "activation": "relu", "inputs": "minmax", "epochs": epochs(asked)}
+    kept = Measurement("memory", memory, {"sizes": sizes(asked), "features": FEATURES[asked.data]})
+    return [Training(arms, data, asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3), options), kept]
 
 
 def memory(context: Context, sizes: list[int], features: int) -> Mapping[str, Any]:
@@ -74,11 +70,12 @@ def memory(context: Context, sizes: list[int], features: int) -> Mapping[str, An
 
 def by_size(outcome: Outcome) -> dict[int, tuple[RunRecord, ...]]:
     """By batch size the runs with the learning rate that ends with the best mean validation accuracy."""
-    found = {}
-    for size in sizes(outcome.asked):
-        arms = [outcome.runs[name] for name in outcome.runs if name.startswith(f"{size}, ")]
-        found[size] = max(arms, key=lambda runs: fmean(_last(run) for run in runs))
-    return found
+
+    def best(size: int) -> tuple[RunRecord, ...]:
+        arms = [runs for name, runs in outcome.runs.items() if name.startswith(f"{size}, ")]
+        return max(arms, key=lambda runs: fmean(map(_last, runs)))
+
+    return {size: best(size) for size in sizes(outcome.asked)}
 
 
 def _last(run: RunRecord) -> float:
@@ -97,10 +94,10 @@ def steps_per_epoch(outcome: Outcome) -> dict[int, float]:
     return {size: runs[0].settings["steps"] / epochs(outcome.asked) for size, runs in by_size(outcome).items()}
 
 
-def epoch_seconds(outcome: Outcome) -> dict[int, list[float]]:
-    """Seconds of training per epoch, of each run that made all of them."""
-    runs, count = by_size(outcome), epochs(outcome.asked)
-    return {size: [curve(run)[0][-1] / count for run in each] for size, each in runs.items()}
+def epoch_seconds(outcome: Outcome) -> dict[int, float]:
+    """Seconds of training per epoch, the median over the runs."""
+    count = epochs(outcome.asked)
+    return {size: median(curve(run)[0][-1] / count for run in runs) for size, runs in by_size(outcome).items()}
 
 
 def seconds_to_goal(outcome: Outcome) -> dict[int, list[float]]:
@@ -132,7 +129,7 @@ def steps_are_counted(outcome: Outcome) -> Judged:
 
 def epochs_are_shorter(outcome: Outcome) -> Judged:
     """Whether an epoch takes less time with a larger batch."""
-    found = {size: median(each) for size, each in epoch_seconds(outcome).items()}
+    found = epoch_seconds(outcome)
     small, large = min(found), max(found)
     words = f"An epoch takes {found[small]:.3f} s in batches of {small:,} and {found[large]:.3f} s in one of {large:,}."
     return judged(found[small] >= 2 * found[large], words, seconds=list(found.values()))
@@ -169,27 +166,23 @@ def _seconds(value: float) -> str:
 
 
 def figures(outcome: Outcome) -> list[Panel]:
-    """Accuracy over time, accuracy at equal epochs and at equal time, and the time of an epoch."""
+    """Accuracy over time, and accuracy at equal epochs and at equal time."""
     accuracy, size = lines.Axis("validation accuracy", percent=True), lines.Axis("examples in a batch", log=True)
     runs, (budget, timed) = by_size(outcome), at_equal_time(outcome)
     over_time = [
         lines.Line(f"{each:,}", seconds[1:], values[1:], place)
         for place, (each, (first, *_)) in enumerate(runs.items()) for seconds, values in [curve(first)]
     ]  # fmt: skip
-    ends = [fmean(map(_last, each)) for each in runs.values()]
     by = [
-        lines.Line("at equal epochs", tuple(runs), ends, 0),
+        lines.Line("at equal epochs", tuple(runs), [fmean(map(_last, each)) for each in runs.values()], 0),
         lines.Line(f"after {budget:.2g} s of training", tuple(timed), [fmean(each) for each in timed.values()], 1),
     ]
-    goal = lines.Level(GOAL[outcome.asked.data], "")
-    clock, long = lines.Axis("seconds of training", log=True), lines.Axis("seconds per epoch", log=True)
-    took = lines.Line("", tuple(runs), [median(each) for each in epoch_seconds(outcome).values()], 1)
-    frames = [lines.Frame("", over_time, [goal])]
+    clock = lines.Axis("seconds of training", log=True)
+    frames = [lines.Frame("", over_time, [lines.Level(GOAL[outcome.asked.data], "")])]
     same = "Each batch size with the best of its learning rates; mean over the seeds."
     return [
         drawn("time", lines, lines.info("Accuracy over training time, by batch size", clock, accuracy, frames)),
         drawn("accuracy", lines, lines.info("At equal epochs and at equal time", size, accuracy, by), same),
-        drawn("epoch", lines, lines.info("Time of an epoch", size, long, [took]), "Median over the seeds."),
     ]
 
 
@@ -199,7 +192,7 @@ def table(outcome: Outcome) -> Table:
     budget, timed = at_equal_time(outcome)
     kept = dict(zip(*(outcome.measured["memory"][0][key] for key in ("sizes", "bytes")), strict=True))
     rows = [
-        [f"{size:,}", f"{runs[0].settings['lr']:g}", f"{steps[size]:,.0f}", f"{median(seconds[size]):.3f} s",
+        [f"{size:,}", f"{runs[0].settings['lr']:g}", f"{steps[size]:,.0f}", f"{seconds[size]:.3f} s",
          f"{kept[size] / 1e6:.2f} MB", spread([_last(run) for run in runs], percent=True),
          spread(timed[size], percent=True), _seconds(median(goal[size]))]
         for size, runs in by_size(outcome).items()
@@ -208,7 +201,7 @@ def table(outcome: Outcome) -> Table:
         f"Validation accuracy after all epochs and after {budget:.2g} s, and the time until it is "
         f"{GOAL[outcome.asked.data]:.0%}; mean ± standard deviation, or median, over the seeds. Times are of training."
     )
-    columns = ["batch", "rate", "steps per epoch", "epoch", "kept", "after all epochs", "at equal time", "to the goal"]
+    columns = ("batch", "rate", "steps per epoch", "epoch", "kept", "after all epochs", "at equal time", "to the goal")
     return Table(caption, columns, rows)
 
 

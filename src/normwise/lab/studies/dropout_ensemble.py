@@ -35,10 +35,8 @@ def trained(context: Context, data: tuple[Tensor, Tensor], *, count: int, droppe
     """Networks with initial weights of their own."""
     networks = he(count, [data[0].shape[1], WIDTH, WIDTH, 10], context.device)
     optimizer = torch.optim.Adam(networks.parameters, RATE)
-    fit(
-        networks, data, lambda _: optimizer.step(),
-        epochs=epochs, batch=BATCH, dropped=dropped, progress=context.progress,
-    )  # fmt: skip
+    how: dict[str, Any] = {"epochs": epochs, "batch": BATCH, "dropped": dropped, "progress": context.progress}
+    fit(networks, data, lambda _: optimizer.step(), **how)
     return networks
 
 
@@ -159,16 +157,14 @@ def figures(outcome: Outcome) -> list[Panel]:
         lines.Line("masks of one network", counts, mean([each["half"]["masks"] for each in found]), 1),
         lines.Line("that network, scaled", counts, [kept] * len(counts), 1, "dashed"),
     ]
-    number = lines.Axis("masks or networks that are averaged", log=True)
-    accuracy = lines.Axis("test accuracy", percent=True)
+    number, right = lines.Axis("masks or networks averaged", log=True), lines.Axis("test accuracy", percent=True)
     apart = [
         lines.Line(f"{share:.0%} dropped", counts, mean([each[name]["mask_distances"] for each in found]), place)
         for place, (name, share) in enumerate((("fifth", FEWER), ("half", DROPPED)))
     ]
     away = lines.Axis("distance from scaling (total variation, 0 to 1)")
     return [
-        drawn("accuracy", lines, lines.info("Averaging masks, averaging networks, and scaling", number, accuracy,
-                                            drawn_lines)),
+        drawn("accuracy", lines, lines.info("Averaging masks or networks, and scaling", number, right, drawn_lines)),
         drawn("distance", lines, lines.info("Distance of the average over masks from scaling", number, away, apart),
               "It falls to what scaling does not get exactly; mean over the seeds."),
     ]  # fmt: skip
@@ -217,8 +213,8 @@ STUDY = Study(
         ),
         Claim(
             "Dropout has the effect of an ensemble, with one network.",
-            "over a single network it gains at least half of what an ensemble of independently trained networks does, "
-            "in every seed; half is ours, for the note's “about”; a mixed result decides nothing",
+            "over a single network it gains at least half of what an ensemble does, in every seed; half is ours, for "
+            "the note's “about”; a mixed result decides nothing",
             dropout_is_like_an_ensemble,
         ),
         Claim(

@@ -148,11 +148,8 @@ def figures(outcome: Outcome) -> list[Panel]:
     rate, step = lines.Axis("learning rate", log=True), lines.Axis("training step")
     return [
         drawn("rates", lines, lines.info("R² at the end, by learning rate", rate, y, over_rates)),
-        drawn(
-            "steps", lines, lines.info("R² over training", step, y, over_steps),
-            "Each way of scaling at its own best learning rate, a line per seed.",
-        ),
-    ]  # fmt: skip
+        drawn("steps", lines, lines.info("R² over training", step, y, over_steps), "At the best rates, all seeds."),
+    ]
 
 
 def _over_rates(outcome: Outcome, data: str, how: str) -> lines.Line:

@@ -112,11 +112,21 @@ def log_beats_linear_in_the_book(outcome: Outcome) -> Judged:
     return log_beats_linear(outcome, "book")
 
 
-def narrowing_beats_one_search(outcome: Outcome) -> Judged:
-    """Whether narrowing ends higher than one random search of the same cost, in the note's range."""
-    holds, ours, theirs = compared(outcome, [("note narrowed", "note random 4")])
+def narrowing_beats_one_search(outcome: Outcome, name: str) -> Judged:
+    """Whether narrowing ends higher than one random search of the same cost in a range."""
+    holds, ours, theirs = compared(outcome, [(f"{name} narrowed", f"{name} random 4")])
     words = f"At the cost of 16 trials: {ours:.2%} with narrowing, {theirs:.2%} with one random search."
     return judged(holds, words, narrowed=ours, random=theirs)
+
+
+def narrowing_in_the_note(outcome: Outcome) -> Judged:
+    """In the note's range."""
+    return narrowing_beats_one_search(outcome, "note")
+
+
+def narrowing_in_the_book(outcome: Outcome) -> Judged:
+    """In the book's range."""
+    return narrowing_beats_one_search(outcome, "book")
 
 
 def figures(outcome: Outcome) -> list[Panel]:
@@ -197,9 +207,14 @@ STUDY = Study(
             log_beats_linear_in_the_book,
         ),
         Claim(
-            "Narrowing the range in rounds of few epochs is better than one random search.",
-            "likewise, at the cost of 16 trials, from 0.001 to 1,000",
-            narrowing_beats_one_search,
+            "Narrowing the range in rounds of few epochs is better than one random search, from 0.001 to 1,000.",
+            "likewise, at the cost of 16 trials",
+            narrowing_in_the_note,
+        ),
+        Claim(
+            "Narrowing the range in rounds of few epochs is better than one random search, from 10⁻⁶ to 10⁻².",
+            "likewise, at the cost of 16 trials",
+            narrowing_in_the_book,
         ),
     ),
     plan=plan,
@@ -218,8 +233,11 @@ STUDY = Study(
     scale gives each power of ten the same share. But from 10⁻⁶ to 10⁻², the book's range, the best rates lie at the
     upper end, where a linear scale puts most of its values: the scale helps where one does not know which power of
     ten is right.""",
-    changes="""Two parameters that matter equally: then a grid loses less. A best value in the middle of the range,
-    where narrowing cannot cut it off. Many more trials: then every way finds it.""",
+    changes="""Narrowing helps where the best value lies inside the range; where it lies at an end, as in the book's
+    range for this network, the best fifth of a sample spans a range that no longer contains it, and after ten
+    epochs every such rate is still near chance. Parameters that matter equally: then a grid loses less. Many more
+    trials: then every way finds the best. At quick scale the network is 784-50-50-10; the book's, with six layers
+    of 100, is that of full scale.""",
     quick_seconds=60,
     full="784-100×6-10, 324 networks in each of 5 pools, 20,000 searches; 40 minutes",
     data="mnist",
