@@ -179,10 +179,14 @@ def figures(outcome: Outcome) -> list[Panel]:
     ]
     clock = lines.Axis("seconds of training", log=True)
     frames = [lines.Frame("", over_time, [lines.Level(GOAL[outcome.asked.data], "")])]
-    same = "Each batch size with the best of its learning rates; mean over the seeds."
     return [
         drawn("time", lines, lines.info("Accuracy over training time, by batch size", clock, accuracy, frames)),
-        drawn("accuracy", lines, lines.info("At equal epochs and at equal time", size, accuracy, by), same),
+        drawn(
+            "accuracy",
+            lines,
+            lines.info("At equal epochs and at equal time", size, accuracy, by),
+            "Mean over the seeds.",
+        ),
     ]
 
 
@@ -236,20 +240,18 @@ STUDY = Study(
     figures=figures,
     table=table,
     see="""A line is a run with one batch size, at the best of three learning rates; the dotted line is the goal.
-    Batches of 50 and 200 pass it first. All examples at once (the last color) make one step an epoch, and are far
-    from the goal when the others have long passed it.""",
-    why="""A step costs a fixed time, for calling each operation and updating the weights, and a time for each
-    example. A large batch pays the fixed part less often, so an epoch gets shorter, until the examples' part rules.
-    But the weights move once a step: the gradient of 10 examples is a noisy estimate of that of all 5,000, with an
-    error that falls only with the square root of their number, so 500 rough steps get further than one exact step.
+    Batches of 50 and 200 pass it first; all examples at once (the last color) are far from it by then.""",
+    why="""A step costs a fixed time, for calling operations and updating weights, and a time for each example. A large
+    batch pays the fixed part less often, so an epoch gets shorter. But the weights move once a step: the error of a
+    gradient of 10 examples falls only with the square root of their number, so 500 rough steps get further than one.
 
-    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each
-    here (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where
-    memory is short, lower the batch size.""",
-    changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of
-    a process also holds data, weights and libraries; what is counted here is what the batch adds.""",
-    quick_seconds=60,
-    full="nine batch sizes, 100 epochs, 3 seeds; 20 minutes",
+    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each here
+    (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where memory is
+    short, lower the batch size.""",
+    changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of a
+    process also holds data, weights and libraries; what is counted here is what the batch adds.""",
+    quick_seconds=50,
+    full="nine batch sizes, 100 epochs, 3 seeds; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
 )
