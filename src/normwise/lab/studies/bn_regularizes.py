@@ -187,24 +187,24 @@ STUDY = Study(
     own. Compare “dropout” with “neither”, and “both” with “bn”: that is what dropout adds without and with
     batch normalization. Where intervals overlap widely, nothing is decided; pairs of the same seed are compared in the
     claims, which is finer.""",
-    why="""Section 3.4 of the paper gives a reason why it should regularize: in training, what a network puts out for an
-    image depends on which other images happen to be in the batch. Mean and variance of 100 images are off from those of
-    all by about a tenth of a standard deviation, differently at each step. A network has to live with that noise, as
-    it has with dropout. Dropout at 0.2 is the stronger noise of the two.
+    why="""Section 3.4 of the paper gives a reason why it should regularize: in training, what a network puts out for
+    an image depends on which other images happen to be in the batch. Mean and variance of 100 images are off from
+    those of all by about a tenth of a standard deviation, differently at each step. A network has to live with that
+    noise, as it has with dropout. Dropout at 0.2 is the stronger noise of the two.
 
-    There is an effect the other way. Six layers of random weights with batch normalization mix images more than without:
-    when we let the most similar of 300 images decide, by what the sixth layer puts out before any training, 33 % of test
-    images were recognized with it and 42 % without (75 % from the pixels). A network that begins with features in which
-    images of the same digit are not alike can still learn 300 images by heart, and then knows less about others. That
-    fits with what happens with 300 images here; we have not shown that it is the cause.
+    There is an effect the other way. Six layers of random weights with batch normalization mix images more than
+    without: when we let the most similar of 300 images decide, by what the sixth layer puts out before any training,
+    33 % of test images were recognized with it and 42 % without (75 % from the pixels). A network that begins with
+    features in which images of the same digit are not alike can still learn 300 images by heart, and then knows less
+    about others. That fits with what happens with 300 images here; we have not shown that it is the cause.
 
-    And the gap alone says little: a network that gets all training images right has a gap of 1 minus its test accuracy,
-    so that both are one number.""",
-    changes="""Depth: in a single run with two hidden layers in place of the book's six, batch normalization cost 1 point
-    of test accuracy with 300 images, and 13 with six. The batch size (smaller batches regularize more), the learning
-    rate, the share dropped, the number of images and the architecture. The paper's own experiment was an Inception
-    network on 1.2 million images, from which dropout was removed. Dropout before a normalization also makes variances
-    in training and evaluation differ (Li et al. 2018), which counts against “both” here.""",
+    And the gap alone says little: a network that gets all training images right has a gap of 1 minus its test
+    accuracy, so that both are one number.""",
+    changes="""Depth: in a single run with two hidden layers in place of the book's six, batch normalization cost 1
+    point of test accuracy with 300 images, and 13 with six. The batch size (smaller batches regularize more), the
+    learning rate, the share dropped, the number of images and the architecture. The paper's own experiment was an
+    Inception network on 1.2 million images, from which dropout was removed. Dropout before a normalization also makes
+    variances in training and evaluation differ (Li et al. 2018), which counts against “both” here.""",
     quick_seconds=75,
     full="600 epochs and 20 seeds with 300 images, 40 epochs and 5 seeds with 10,000; 12 minutes",
     data="mnist",
