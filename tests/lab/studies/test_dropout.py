@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from normwise.lab.studies import dropout
-from normwise.lab.studies.few_images import DropoutOfTheNote
+from normwise.lab.studies.shared.few_images import DropoutOfTheNote
 from reproductions import outcome
 
 

@@ -13,8 +13,8 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.few_images import fit
-from normwise.lab.studies.overfitting import PAIRED, Difference, difference
+from normwise.lab.studies.shared.few_images import fit
+from normwise.lab.studies.shared.overfitting import PAIRED, Difference, difference
 from normwise.report import Table
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -83,13 +83,17 @@ def over(outcome: Outcome, part: str, weights: Mapping[str, int]) -> dict[int, D
 def gap_is_smaller(outcome: Outcome) -> Judged:
     """Whether normalization alone brings training and test accuracy nearer."""
     found = over(outcome, "gap", {"neither": 1, "bn": -1})
-    return by_size("The gap is smaller with BN alone by", found, [each.positive for each in found.values()])
+    return by_size(
+        "With BN alone the gap is smaller (negative: larger) by", found, [each.positive for each in found.values()]
+    )
 
 
 def test_is_better(outcome: Outcome) -> Judged:
     """Whether normalization alone makes test accuracy higher."""
     found = over(outcome, "test", {"bn": 1, "neither": -1})
-    return by_size("Test accuracy with BN alone is higher by", found, [each.positive for each in found.values()])
+    return by_size(
+        "With BN alone test accuracy is higher (negative: lower) by", found, [each.positive for each in found.values()]
+    )
 
 
 def dropout_adds_less(outcome: Outcome) -> Judged:
@@ -106,7 +110,9 @@ def dropout_adds_less(outcome: Outcome) -> Judged:
         for size in (FEW, MANY)
     )
     answers = [each.positive for each in found.values()]
-    return by_size(f"Dropout changes test accuracy by {said}; less with BN by", found, answers, **gains)
+    return by_size(
+        f"Dropout changes test accuracy by {said}; that is less with BN (negative: more) by", found, answers, **gains
+    )
 
 
 def can_be_removed(outcome: Outcome, size: int) -> Judged:
@@ -127,10 +133,9 @@ def figures(outcome: Outcome) -> list[Panel]:
             rows = []
             for arm in ARMS:
                 values = best(outcome, arm, size, part)
-                found = difference(values)
-                margin = (found.high - found.low) / 2 if found.interval else float("nan")
-                rows.append(dots.Row(arm, found.mean, margin, tuple(values)))
-            info = dots.info(f"{size:,} images: {label}", label, rows, percent=True, small="a seed")
+                rows.append(dots.Row(arm, fmean(values), singles=tuple(values)))
+            title = f"{size:,} images: {label}"
+            info = dots.info(title, label, rows, percent=True, small="a seed", large="mean of the seeds")
             caption = (
                 "" if part == "test" else "What does not fit between the two accuracies; smaller is less overfitting."
             )
@@ -192,10 +197,9 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""A large dot is the mean over the seeds with its 95 % interval, a small dot a seed with training images of its
-    own. Compare “dropout” with “neither”, and “both” with “bn”: that is what dropout adds without and with
-    batch normalization. Where intervals overlap widely, nothing is decided; pairs of the same seed are compared in the
-    claims, which is finer.""",
+    see="""A large dot is the mean over the seeds, a small dot a seed with training images of its own. Compare
+    “dropout” with “neither”, and “both” with “bn”: that is what dropout adds without and with batch normalization.
+    The claims compare pairs of the same seed, which tells apart more than the dots do.""",
     why="""Section 3.4 of the paper gives a reason why it should regularize: in training, what a network puts out for
     an image depends on which other images happen to be in the batch. Mean and variance of 100 images are off from
     those of all by about a tenth of a standard deviation, differently at each step. A network has to live with that

@@ -8,8 +8,8 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study
-from normwise.lab.studies import overfitting as of
-from normwise.lab.studies.few_images import fit
+from normwise.lab.studies.shared import overfitting as of
+from normwise.lab.studies.shared.few_images import fit
 from normwise.report import Table
 
 NONE, NOTE, TORCH = "no dropout", "dropout, the note's code", "dropout, torch's"

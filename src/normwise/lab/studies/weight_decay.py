@@ -10,8 +10,8 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies import overfitting as of
-from normwise.lab.studies.few_images import fit
+from normwise.lab.studies.shared import overfitting as of
+from normwise.lab.studies.shared.few_images import fit
 from normwise.report import Table
 
 ARMS = {"λ = 0": 0.0, "λ = 0.1": 0.1, "λ = 0.01": 0.01}
