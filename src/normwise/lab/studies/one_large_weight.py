@@ -159,8 +159,8 @@ def figures(outcome: Outcome) -> list[Panel]:
             "loss",
             lines,
             after,
-            "Median over the seeds, with the batch's own statistics where there is BN. A line that leaves the frame at the "
-            "top is a loss that is not finite.",
+            "Median over the seeds, with the batch's own statistics where there is BN. A line that leaves the frame at "
+            "the top is a loss that is not finite.",
         ),
     ]
 
