@@ -196,7 +196,7 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="figure-1bc",
-    title="What a unit receives keeps its place with batch normalization, and wanders without",
+    title="What one unit receives while the network trains, with and without batch normalization",
     source="Ioffe and Szegedy 2015, section 4.1, figure 1 (b, c)",
     notes=("000", "001", "003", "004"),
     claims=(
