@@ -4,16 +4,11 @@ import pytest
 import torch
 
 from normwise.lab.studies.population_statistics import (
-    MOVING,
-    OWN,
-    PAPER,
-    POOLED,
     answers_are_independent,
-    evaluated,
-    network,
     own_wins_where_small,
     population_beats_moving,
 )
+from normwise.lab.studies.shared.evaluation_statistics import MOVING, OWN, PAPER, POOLED, evaluated, network
 from reproductions import outcome
 
 

@@ -193,15 +193,11 @@ def figures(outcome: Outcome) -> list[Panel]:
 
 def table(outcome: Outcome) -> Table:
     """A row per domain."""
-    rows = [["MNIST itself", spread(source(outcome), percent=True), "–", "–"]]
-    rows += [
+    rows = [["MNIST itself", spread(source(outcome), percent=True), "–", "–"]] + [
         [domain, *(spread(values(outcome, key, domain), percent=True) for key in ("before", "after", "source_after"))]
         for domain in outcome.measured[NAME][0]["before"]
     ]
-    said = (
-        "Test accuracy, mean ± standard deviation over the seeds. Only the statistics change, no weight; those of the "
-        "source, too, were estimated on as many images."
-    )
+    said = "Test accuracy, mean ± standard deviation over the seeds. Only the statistics change, no weight."
     return Table(said, ["domain", "source's statistics", "its own statistics", "MNIST with these"], rows)
 
 
