@@ -129,8 +129,8 @@ def figures(outcome: Outcome) -> list[Panel]:
     found = outcome.measured["times"][0]
     widths, largest = found["widths"], found["widths"][-1]
     series = [lines.Line(name, widths, [1000 * value for value in found[name]], PLACES[name]) for name in LAYERS]
-    cubic = [1000 * found["ZCA"][-1] * (width / largest) ** 3 for width in widths]
-    series.append(lines.Line("∝ width³", widths, cubic, 6, "dotted"))
+    cubic = [1000 * found["ZCA"][-1] * (width / largest) ** 3 for width in widths[-FITTED:]]
+    series.append(lines.Line("∝ width³", widths[-FITTED:], cubic, 6, "dotted"))
     x, y = lines.Axis("features", log=True), lines.Axis("forward and backward, milliseconds", log=True)
     floor = min(min(found[name]) for name in LAYERS)
     y = y._replace(limits=(500 * floor, 2000 * max(found["Newton"][-1], found["ZCA"][-1])))
@@ -213,18 +213,19 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""Both axes are logarithmic: a straight line is a power of the width, and its slope the exponent. Whitening
-    runs along the dotted line of the cube at the right; BN stays a thin cost. Groups of 64 features bring whitening
-    back to a cost in proportion to the width.""",
+    see="""Both axes are logarithmic: a straight line is a power of the width, and its slope the exponent. The wider the
+    layer, the nearer whitening comes to the dotted slope of the cube; BN hardly notices the width, since most of its
+    time is spent on calling it. Groups of 64 features keep whitening near a slope of 1.""",
     why="""To whiten d features takes the d × d covariance of the batch, about m·d² operations for m examples, and its
     inverse square root, about d³: an eigendecomposition, or three products of d × d matrices for each of Newton's
     steps. BN takes two numbers for each feature, m·d operations in all. The backward pass costs the same again or more.
 
-    What whitening buys is a loss whose curvature differs less between directions, since features are no longer
-    correlated: fewer steps. The paper gave that up for the price, and normalized each feature alone.""",
-    changes="""Groups: with 64 features each, as Huang et al. recommend, the cost is linear in the width. A convolution
-    has many values per feature, so that the covariance, m·d², costs more than its root. On a GPU products of matrices
-    are cheap and eigendecompositions are not, which is why Newton's iteration is preferred there.""",
+    What whitening is to buy is a loss whose curvature differs less between directions: fewer steps. Here it takes more
+    of them than BN. Directions in which a layer's features vary little, much of them noise, are made as large as all
+    others, and those that tell the classes apart become a small part of the whole. Groups do so less.""",
+    changes="""A learning rate of its own for each: whitening may bear a larger one, and 0.1 is everybody's here. A
+    convolution has many values per feature, so that the covariance, m·d², costs more than its root. On a GPU products
+    of matrices are cheap and eigendecompositions are not, which is why Newton's iteration is preferred there.""",
     quick_seconds=40,
     full="up to 2,048 features, 3,000 steps, 5 seeds; 10 minutes",
     data="mnist",
