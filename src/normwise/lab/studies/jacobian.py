@@ -195,7 +195,7 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="jacobian",
-    title="Are the singular values of a layer's Jacobian close to 1 with batch normalization?",
+    title="Are the singular values of the Jacobian of a layer close to 1 with batch normalization?",
     source="Ioffe and Szegedy 2015, section 3.3, a conjecture; Yang et al. 2019",
     notes=(),
     claims=(

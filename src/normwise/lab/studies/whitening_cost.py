@@ -177,7 +177,7 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="whitening-cost",
-    title="Whitening a layer costs with the cube of its width, normalizing each feature in proportion to it",
+    title="What it costs to whiten a layer rather than to normalize each of its features, and what it gains",
     source="Ioffe and Szegedy 2015, sections 2 and 3; Huang et al. 2018 and 2019",
     notes=("003",),
     claims=(
