@@ -37,6 +37,7 @@ PENALTY = 5e-4
 
 SIGMOID = "Inception, sigmoid"
 MAIN = (*PUBLISHED, SIGMOID)
+ONLY = "only: "
 BASE = "BN-Baseline"
 NETWORKS = "normwise.lab.studies.networks.inception"
 DATA = "normwise.lab.studies.datasets.small_cifar10"
@@ -80,9 +81,9 @@ def plan(asked: Asked) -> list[Trial]:
         training({name: changed | keys for name, keys in rates.items()}, "changed", "shuffled", seeds, faster=6),
         training({"Inception-x5": {"lr": 5 * RATE}}, "inception", "together", 1),
     ]
-    for name, (network, data, keys) in CHANGES.items():
+    for name, (network, data, keys) in list(CHANGES.items())[: asked.scale.pick(smoke=1, quick=7, full=7)]:
         own = {key: value for key, value in keys.items() if key != "schedule"}
-        trials.append(training({f"only: {name}": bn | own}, network, data, 1, faster=keys.get("schedule", 1)))
+        trials.append(training({f"{ONLY}{name}": bn | own}, network, data, 1, faster=keys.get("schedule", 1)))
     return [*trials, Measurement("size", size)]
 
 
@@ -193,7 +194,7 @@ def figures(outcome: Outcome) -> list[Panel]:
     main = lines.info("A small Inception on CIFAR-10", x, y, [lines.Frame("", ours, level)])
     theirs = [_published(arm, place) for place, arm in enumerate(PUBLISHED)]
     there = lines.info("Figure 2 of the paper: ImageNet", lines.Axis("training step, millions"), y, theirs)
-    rows = [_row(outcome, BASE, BASE), *(_row(outcome, f"only: {name}", name) for name in CHANGES)]
+    rows = [_row(outcome, BASE, BASE), *(_row(outcome, arm, arm.removeprefix(ONLY)) for arm in _alone(outcome))]
     said = "test accuracy, higher is better"
     reference = dots.Level(rows[0].value, "BN-Baseline", dotted=True)
     alone = dots.info("Each change of section 4.2.1 alone", said, rows, [reference], percent=True, small="one seed")
@@ -217,10 +218,14 @@ def _row(outcome: Outcome, arm: str, name: str) -> dots.Row:
     return dots.Row(name, fmean(values or [math.nan]), singles=tuple(values))
 
 
+def _alone(outcome: Outcome) -> list[str]:
+    return [arm for arm in outcome.runs if arm.startswith(ONLY)]
+
+
 def table(outcome: Outcome) -> Table:
     """Figure 3 beside ours, and a row for each change alone."""
     rows = []
-    for arm in (*MAIN, "Inception-x5", *(f"only: {name}" for name in CHANGES)):
+    for arm in (*MAIN, "Inception-x5", *_alone(outcome)):
         steps, (millions, accuracy) = steps_to_target(outcome, arm), PUBLISHED.get(arm, (math.nan, math.nan))
         rows.append([
             arm, _or_dash(steps, "{:,.0f}"), _or_dash(steps_to_target(outcome, "Inception") / max(steps, 1), "{:.1f}"),
@@ -280,22 +285,22 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""The horizontal line is the best that Inception does without normalization. Read off where each curve crosses
-    it first, and compare with figure 2 of the paper below: the order of the curves is the claim, not their height,
-    since the network has a hundredth of the parameters and ten classes of small images.""",
-    why="""Normalization before each ReLU keeps the size of what every layer gets, whatever the weights before it do. It
-    also makes the output independent of the size of the weights, and their gradient smaller as they grow (section 3.3),
-    so that a learning rate five or thirty times larger does not make them run away. BN-Baseline has only the first of
-    the two advantages, BN-x5 and BN-x30 have both.
+    see="""The horizontal line is the best that Inception does without normalization. Read off where each curve
+    crosses it first, and compare with figure 2 of the paper below: the order of the curves is the claim, not their
+    height, since the network has a hundredth of the parameters and ten classes of small images.""",
+    why="""Normalization before each ReLU keeps the size of what every layer gets, whatever the weights before it do.
+    It also makes the output independent of the size of the weights, and their gradient smaller as they grow (section
+    3.3), so that a learning rate five or thirty times larger does not make them run away. BN-Baseline has only the
+    first of the two advantages, BN-x5 and BN-x30 have both.
 
     The seven changes of section 4.2.1 either use the new room (learning rate, decay) or take away what slowed or
     regularized the network and is needed less now (dropout, L2, local response normalization, distortion). Shuffling
     is another matter: where the examples of a batch always stay together, each is always normalized with the same
     others, and the noise of changing companions, which regularizes, is lost.""",
     changes="""Length: most of these changes act against overfitting or late in training, so that few hundred steps
-    hardly show them. A better initialization, He's here, lets the plain network learn faster than the paper's may have,
-    and makes the ratio smaller. The paper's learning rate for Inception belongs to its size; ours is chosen for the
-    small network.""",
+    hardly show them. A better initialization, He's here, lets the plain network learn faster than the paper's may
+    have, and makes the ratio smaller. The paper's learning rate for Inception belongs to its size; ours is chosen for
+    the small network.""",
     quick_seconds=110,
     full="all of CIFAR-10, 8,000 steps, 3 seeds (one for each change alone); about an hour",
     data="cifar10",

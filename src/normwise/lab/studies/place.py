@@ -125,15 +125,16 @@ STUDY = Study(
     see="""Three rows a network: none, before, after. Compare the distance between before and after with the distance
     of either from none, and with the spread of the small dots, which are the seeds.""",
     why="""Before the activation the layer normalizes Wu, a sum of many terms, whose distribution is nearly symmetric;
-    that fixes where on the sigmoid the units work, away from the flat ends. This is the paper's reason. The bias of the
-    linear map is then useless, since β does its work.
+    that fixes where on the sigmoid the units work, away from the flat ends. This is the paper's reason. The bias of
+    the linear map is then useless, since β does its work.
 
     After the activation, as in note 002, the next layer gets inputs of mean 0 and variance 1, which is what input
-    standardization does for the first layer. A sigmoid's outputs are all positive, and a ReLU's too, so centering them
-    helps the next layer's gradients. What a unit itself works with is then left to its weights. Both places divide the
-    scale of the weights out, so both allow the same learning rates, and small networks hardly tell them apart.""",
-    changes="""Depth and saturation: with many sigmoid layers before has the advantage that no unit can saturate. More
-    seeds narrow the noise, and with it the cases that are undecided.""",
+    standardization does for the first layer. A sigmoid's outputs are all positive, and a ReLU's too, so centering
+    them helps the next layer's gradients. What a unit itself works with is then left to its weights. Both places
+    divide the scale of the weights out, so both allow the same learning rates.""",
+    changes="""Length, depth and learning rate: all arms have the same learning rate, and few steps at quick scale, so
+    that speed is what counts there. CaffeNet is much deeper than these networks. More seeds narrow the noise, and
+    with it the cases that are undecided.""",
     quick_seconds=45,
     full="5,000 steps, 10 seeds; about 25 minutes",
     data="mnist",

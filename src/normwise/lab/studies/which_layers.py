@@ -154,18 +154,18 @@ STUDY = Study(
     see="""Five choices of layers for two networks. In the sigmoid network the first or the last layer alone leave the
     accuracy at guessing, and every second layer comes close to all. The ReLU network learns without normalization;
     there one layer already brings a part of the gain.""",
-    why="""A layer multiplies what tells two examples apart by some factor. A sigmoid has a slope of at most ¼, so that
-    twelve layers shrink the differences to about 4⁻¹² ≈ 10⁻⁷ of what they were, and the gradient on its way back
+    why="""A layer multiplies what tells two examples apart by some factor. A sigmoid has a slope of at most ¼, so
+    that twelve layers shrink the differences to about 4⁻¹² ≈ 10⁻⁷ of what they were, and the gradient on its way back
     likewise. A normalization divides by the standard deviation of the batch and so brings the differences back to
-    size 1, if they have not sunk below √ε ≈ 0.003 yet. After two layers they have not; after twelve they have, so that
-    the last layer alone comes too late, and after the first alone eleven layers shrink what it has made.
+    size 1, if they have not sunk below √ε ≈ 0.003 yet. After two layers they have not; after twelve they have, so
+    that the last layer alone comes too late, and after the first alone eleven layers shrink what it has made.
 
     ReLU with He's initialization keeps sizes, so that signals arrive without normalization. Bjorck et al. explain the
     gain of the last layer by its gradients: without normalization those of the output layer are large and alike for
     all examples, which limits the learning rate. That the last layer brings two thirds is a number for a residual
     network of 110 layers, and we have it from others who quote the paper.""",
     changes="""Depth: with three layers a sigmoid network learns without any normalization. Note 002 normalizes after
-    the activation (the key place), which changes the numbers little. A residual network keeps signals alive along its
+    the activation (the key place; see the study of that name). A residual network keeps signals alive along its
     shortcuts, whichever layers are normalized.""",
     quick_seconds=60,
     full="3,000 steps, five learning rates, 5 seeds; about 40 minutes",
