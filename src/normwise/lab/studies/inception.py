@@ -197,7 +197,7 @@ def figures(outcome: Outcome) -> list[Panel]:
     rows = [_row(outcome, BASE, BASE), *(_row(outcome, arm, arm.removeprefix(ONLY)) for arm in _alone(outcome))]
     said = "test accuracy, higher is better"
     reference = dots.Level(rows[0].value, "BN-Baseline", dotted=True)
-    alone = dots.info("Each change of section 4.2.1 alone", said, rows, [reference], percent=True, small="one seed")
+    alone = dots.info("Each change of section 4.2.1 alone", said, rows, [reference], percent=True)
     return [
         drawn("accuracy", lines, main),
         drawn("published", lines, there, "Digitized from the paper."),
@@ -210,12 +210,12 @@ def figures(outcome: Outcome) -> list[Panel]:
 def _published(arm: str, place: int) -> lines.Line:
     rows = published(f"fig2_{arm}")
     across, up = list(rows[0])[:2]
-    return lines.Line(arm, [row[across] for row in rows], [row[up] for row in rows], place, "published")
+    return lines.Line(arm, [row[across] / 1e6 for row in rows], [row[up] for row in rows], place, "published")
 
 
 def _row(outcome: Outcome, arm: str, name: str) -> dots.Row:
     values = outcome.test(arm)
-    return dots.Row(name, fmean(values or [math.nan]), singles=tuple(values))
+    return dots.Row(name, fmean(values or [math.nan]))
 
 
 def _alone(outcome: Outcome) -> list[str]:

@@ -87,12 +87,25 @@ def both_help(outcome: Outcome) -> Judged:
 
 
 def figures(outcome: Outcome) -> list[Panel]:
-    """The test accuracy of every network and place."""
-    rows = [dots.Row(arm, fmean(values or [math.nan]), singles=tuple(values))
-            for arm in outcome.runs for values in [outcome.test(arm)]]  # fmt: skip
-    info = dots.info("Normalization before and after the activation", "test accuracy, higher is better", rows,
-                     percent=True, small="one seed", large="mean of the seeds")  # fmt: skip
-    return [drawn("accuracy", dots, info)]
+    """How far after is above before; and the test accuracy of every network and place."""
+    rows = [
+        dots.Row(network, difference, math.nan if math.isinf(margin) else margin)
+        for network in NETWORKS
+        for difference, margin in [compared(outcome, network, "after", "before")]
+    ]
+    said = "points of test accuracy, after minus before"
+    main = dots.info("After the activation against before", said, rows, [dots.Level(0.0, "no difference")])
+    reach = 1.1 * max(abs(row.value) + (row.margin if math.isfinite(row.margin) else 0) for row in rows)
+    main = main._replace(limits=(-reach or -1.0, reach or 1.0))
+    each = [
+        dots.Row(arm, fmean(values or [math.nan]), singles=tuple(values))
+        for arm in outcome.runs
+        for values in [outcome.test(arm)]
+    ]
+    said = "test accuracy, higher is better"
+    every = dots.info("None, before and after", said, each, percent=True, small="one seed", large="mean of the seeds")
+    caption = "Three rows a network. Compare the step from none to before with that from before to after."
+    return [drawn("difference", dots, main), drawn("accuracy", dots, every, caption)]
 
 
 STUDY = Study(
@@ -122,8 +135,9 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=accuracy_table,
-    see="""Three rows a network: none, before, after. Compare the distance between before and after with the distance
-    of either from none, and with the spread of the small dots, which are the seeds.""",
+    see="""A dot to the right of the line is a network for which after the activation is better, one to the left a
+    network for which before is. The bars are seed noise: a bar that crosses the line decides nothing. The second
+    figure has both places beside no normalization.""",
     why="""Before the activation the layer normalizes Wu, a sum of many terms, whose distribution is nearly symmetric;
     that fixes where on the sigmoid the units work, away from the flat ends. This is the paper's reason. The bias of
     the linear map is then useless, since β does its work.
