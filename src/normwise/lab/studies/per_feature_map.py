@@ -34,25 +34,26 @@ def plan(asked: Asked) -> list[Trial]:
         Training({kind: {}}, asked.data, seeds, {"model": f"{NETWORKS}:{factory}", **options})
         for kind, factory in FACTORIES.items()
     ]
-    return [*trials, *(Measurement(kind, moved, {"kind": KINDS[kind]}, data=asked.data) for kind in KINDS)]
+    return [*trials, *(Measurement(kind, moved, {"kind": KINDS[kind]}) for kind in KINDS)]
 
 
 def moved(context: Context, kind: str) -> Mapping[str, Any]:
     """The parameters of the network, and whether its first normalized maps move with the image.
 
-    The running statistics are those of 500 training images, γ and β are drawn at random. The images are rolled by five
-    pixels; the convolution is taken from the middle, where the border does not reach.
+    Images of noise have that property or not as well as digits. The running statistics are those of 200 images, γ and β
+    are drawn at random. The images are rolled by five pixels; maps are compared in the middle, where the border of the
+    convolution does not reach.
     """
     net = network(kind).to(context.device)
-    X, _ = context.tensors("train")
-    net.train()(X[:500])
+    X = torch.rand(200, 1, 28, 28, device=context.device)
+    net.train()(X)
     first = nn.Sequential(*list(net)[: 1 if kind == "none" else 2]).eval()
     with torch.no_grad():
         for parameter in first[1:].parameters():
             parameter.uniform_(0.5, 1.5)
         inside = slice(8, 20)
-        a = first(X[:100]).roll((5, 5), (2, 3))[:, :, inside, inside]
-        b = first(X[:100].roll((5, 5), (2, 3)))[:, :, inside, inside]
+        a = first(X).roll((5, 5), (2, 3))[:, :, inside, inside]
+        b = first(X.roll((5, 5), (2, 3)))[:, :, inside, inside]
     parameters = [p for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) for p in m.parameters()]
     return {
         "normalization": sum(each.numel() for each in parameters),
@@ -166,8 +167,8 @@ STUDY = Study(
     corner.
 
     The layer behind note 004 flattens images of (N, C, H, W) to (N, C·H·W) and normalizes every column. That is the
-    rule for fully connected layers. On MNIST, where digits are centered, it costs little accuracy; a pixel that is
-    always black has variance 0, and what ε makes of it then decides.""",
+    rule for fully connected layers. It costs accuracy here, although the digits of MNIST are centered, and 18,816
+    parameters instead of 48.""",
     changes="""Images whose objects lie anywhere need the convolutional property more. Small batches hurt statistics
     per activation sooner, because m values are fewer than m·p·q.""",
     quick_seconds=35,
