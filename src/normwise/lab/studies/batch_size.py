@@ -179,14 +179,10 @@ def figures(outcome: Outcome) -> list[Panel]:
     ]
     clock = lines.Axis("seconds of training", log=True)
     frames = [lines.Frame("", over_time, [lines.Level(GOAL[outcome.asked.data], "")])]
+    ends = lines.info("At equal epochs and at equal time, mean over the seeds", size, accuracy, by)
     return [
         drawn("time", lines, lines.info("Accuracy over training time, by batch size", clock, accuracy, frames)),
-        drawn(
-            "accuracy",
-            lines,
-            lines.info("At equal epochs and at equal time", size, accuracy, by),
-            "Mean over the seeds.",
-        ),
+        drawn("accuracy", lines, ends),
     ]
 
 

@@ -226,7 +226,7 @@ STUDY = Study(
     small. More examples: on all 10,000 test images of MNIST one point is seldom luck. More rounds of choosing on
     the same data: each adds candidates.""",
     quick_seconds=30,
-    full="ten pools, 100 epochs, 20,000 draws; 15 minutes",
+    full="ten pools, 100 epochs, 20,000 draws; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
 )
