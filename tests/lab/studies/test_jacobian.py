@@ -12,8 +12,8 @@ from normwise.lab.studies.jacobian import (
     closer_with_careful_weights,
     typical_is_near_one,
 )
-from normwise.lab.studies.measures.jacobian import jacobians, summary
 from normwise.lab.studies.networks.shifting import Network
+from normwise.lab.studies.shared.jacobian import jacobians, summary
 from reproductions import outcome
 
 

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from normwise.lab.studies.measures.outside_the_gradient import Normalized
 from normwise.lab.studies.outside_the_gradient import (
     KINDS,
     RATES,
@@ -11,6 +10,7 @@ from normwise.lab.studies.outside_the_gradient import (
     b_grows,
     blows_up,
 )
+from normwise.lab.studies.shared.outside_the_gradient import Normalized
 from reproductions import outcome
 
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from normwise.lab.reproduction.context import Context
-from normwise.lab.studies.measures.scale_invariance import FACTORS, layer
 from normwise.lab.studies.scale_invariance import (
     SCALES,
     holds_with_the_usual_epsilon,
     is_more_resilient,
     learns_at_every_scale,
 )
+from normwise.lab.studies.shared.scale_invariance import FACTORS, layer
 from reproductions import outcome, run
 
 

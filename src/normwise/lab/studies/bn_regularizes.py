@@ -11,10 +11,10 @@ from normwise.figures import dots
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, Difference, difference
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
 from normwise.lab.studies.shared.few_images import fit
-from normwise.lab.studies.shared.overfitting import PAIRED, Difference, difference
 from normwise.report import Table
 
 ARMS: Mapping[str, Mapping[str, Any]] = {

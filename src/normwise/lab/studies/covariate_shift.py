@@ -13,7 +13,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.measures.covariate_shift import ARMS, EVERY, NETWORKS, mean_of, trained
+from normwise.lab.studies.shared.covariate_shift import ARMS, EVERY, NETWORKS, mean_of, trained
 from normwise.report import Table
 
 MARGIN = 0.2

@@ -6,6 +6,7 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study
 from normwise.lab.studies.shared import overfitting as of
@@ -110,19 +111,19 @@ STUDY = Study(
             "book's figure has a gap of about 25; seeds that disagree decide nothing",
             overfits_without,
         ),
-        Claim("Dropout makes the gap smaller.", of.PAIRED, shrinks_the_gap),
+        Claim("Dropout makes the gap smaller.", PAIRED, shrinks_the_gap),
         Claim(
             "With dropout training accuracy does not reach 100 %, in the book's 301 epochs.",
             "below 99.5 % at every measurement, in every seed; seeds that disagree decide nothing",
             stays_below_all,
         ),
-        Claim("Dropout makes test accuracy better, after 301 epochs.", of.PAIRED, has_better_test),
+        Claim("Dropout makes test accuracy better, after 301 epochs.", PAIRED, has_better_test),
         Claim(
             "With dropout training accuracy does not reach 100 % in five times as long either (ours).",
             "below 99.5 % at every measurement, in every seed; seeds that disagree decide nothing",
             stays_below_all_later,
         ),
-        Claim("Dropout makes test accuracy better, after five times as long (ours).", of.PAIRED, has_better_test_later),
+        Claim("Dropout makes test accuracy better, after five times as long (ours).", PAIRED, has_better_test_later),
     ),
     plan=plan,
     figures=figures,

@@ -11,7 +11,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.measures.jacobian import (
+from normwise.lab.studies.shared.jacobian import (
     BINS,
     HIGHEST,
     LAYERS,

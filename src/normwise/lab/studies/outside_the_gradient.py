@@ -13,7 +13,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.measures.outside_the_gradient import (
+from normwise.lab.studies.shared.outside_the_gradient import (
     all_parameters,
     only_b,
 )

@@ -13,7 +13,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import accuracy_table, drawn
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Training, judged
-from normwise.lab.studies.measures.scale_invariance import (
+from normwise.lab.studies.shared.scale_invariance import (
     FACTORS,
     layer,
 )

@@ -8,6 +8,7 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
 from normwise.lab.studies.shared import overfitting as of
@@ -69,7 +70,7 @@ def grows_without(outcome: Outcome) -> Judged:
     """Whether weights grow large where the network overfits, and shrink with decay."""
     without, with_it = growth(outcome, "λ = 0", PUBLISHED), growth(outcome, "λ = 0.1", PUBLISHED)
     return judged(
-        of.unanimous([a > GROWN and b < 1 for a, b in zip(without, with_it, strict=True)]),
+        unanimous([a > GROWN and b < 1 for a, b in zip(without, with_it, strict=True)]),
         f"After {of.reached(outcome, 'λ = 0', PUBLISHED)} epochs the norm of all weights is {fmean(without):.2f} times "
         f"that of the initial weights without decay and {fmean(with_it):.2f} times with λ = 0.1.",
         without=without, with_it=with_it,
@@ -127,13 +128,13 @@ STUDY = Study(
             "book's figure has a gap of about 25; seeds that disagree decide nothing",
             overfits_without,
         ),
-        Claim("Weight decay makes the gap smaller.", of.PAIRED, shrinks_the_gap),
+        Claim("Weight decay makes the gap smaller.", PAIRED, shrinks_the_gap),
         Claim(
             "With weight decay training accuracy does not reach 100 %.",
             "below 99.5 % at every measurement of 201 epochs, in every seed; seeds that disagree decide nothing",
             stays_below_all,
         ),
-        Claim("Weight decay makes test accuracy better.", of.PAIRED, has_better_test),
+        Claim("Weight decay makes test accuracy better.", PAIRED, has_better_test),
         Claim(
             "Without weight decay the weights grow large; with it they become smaller.",
             "the norm of all weights after 201 epochs is more than 1.1 times (ours, for large) that of the initial "

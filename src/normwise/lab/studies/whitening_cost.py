@@ -13,7 +13,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.measures.whitening_cost import (
+from normwise.lab.studies.shared.whitening_cost import (
     BATCH,
     LAYERS,
     WIDTH,

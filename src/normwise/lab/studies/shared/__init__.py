@@ -1,1 +1,1 @@
-"""What studies compute and draw, where several share it or their own file would grow too long."""
+"""What studies measure, and what several of them share."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import fmean, median, stdev
-from typing import NamedTuple
-
-from scipy.stats import t as students
+from statistics import fmean, median
 
 from normwise.figures import lines
+from normwise.lab.reproduction.judging import less, unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Judged, judged
 
@@ -18,39 +15,6 @@ ALL_RIGHT = 0.995
 
 BEHIND = 0.1
 """How far test has to stay behind train to speak of overfitting (ours): the book's two figures show about 25 points."""
-
-PAIRED = "the 95 % interval (t, paired by seed: the same images and initial weights) leaves out 0"
-
-
-class Difference(NamedTuple):
-    """A mean difference over seeds and the edges of its 95 % interval; infinite edges for a single seed."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def positive(self) -> bool | None:
-        """Whether it is above zero; None where the interval has zero in it."""
-        return True if self.low > 0 else False if self.high < 0 else None
-
-    @property
-    def interval(self) -> list[float] | None:
-        """Both edges; None where there is a single seed."""
-        return [self.low, self.high] if math.isfinite(self.low) else None
-
-    def __str__(self) -> str:
-        edges = f" (95 % interval {100 * self.low:+.1f} to {100 * self.high:+.1f})" if math.isfinite(self.low) else ""
-        return f"{100 * self.mean:+.1f} points{edges}"
-
-
-def difference(values: Sequence[float]) -> Difference:
-    """The mean of one difference per seed with Student's interval."""
-    mean = fmean(values)
-    if len(values) < 2:
-        return Difference(mean, -math.inf, math.inf)
-    margin = float(students.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return Difference(mean, mean - margin, mean + margin)
 
 
 def epochs(published: int, times: int, early: int, late: int) -> list[int]:
@@ -73,16 +37,6 @@ def gaps(outcome: Outcome, arm: str, epoch: int | None = None) -> list[float]:
     """By how much each seed is more accurate on its training images than on test images."""
     train, test = at(outcome, arm, "train", epoch), at(outcome, arm, "test", epoch)
     return [a - b for a, b in zip(train, test, strict=True)]
-
-
-def less(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """The difference a − b, by seed."""
-    return difference([x - y for x, y in zip(a, b, strict=True)])
-
-
-def unanimous(answers: Sequence[bool]) -> bool | None:
-    """What all seeds say; None where they do not agree."""
-    return answers[0] if len(set(answers)) == 1 else None
 
 
 def overfits(outcome: Outcome, arm: str, epoch: int) -> Judged:

@@ -1,1 +1,0 @@
-"""What studies measure, where it is more than a few lines."""
