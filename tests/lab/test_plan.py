@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lab.made import of_parts, parts, small
 from normwise.errors import RequestError
@@ -59,13 +59,31 @@ def test_parts_can_be_measured_whole_and_other_runs_keep_their_directories(tmp_p
     assert not set(directories(whole)) & set(directories(sampled))
 
 
-@pytest.mark.parametrize(
-    ("data", "part", "said"),
-    [("digits", "tset", "unknown part 'tset'; did you mean 'test'"), (loader, "test", "measured on samples")],
-)
-def test_only_parts_in_memory_are_measured_whole(tmp_path, data, part, said):
-    with pytest.raises(RequestError, match=said):
-        question(data, {"out": tmp_path}, whole=[part])
+def batches_and_arrays():
+    return DataLoader(TensorDataset(*FEW), 4), FEW, FEW
+
+
+FEW = torch.zeros(8, 2), torch.tensor([0, 1] * 4)
+
+
+@pytest.mark.parametrize("data", [loader, batches_and_arrays])
+def test_a_part_that_streams_is_measured_whole_where_its_length_is_known(tmp_path, data):
+    assert question(data, {"out": tmp_path}, whole=["test"]).common.samples["test"] == 8
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        return iter(TensorDataset(*FEW))
+
+
+def test_a_part_whose_length_only_reading_tells_is_not_measured_whole(tmp_path):
+    with pytest.raises(RequestError, match=r"only reading train .* tells how long it is"):
+        question(lambda: (DataLoader(Endless(), 4), FEW, FEW), {"out": tmp_path}, whole=["train"])
+
+
+def test_a_part_that_is_no_part_is_not_measured_whole(tmp_path):
+    with pytest.raises(RequestError, match="unknown part 'tset'; did you mean 'test'"):
+        question("digits", {"out": tmp_path}, whole=["tset"])
 
 
 def test_a_question_serves_rounds_of_arms_that_are_values(tmp_path):

@@ -75,7 +75,7 @@ def question(data: Source, asked: Options, study: str = "compare", whole: Collec
         data: the name of a data set, a table, or a ``make_data`` function or its name.
         asked: the options, those of ``normwise.lab.options.GENERAL`` and the keys.
         study: the kind of study.
-        whole: parts of data in memory, of ``train``, ``validation`` and ``test``, whose curves are measured on all
+        whole: parts, of ``train``, ``validation`` and ``test``, whose curves are measured on all
             their examples instead of a sample.
 
     Raises:
@@ -176,12 +176,16 @@ def _samples(counts: Mapping[str, int | None], data: Data | LoaderData) -> dict[
 
 def _whole(parts: Collection[str], data: Data | LoaderData) -> dict[str, int]:
     """How many examples the parts have."""
-    if parts and not isinstance(data, Data):
-        raise RequestError(f"{data.name} is read batch by batch; its curves are measured on samples: leave whole out")
-    for part in parts:
-        if part not in PARTS[3]:
-            raise RequestError(choice(part, PARTS[3], "part"))
-    return {part: len(getattr(data, part)) for part in parts}
+    return {part: _count(part, data) for part in parts}
+
+
+def _count(part: str, data: Data | LoaderData) -> int:
+    if part not in PARTS[3]:
+        raise RequestError(choice(part, PARTS[3], "part"))
+    found = len(getattr(data, part)) if isinstance(data, Data) else data.examples(part)
+    if found is None:
+        raise RequestError(f"only reading {part} of {data.name} tells how long it is; leave it out of whole")
+    return found
 
 
 def usable_device(device: str) -> str:

@@ -70,6 +70,11 @@ class LoaderData:
         train = self._read()["train"]
         return len(train.epoch(0, 0, batch_size)) if isinstance(train, Indexed) else None
 
+    def examples(self, part: str) -> int | None:
+        """How many examples a part has; None where only reading them tells."""
+        there = self._read()[part]
+        return len(there.keys) if isinstance(there, Indexed) and there.grouped else None
+
     def first(self, n: int) -> Batch:
         """A batch of ``n`` training examples, the same every time; the first batch where items have no index."""
         train = self._read()["train"]

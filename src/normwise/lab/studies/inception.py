@@ -56,7 +56,7 @@ CHANGES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 
 def plan(asked: Asked) -> list[Trial]:
     """The networks of figure 3, each change alone, and the size of the network of figure 5."""
-    steps = asked.scale.pick(smoke=1, quick=300, full=8000)
+    steps = asked.scale.pick(smoke=1, quick=240, full=8000)
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=3)
 
     def training(arms: Mapping[str, Any], network: str, data: str, seeds: int, faster: int = 1) -> Training:
@@ -66,7 +66,7 @@ def plan(asked: Asked) -> list[Trial]:
         }  # fmt: skip
         options |= {"batch_size": 32} if data == "shuffled" else {}
         wide = asked.scale.pick(smoke="noise_", quick="", full="everything_")
-        return Training(arms, f"{DATA}:{wide}{data}", seeds, options)
+        return Training(arms, f"{DATA}:{wide}{data}", seeds, options, whole=("validation",))
 
     bn: dict[str, Any] = {"norm": "batch"}
     changed = bn | {"weight_decay": PENALTY / 5}

@@ -39,7 +39,7 @@ Together = tuple[DataLoader[Any], Pair, Pair]
 
 
 def shuffled() -> Parts:
-    """10,000 training, 1,000 validation and 2,000 test images; the lab draws batches anew every epoch."""
+    """10,000 training, 500 validation and 2,000 test images; the lab draws batches anew every epoch."""
     return _cifar10(10_000)
 
 
@@ -79,7 +79,7 @@ def _cifar10(train: int | None) -> Parts:
     """The first examples of each part, each color with mean 0 and standard deviation 1 over the training part."""
     data = load("cifar10", progress=False).finish("classification")
     assert isinstance(data, Data)
-    sizes = {data.train: train, data.validation: train and 1_000, data.test: train and 2_000}
+    sizes = {data.train: train, data.validation: train and 500, data.test: train and 2_000}
     kept = [(part.X[:size].astype(np.float32), part.y[:size]) for part, size in sizes.items()]
     mean, std = (each(kept[0][0], axis=(0, 2, 3), keepdims=True) for each in (np.mean, np.std))
     first, second, third = (((X - mean) / std, y) for X, y in kept)
