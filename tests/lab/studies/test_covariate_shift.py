@@ -33,17 +33,24 @@ PLAIN = [(1.0, 1.0, 0.5, 0.90), (1.0, 1.0, 0.5, 0.91)]
 
 
 @pytest.mark.parametrize(
-    ("bn", "verdict"), [((0.5, 0.6), "holds"), ((0.9, 1.5), "does not hold"), ((0.5, 1.5), "undecided")]
+    ("bn", "verdict"),
+    [
+        ((0.50, 0.51), "holds"),
+        ((1.50, 1.51), "does not hold"),
+        ((0.5, 0.7), "undecided"),
+        ((None, 0.5), "undecided"),
+    ],
 )
-def test_shift_is_less_in_every_seed_or_in_none(bn, verdict):
+def test_shift_is_less_beyond_the_noise_of_seeds(bn, verdict):
     assert reduces_in_a_deep_network(made(plain=PLAIN, BN=[(a, 1, 0.5, 0.9) for a in bn])).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("bn", "verdict"),
     [
-        (((1.0, 0.5), (2.0, 0.2)), "holds"),
+        (((1.0, 0.5), (1.01, 0.5)), "holds"),
         (((0.4, 0.5), (0.4, 0.5)), "does not hold"),
+        (((0.4, 0.5), (None, None)), "undecided"),
         (((1.0, 0.9), (1.0, 0.9)), "does not hold"),
         (((1.0, 0.5), (0.4, 0.5)), "undecided"),
     ],
@@ -55,7 +62,7 @@ def test_gradients_shift_by_length_and_angle(bn, verdict):
 def test_noise_is_judged_by_accuracy_and_shift():
     good, shifting = [(0.5, 1, 0.5, 0.95)] * 2, [(2.0, 1, 0.5, 0.94)] * 2
     assert noisy_is_as_good(made(BN=good, noisy_BN=shifting)).verdict == "holds"
-    assert noisy_is_as_good(made(BN=good, noisy_BN=PLAIN)).verdict == "does not hold"
+    assert noisy_is_as_good(made(BN=good, noisy_BN=PLAIN[:1] * 2)).verdict == "does not hold"
     assert noisy_beats_plain(made(plain=PLAIN, noisy_BN=shifting)).verdict == "holds"
     assert noisy_beats_plain(made(plain=PLAIN, noisy_BN=good)).verdict == "does not hold"
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import log, nan
+from operator import itemgetter
 from statistics import fmean
-from typing import Any
 
 from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, Difference, every, less
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.shared.covariate_shift import ARMS, EVERY, NETWORKS, mean_of, trained
+from normwise.lab.studies.shared.covariate_shift import ARMS, EVERY, NETWORKS, mean_of, number, trained
 from normwise.report import Table
+
+DEEP = "ReLU × 10"
 
 MARGIN = 0.2
 """Shifts within this share of each other count as similar; ours."""
@@ -30,31 +34,30 @@ def plan(asked: Asked) -> list[Measurement]:
     return [
         Measurement(f"{network}, {arm}", trained, {"network": network, "arm": arm, "steps": steps}, seed, asked.data)
         for network in NETWORKS
-        for arm in (ARMS if network == "ReLU × 10" else ("plain", "BN"))
+        for arm in (ARMS if network == DEEP else ("plain", "BN"))
         for seed in range(seeds)
     ]
 
 
-def _runs(outcome: Outcome, network: str, arm: str) -> Sequence[Mapping[str, Any]]:
-    return outcome.measured[f"{network}, {arm}"]
-
-
 def _means(outcome: Outcome, network: str, arm: str, what: str) -> list[float]:
-    return [mean_of(run, what) for run in _runs(outcome, network, arm)]
+    return [mean_of(run, what) for run in outcome.measured[f"{network}, {arm}"]]
 
 
-def _ratios(outcome: Outcome, network: str, what: str) -> list[float]:
-    pairs = zip(*(_means(outcome, network, arm, what) for arm in ("BN", "plain")), strict=True)
-    return [bn / plain if plain else float("inf") for bn, plain in pairs]
+def _relative(outcome: Outcome, network: str, what: str) -> tuple[Difference, list[float]]:
+    """The logarithm of BN's over plain's, with its interval over the seeds; and the ratios by seed."""
+    bn, plain = ([value or nan for value in _means(outcome, network, arm, what)] for arm in ("BN", "plain"))
+    return less([log(value) for value in bn], [log(value) for value in plain]), [
+        a / b for a, b in zip(bn, plain, strict=True)
+    ]
 
 
 def _reduces(network: str, outcome: Outcome) -> Judged:
     """Whether distributions move less with BN."""
-    ratios = _ratios(outcome, network, "distances")
+    found, ratios = _relative(outcome, network, "distances")
     bn, plain = (fmean(_means(outcome, network, arm, "distances")) for arm in ("BN", "plain"))
-    less, more = max(ratios) < 1 - MARGIN, min(ratios) > 1 - MARGIN
+    more = found.above(log(1 - MARGIN))
     return judged(
-        None if not less and not more else less,
+        None if more is None else not more,
         f"Within {EVERY} steps what an activation receives moves by {bn:.3f} standard deviations with BN and by "
         f"{plain:.3f} without; the ratio by seed is {', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
         ratios=ratios, bn=bn, plain=plain,
@@ -62,96 +65,95 @@ def _reduces(network: str, outcome: Outcome) -> Judged:
 
 
 reduces_in_the_papers_network = partial(_reduces, "sigmoid × 3")
-reduces_in_a_deep_network = partial(_reduces, "ReLU × 10")
+reduces_in_a_deep_network = partial(_reduces, DEEP)
 
 
 def gradients_shift_as_much(outcome: Outcome) -> Judged:
     """Whether the gradient form of the shift is no smaller with BN."""
-    ratios = _ratios(outcome, "ReLU × 10", "differences")
-    bn, plain = (_means(outcome, "ReLU × 10", arm, "cosines") for arm in ("BN", "plain"))
-    shifted = [ratio > 1 - MARGIN and a < b + 0.05 for ratio, a, b in zip(ratios, bn, plain, strict=True)]
+    found, ratios = _relative(outcome, DEEP, "differences")
+    bn, plain = (_means(outcome, DEEP, arm, "cosines") for arm in ("BN", "plain"))
+    straighter = less(bn, plain).above(0.05)
     return judged(
-        all(shifted) if all(shifted) or not any(shifted) else None,
+        every((found.above(log(1 - MARGIN)), None if straighter is None else not straighter)),
         f"‖G − G'‖ with BN is {', '.join(f'{ratio:.2f}' for ratio in ratios)} times that without, by seed; the cosine "
         f"between both gradients is {fmean(bn):.3f} with BN and {fmean(plain):.3f} without.",
         ratios=ratios, cosine_bn=bn, cosine_plain=plain,
     )  # fmt: skip
 
 
-def _last(outcome: Outcome, arm: str) -> list[float]:
-    return [run["accuracy"][-1] for run in _runs(outcome, "ReLU × 10", arm)]
-
-
-def _speed(outcome: Outcome, arm: str) -> list[float]:
-    return [fmean(run["accuracy"]) for run in _runs(outcome, "ReLU × 10", arm)]
+def _accuracy(outcome: Outcome, arm: str, how: Callable[[Sequence[float]], float]) -> list[float]:
+    """Of each seed, one number of its test accuracy over the steps."""
+    return [how(run["accuracy"]) for run in outcome.measured[f"{DEEP}, {arm}"]]
 
 
 def noisy_is_as_good(outcome: Outcome) -> Judged:
     """Whether BN with noise ends about as well as BN."""
-    noisy, bn = (fmean(_last(outcome, arm)) for arm in ("noisy BN", "BN"))
+    noisy, bn = (_accuracy(outcome, arm, itemgetter(-1)) for arm in ("noisy BN", "BN"))
+    found = less(noisy, bn)
     return judged(
-        noisy > bn - CLOSE,
-        f"Test accuracy at the end: {100 * noisy:.1f} % with noisy BN, {100 * bn:.1f} % with BN.",
-        noisy=noisy, bn=bn,
+        found.above(-CLOSE),
+        f"Test accuracy at the end: {100 * fmean(noisy):.1f} % with noisy BN, {100 * fmean(bn):.1f} % with BN: "
+        f"{found}.",
+        noisy=noisy, bn=bn, interval=found.interval,
     )  # fmt: skip
 
 
 def noisy_beats_plain(outcome: Outcome) -> Judged:
     """Whether BN with noise learns sooner than the plain network although more shifts in it."""
-    noisy, plain = _speed(outcome, "noisy BN"), _speed(outcome, "plain")
-    shifts = [fmean(_means(outcome, "ReLU × 10", arm, "jumps")) for arm in ("noisy BN", "plain")]
-    better = [a > b for a, b in zip(noisy, plain, strict=True)]
+    noisy, plain = (_accuracy(outcome, arm, fmean) for arm in ("noisy BN", "plain"))
+    shifts = [_means(outcome, DEEP, arm, "jumps") for arm in ("noisy BN", "plain")]
+    ahead = less(noisy, plain)
     return judged(
-        all(better) and shifts[0] > shifts[1] if all(better) or not any(better) else None,
+        every((ahead.positive, less(*shifts).positive)),
         f"Mean test accuracy over all of training: {100 * fmean(noisy):.1f} % with noisy BN, "
-        f"{100 * fmean(plain):.1f} % without BN; in one step what activations receive moves by {shifts[0]:.2f} and "
-        f"{shifts[1]:.2f} standard deviations.",
-        noisy=noisy, plain=plain, shifts=shifts,
+        f"{100 * fmean(plain):.1f} % without BN: {ahead}; in one step what activations receive moves by "
+        f"{fmean(shifts[0]):.2f} and {fmean(shifts[1]):.2f} standard deviations.",
+        noisy=noisy, plain=plain, shifts=shifts, interval=ahead.interval,
     )  # fmt: skip
 
 
 def noise_harms_plain(outcome: Outcome) -> Judged:
     """Whether the same noise costs the plain network more than it costs BN."""
-    last = {arm: fmean(_last(outcome, arm)) for arm in ARMS}
-    plain, bn = last["plain"] - last["noisy plain"], last["BN"] - last["noisy BN"]
+    last = {arm: _accuracy(outcome, arm, itemgetter(-1)) for arm in ARMS}
+    plain, bn = ([a - b for a, b in zip(last[arm], last[f"noisy {arm}"], strict=True)] for arm in ("plain", "BN"))
+    found = less(plain, bn)
     return judged(
-        None if abs(plain - bn) < CLOSE / 2 else plain > bn,
-        f"The noise costs {100 * plain:.1f} points of test accuracy without BN, and {100 * bn:.1f} with it.",
-        **{name.replace(" ", "_"): value for name, value in last.items()},
-    )
+        found.positive if abs(found.mean) > CLOSE / 2 else None,
+        f"The noise costs {100 * fmean(plain):.1f} points of test accuracy without BN, and {100 * fmean(bn):.1f} with "
+        f"it; the difference is {found}.",
+        **{name.replace(" ", "_"): values for name, values in last.items()}, interval=found.interval,
+    )  # fmt: skip
 
 
 MEASURES = ("distances", "jumps", "differences", "cosines")
 PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"), "noisy BN": (1, "dotted")}
 
 
-def figures(outcome: Outcome) -> list[Panel]:
-    """The shift by layer in both forms, and accuracy over the steps."""
-    return [_by_layer(outcome), _gradients(outcome), _accuracies(outcome)]
-
-
 def _line(outcome: Outcome, network: str, arm: str, what: str, first: int) -> lines.Line:
     """By layer, the mean over steps and seeds, in a band of the seeds."""
     place, look = PLACES[arm]
-    runs = [[fmean(column) for column in zip(*run[what], strict=True)] for run in _runs(outcome, network, arm)]
+    measured = outcome.measured[f"{network}, {arm}"]
+    runs = [[fmean(map(number, column)) for column in zip(*run[what], strict=True)] for run in measured]
     low, high, middle = ([one(column) for column in zip(*runs, strict=True)] for one in (min, max, fmean))
     return lines.Line(arm, range(first, first + len(runs[0])), middle, place, look, low, high)  # type: ignore[arg-type]
 
 
 def _by_layer(outcome: Outcome) -> Panel:
-    two, three = ("plain", "BN"), ("plain", "BN", "noisy BN")
-    shown = (("sigmoid × 3", two, "20 steps"), ("ReLU × 10", three, "20 steps"), ("ReLU × 10", three, "one step"))
-    frames = []
-    for network, arms, steps in shown:
-        what = "jumps" if steps == "one step" else "distances"
-        series = [_line(outcome, network, arm, what, 1) for arm in arms]
-        frames.append(lines.Frame(f"{network}, in {steps}", series))
+    arms = ("plain", "BN", "noisy BN")
+    shown = (("sigmoid × 3", "distances", 2), (DEEP, "distances", 3), (DEEP, "jumps", 3))
+    frames = [
+        lines.Frame(
+            f"{network}, in {'20 steps' if what == 'distances' else 'one step'}",
+            [_line(outcome, network, arm, what, 1) for arm in arms[:count]],
+        )
+        for network, what, count in shown
+    ]
     x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("distance moved, standard deviations of a unit", log=True)
     return drawn("distance-by-layer", lines, lines.info("How far the inputs of activations move", x, y, frames, 3))
 
 
 def _gradients(outcome: Outcome) -> Panel:
-    series = [_line(outcome, "ReLU × 10", arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
+    series = [_line(outcome, DEEP, arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
     y = lines.Axis("‖G − G'‖, mean over training", log=True)
     info = lines.info("How updates below change a layer's gradient", lines.Axis("layer", limits=(0, 12)), y, series)
     caption = "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds."
@@ -161,12 +163,17 @@ def _gradients(outcome: Outcome) -> Panel:
 def _accuracies(outcome: Outcome) -> Panel:
     series = []
     for arm, (place, look) in PLACES.items():
-        runs = _runs(outcome, "ReLU × 10", arm)
+        runs = outcome.measured[f"{DEEP}, {arm}"]
         values = [fmean(column) for column in zip(*(run["accuracy"] for run in runs), strict=True)]
         series.append(lines.Line(arm, runs[0]["steps"], values, place, look))  # type: ignore[arg-type]
     y = lines.Axis("test accuracy", percent=True, limits=(0, 1))
     info = lines.info("Ten ReLU layers with and without noise", lines.Axis("training step"), y, series)
     return drawn("accuracy", lines, info, "Noise with another mean and deviation in every step, after BN.")
+
+
+def figures(outcome: Outcome) -> list[Panel]:
+    """The shift by layer in both forms, and accuracy over the steps."""
+    return [_by_layer(outcome), _gradients(outcome), _accuracies(outcome)]
 
 
 def table(outcome: Outcome) -> Table:
@@ -177,10 +184,9 @@ def table(outcome: Outcome) -> Table:
         cells = [spread([mean_of(run, what) for run in runs], 3) for what in MEASURES]
         rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
     return Table(
-        "Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
-        "activation "
-        f"receives, in {EVERY} steps and in one, in standard deviations; change of a layer's gradient by one update of "
-        "those below it, and the cosine; test accuracy at the end.",
+        f"Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
+        f"activation receives, in {EVERY} steps and in one, in standard deviations; change of a layer's gradient by "
+        f"one update of those below it, and the cosine; test accuracy at the end.",
         ["network", "arm", f"{EVERY} steps", "one step", "‖G − G'‖", "cosine", "test"],
         rows,
     )
@@ -195,33 +201,33 @@ STUDY = Study(
         Claim(
             "BN reduces internal covariate shift: the distributions of what activations receive move less (three "
             "sigmoid layers, as in section 4.1).",
-            "in every seed the distance moved is below 80 % of that without BN, mean over layers and steps; above 80 % "
-            "in every seed it does not hold",
+            "the ratio of the distances moved with BN and without, means over layers and steps, is below 0.8 (ours) "
+            "with its 95 % interval (Student's t over the seeds, of its logarithm); above 0.8 it does not hold",
             reduces_in_the_papers_network,
         ),
         Claim("The same in a deep network (ten ReLU layers, He's weights).", "as above", reduces_in_a_deep_network),
         Claim(
             "Santurkar et al.: measured by how updates of the layers below change a layer's gradient, the shift with "
             "BN is similar or larger.",
-            "in every seed ‖G − G'‖ is above 80 % of that without BN and the cosine is at most 0.05 larger; a mixed "
-            "result decides nothing",
+            "the 95 % interval of the ratio of ‖G − G'‖ lies above 0.8, as above, and that of the difference of the "
+            "cosines below 0.05 (both ours); an interval beyond either border refutes it",
             gradients_shift_as_much,
         ),
         Claim(
             "Santurkar et al.: BN with noise after it, which puts shift back in, trains about as well as BN.",
-            "mean test accuracy at the end at most 2 points lower, four times what seeds differ by",
+            "the 95 % interval of the difference in test accuracy at the end, paired by seed, lies above −2 points, "
+            "four times what seeds differ by; below, it does not hold",
             noisy_is_as_good,
         ),
         Claim(
             "Santurkar et al.: noisy BN trains better than the plain network, although distributions move more in it.",
-            "in every seed a larger mean of test accuracy over training, and a larger distance moved in one step, "
-            "since "
-            "the noise is drawn anew in each; a mixed result decides nothing",
+            f"a larger mean of test accuracy over training, and a larger distance moved in one step, since the noise "
+            f"is drawn anew in each: of both {PAIRED}",
             noisy_beats_plain,
         ),
         Claim(
             "The same noise harms the plain network more than the one with BN.",
-            "more points of test accuracy lost; differences below 1 point decide nothing",
+            f"more points of test accuracy lost: {PAIRED}; differences below 1 point decide nothing",
             noise_harms_plain,
         ),
     ),
@@ -236,7 +242,8 @@ STUDY = Study(
     changes when the layers below are updated, which is what a layer's learning depends on.
 
     Noisy BN separates two explanations. If a stable distribution were what makes BN work, noise that moves it with
-    every step should undo the benefit. Santurkar et al. conclude that BN works because it makes the loss smoother.
+    every step should undo the benefit. Santurkar et al. conclude that BN works because it makes the loss smoother,
+    which is not tested here.
 
     The distance is the 1-Wasserstein distance of each unit's values on the same 500 examples, in units of its standard
     deviation, in training mode: with the statistics of those examples.""",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from math import nan
 from statistics import fmean
 from typing import Any
 
@@ -73,4 +74,9 @@ def _accuracy(net: Network, x: Tensor, y: Tensor) -> float:
 
 def mean_of(run: Mapping[str, Any], what: str) -> float:
     """The mean over steps and layers of what was measured."""
-    return fmean(fmean(row) for row in run[what])
+    return fmean(number(value) for row in run[what] for value in row)
+
+
+def number(value: float | None) -> float:
+    """What JSON has as null, of a network that diverged, is not a number."""
+    return nan if value is None else value
