@@ -22,12 +22,12 @@ def made(small, plain):
 @pytest.mark.parametrize(
     ("small", "plain", "faster", "as_well"),
     [
-        ((0.9, 0.8), (0.6, 0.7), "holds", "holds"),
-        ((0.6, 0.7), (0.9, 0.9), "does not hold", "does not hold"),
+        ((0.9, 0.8), (0.7, 0.6), "holds", "holds"),
+        ((0.6, 0.7), (0.8, 0.9), "does not hold", "does not hold"),
         ((0.6, 0.7), (0.5, 0.82), "undecided", "undecided"),
     ],
 )
-def test_a_mixed_result_decides_nothing(small, plain, faster, as_well):
+def test_a_difference_counts_beyond_the_noise_of_seeds(small, plain, faster, as_well):
     assert trains_faster(made(small, plain)).verdict == faster
     assert generalizes_as_well(made(small, plain)).verdict == as_well
 

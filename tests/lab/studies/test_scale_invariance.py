@@ -18,7 +18,7 @@ def made(plain, bn):
     """An outcome whose arms reach these accuracies, one a scale."""
     values = {"plain": plain, "BN": bn}
     return outcome(
-        {f"{norm} × {scale:g}": [run(f"{norm} × {scale:g}", best=best)]
+        {f"{norm} × {scale:g}": [run(f"{norm} × {scale:g}", seed, best=best) for seed in range(2)]
          for norm, each in values.items() for scale, best in zip(SCALES, each, strict=True)}
     )  # fmt: skip
 

@@ -24,10 +24,10 @@ def timed(**powers):
 
 
 def learned(**arms):
-    """An outcome in which each network reaches accuracies at 0, 1, 2, … times its seconds a step."""
+    """An outcome in which each network reaches accuracies at 0, 1, 2, … times its seconds a step; two equal seeds."""
     return outcome(
         measured={
-            name: [{"accuracy": values, "seconds": [seconds * at for at in range(len(values))]}]
+            name: [{"accuracy": values, "seconds": [seconds * at for at in range(len(values))]}] * 2
             for name, (seconds, values) in arms.items()
         }
     )
@@ -52,10 +52,16 @@ def test_what_costs_as_much_is_not_expensive():
 def test_equal_steps_and_equal_time_are_two_things():
     slow_and_good = (10.0, [0.1, 0.9, 0.95])
     found = learned(BN=(1.0, [0.1, 0.8, 0.9]), ZCA=slow_and_good, Newton=slow_and_good, **{GROUPED: slow_and_good})
-    assert learns_sooner(found).verdict == "holds"
+    assert learns_sooner(found, "ZCA").verdict == "holds"
     assert is_behind_at_equal_time(found).verdict == "holds"
     fast = learned(
         BN=(1.0, [0.1, 0.8, 0.9]), ZCA=slow_and_good, Newton=(0.5, [0.1, 0.9, 0.95]), **{GROUPED: slow_and_good}
     )
     assert is_behind_at_equal_time(fast).verdict == "does not hold"
     assert at_time({"seconds": [0, 1, 2], "accuracy": [0.1, 0.2, 0.3]}, 1.5) == 0.2
+    assert learns_sooner(fast, GROUPED).verdict == "holds"
+
+
+def test_each_way_to_whiten_is_judged_alone():
+    found = learned(BN=(1.0, [0.1, 0.8]), ZCA=(1.0, [0.1, 0.9]), Newton=(1.0, [0.1, 0.7]))
+    assert [learns_sooner(found, kind).verdict for kind in ("ZCA", "Newton")] == ["holds", "does not hold"]

@@ -156,8 +156,8 @@ def _gradients(outcome: Outcome) -> Panel:
     series = [_line(outcome, DEEP, arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
     y = lines.Axis("‖G − G'‖, mean over training", log=True)
     info = lines.info("How updates below change a layer's gradient", lines.Axis("layer", limits=(0, 12)), y, series)
-    caption = "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds."
-    return drawn("gradient-by-layer", lines, info, caption)
+    said = "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds."
+    return drawn("gradient-by-layer", lines, info, said)
 
 
 def _accuracies(outcome: Outcome) -> Panel:

@@ -11,12 +11,10 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.judging import unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
-from normwise.lab.studies.shared.outside_the_gradient import (
-    all_parameters,
-    only_b,
-)
+from normwise.lab.studies.shared.outside_the_gradient import all_parameters, only_b
 from normwise.report import Table
 
 RATES = (0.1, 1.0, 10.0)
@@ -82,15 +80,15 @@ def b_does_not_matter_inside(outcome: Outcome) -> Judged:
 
 def b_grows_in_training(outcome: Outcome) -> Judged:
     """Whether b still grows at the end where all parameters are trained."""
-    ratios, last, inside = [], [], []
+    ratios, last = [], []
     for run in _runs(outcome, "outside", RATES[0]):
         sizes = _values(run, "sizes")
         half = sizes[(len(sizes) - 1) // 2]
-        ratios.append((sizes[-1] - half) / half if half else 0.0)
+        ratios.append((sizes[-1] - half) / half if half and isfinite(sizes[-1]) else inf if half else 0.0)
         last.append(sizes[-1])
     inside = [_values(run, "sizes")[-1] for run in _runs(outcome, "inside", RATES[0])]
     return judged(
-        min(ratios) > 0.25 and max(inside) < 0.01 * min(last),
+        unanimous([a > 0.25 and b < 0.01 * c for a, b, c in zip(ratios, inside, last, strict=True)]),
         f"With lr {RATES[0]:g} the length of b ends at {fmean(last):.3g}, and grew in the second half of the steps by "
         f"{', '.join(f'{100 * ratio:.0f}' for ratio in ratios)} % of what it was; with the mean inside it ends at "
         f"{fmean(inside):.1g}.",
@@ -199,8 +197,8 @@ STUDY = Study(
         ),
         Claim(
             "b also grows without end where all parameters are trained.",
-            "with lr 0.1, in every seed, b is 25 % longer at the end than at half the steps, and with the mean inside "
-            "it is below 1 % of that",
+            "with lr 0.1, in every seed, b is 25 % longer at the end than at half the steps (ours: steady growth makes "
+            "100 %), and with the mean inside it is below 1 % of that; seeds that disagree decide nothing",
             b_grows_in_training,
         ),
         Claim(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean, stdev
+from statistics import fmean
 
 from normwise.figures import dots
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import accuracy_table, drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, Difference, every, less_at_best
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judged
 
@@ -40,23 +41,19 @@ def plan(asked: Asked) -> list[Training]:
     ]  # fmt: skip
 
 
-def compared(outcome: Outcome, network: str, one: str, other: str) -> tuple[float, float]:
-    """How many points of test accuracy one place is above another, and two standard errors of that."""
-    a, b = (outcome.test(f"{network}: {place}") for place in (one, other))
-    if min(len(a), len(b)) < 2:
-        return 100 * (fmean(a or [0.0]) - fmean(b or [0.0])), math.inf
-    return 100 * (fmean(a) - fmean(b)), 200 * math.hypot(stdev(a) / len(a) ** 0.5, stdev(b) / len(b) ** 0.5)
+def compared(outcome: Outcome, network: str, one: str, other: str) -> Difference:
+    """How far the test accuracy of one place is above another's."""
+    return less_at_best(outcome.runs[f"{network}: {one}"], outcome.runs[f"{network}: {other}"])
 
 
 def _better(outcome: Outcome, network: str, one: str, other: str) -> Judged:
-    difference, margin = compared(outcome, network, one, other)
+    found = compared(outcome, network, one, other)
     values = {place: outcome.test(f"{network}: {place}") for place in (one, other)}
     said = ", ".join(f"{place} the activation {spread(each, 2, percent=True)}" for place, each in values.items())
     return judged(
-        difference > 0 if abs(difference) > margin else None,
-        f"{network}: {said}; the difference is {difference:+.2f} points, and seed noise (two standard errors) "
-        f"{margin:.2f}.",
-        difference=difference, margin=margin, **values,
+        found.positive,
+        f"{network}: {said}; the difference is {found.write(digits=2)}.",
+        difference=found.mean, interval=found.interval, **values,
     )  # fmt: skip
 
 
@@ -74,29 +71,29 @@ def both_help(outcome: Outcome) -> Judged:
     """Whether each place beats none in every network."""
     gains = {f"{network}: {place}": compared(outcome, network, place, "none")
              for network in NETWORKS for place in ("before", "after")}  # fmt: skip
-    smallest = min(gains, key=lambda name: gains[name][0])
-    worse = [name for name, (gain, margin) in gains.items() if gain < -margin]
-    clear = all(gain > margin for gain, margin in gains.values())
+    smallest = min(gains, key=lambda name: gains[name].mean)
     return judged(
-        False if worse else clear or None,
+        every(gain.positive for gain in gains.values()),
         f"The gain over the same network without normalization is smallest for {smallest} the activation, "
-        f"{gains[smallest][0]:+.2f} points with a seed noise of {gains[smallest][1]:.2f}, and beyond seed noise in "
-        f"{sum(gain > margin for gain, margin in gains.values())} of {len(gains)} cases.",
-        gains={name: gain for name, (gain, _) in gains.items()},
+        f"{gains[smallest].write(digits=2)}, and beyond the noise of the seeds in "
+        f"{sum(gain.positive is True for gain in gains.values())} of {len(gains)} cases.",
+        gains={name: gain.mean for name, gain in gains.items()},
+        intervals={name: gain.interval for name, gain in gains.items()},
     )  # fmt: skip
 
 
 def figures(outcome: Outcome) -> list[Panel]:
     """How far after is above before; and the test accuracy of every network and place."""
+    found = {network: compared(outcome, network, "after", "before") for network in NETWORKS}
     rows = [
-        dots.Row(network, difference, math.nan if math.isinf(margin) else margin)
-        for network in NETWORKS
-        for difference, margin in [compared(outcome, network, "after", "before")]
+        dots.Row(network, 100 * each.mean, 100 * (each.high - each.mean) if each.interval else math.nan)
+        for network, each in found.items()
     ]
     said = "points of test accuracy, after minus before"
     main = dots.info("After the activation against before", said, rows, [dots.Level(0.0, "no difference")])
-    reach = 1.1 * max(abs(row.value) + (row.margin if math.isfinite(row.margin) else 0) for row in rows)
-    main = main._replace(limits=(-reach or -1.0, reach or 1.0))
+    edges = [abs(row.value) + (row.margin if math.isfinite(row.margin) else 0) for row in rows]
+    reach = 1.1 * max((edge for edge in edges if math.isfinite(edge)), default=0.0) or 1.0
+    main = main._replace(limits=(-reach, reach))
     each = [
         dots.Row(arm, fmean(values or [math.nan]), singles=tuple(values))
         for arm in outcome.runs
@@ -110,25 +107,25 @@ def figures(outcome: Outcome) -> list[Panel]:
 
 STUDY = Study(
     name="place",
-    title="Before or after the activation matters much less than whether there is a normalization",
+    title="Batch normalization before or after the activation, and what either place gains",
     source="notes 001, 002 and 004; Ioffe and Szegedy 2015, section 3.2; caffenet-benchmark (Mishkin)",
-    notes=("001", "002", "004"),
+    notes=("001", "002", "003", "004"),
     claims=(
         Claim(
             "Normalizing before the sigmoid, as the paper does, gives a higher test accuracy than after it, as in note "
             "002.",
-            "a difference beyond two standard errors over the seeds; undecided within",
+            f"of the difference {PAIRED}",
             before_is_better_with_sigmoid,
         ),
         Claim(
             "With ReLU, normalizing after the activation is slightly better: 49.9 % against 47.4 % with CaffeNet on "
             "ImageNet.",
-            "the sign of the difference in a small convolutional network, beyond two standard errors",
+            f"the sign of the difference in a small convolutional network: {PAIRED}",
             after_is_better_with_relu,
         ),
         Claim(
             "In either place it gives a higher test accuracy than none after the same number of steps.",
-            "a gain beyond two standard errors in all networks; does not hold where a place is clearly worse than none",
+            f"a gain in all networks, of each {PAIRED}; a place that is worse than none beyond the noise refutes it",
             both_help,
         ),
     ),
@@ -136,7 +133,8 @@ STUDY = Study(
     figures=figures,
     table=accuracy_table,
     see="""A dot to the right of the line is a network for which after the activation is better, one to the left a
-    network for which before is. The bars are seed noise: a bar that crosses the line decides nothing. The second
+    network for which before is. The bars are 95 % intervals over the seeds: one that crosses the line decides
+    nothing. The second
     figure has both places beside no normalization.""",
     why="""Before the activation the layer normalizes Wu, a sum of many terms, whose distribution is nearly symmetric;
     that fixes where on the sigmoid the units work, away from the flat ends. This is the paper's reason. The bias of
