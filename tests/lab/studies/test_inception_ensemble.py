@@ -10,14 +10,14 @@ from normwise.lab.studies.inception_ensemble import accuracies, beats_every_memb
 from normwise.records.run import PREDICTIONS
 from reproductions import outcome, run
 
-TARGETS = np.zeros(10, dtype=np.int64)
+TARGETS = np.zeros(40, dtype=np.int64)
 
 
 def made(tmp_path, wrong):
-    """Members that are wrong, and half as sure as where they are right, in these of ten examples."""
+    """Members that are wrong, and half as sure as where they are right, in these of forty examples."""
     runs = []
     for seed, indices in enumerate(wrong):
-        outputs = np.tile(np.array([2.0, 0.0], dtype=np.float32), (10, 1))
+        outputs = np.tile(np.array([2.0, 0.0], dtype=np.float32), (40, 1))
         outputs[list(indices)] = (0.0, 1.0)
         directory = tmp_path / str(seed)
         directory.mkdir()
@@ -27,11 +27,16 @@ def made(tmp_path, wrong):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "verdict"), [([(0, 1), (2, 3), (4, 5)], "holds"), ([(0, 1), (0, 1), (0, 1)], "does not hold")]
+    ("firsts", "reached", "beats", "lowers"),
+    [((0, 8, 16), 1.0, "holds", "holds"), ((0, 0, 0), 0.8, "undecided", "does not hold")],
 )
-def test_an_average_helps_where_members_are_wrong_in_different_places(tmp_path, wrong, verdict):
-    found = made(tmp_path, wrong)
+def test_an_average_helps_where_members_are_wrong_in_different_places(tmp_path, firsts, reached, beats, lowers):
+    found = made(tmp_path, [range(first, first + 8) for first in firsts])
     alone, together = accuracies(found)
     assert alone == [0.8] * 3
-    assert together[-1] == (1.0 if verdict == "holds" else 0.8)
-    assert (beats_every_member(found).verdict, lowers_the_error(found).verdict) == (verdict, verdict)
+    assert together[-1] == reached
+    assert (beats_every_member(found).verdict, lowers_the_error(found).verdict) == (beats, lowers)
+
+
+def test_one_image_more_decides_nothing(tmp_path):
+    assert beats_every_member(made(tmp_path, [(0,), (1,), (2,)])).verdict == "undecided"

@@ -15,7 +15,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judged
-from normwise.lab.studies.inception import DATA, DECAY, NETWORKS, PENALTY, RATE
+from normwise.lab.studies.shared.small_inception import DATA, DECAY, NETWORKS, PENALTY, RATE
 from normwise.records.run import read_predictions
 from normwise.report import Table
 
