@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from normwise.lab.studies.inception import (
-    baseline_is_faster,
     has_as_many_parameters,
+    is_faster,
     plain_does_not_stand_x5,
     sigmoid_needs_bn,
-    x5_is_much_faster,
     x30_is_best,
 )
 from normwise.lab.studies.networks.inception import ADDED_UP, FIGURE_5, SMALL, Block, inception
@@ -64,8 +63,8 @@ PLAIN = [0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7]
     ],
 )
 def test_speed_counts_the_steps_to_the_best_of_the_plain_network(values, twice, seven_times):
-    assert baseline_is_faster(curves(Inception=PLAIN, BN_Baseline=values)).verdict == twice
-    assert x5_is_much_faster(curves(Inception=PLAIN, BN_x5=values)).verdict == seven_times
+    assert is_faster(curves(Inception=PLAIN, BN_Baseline=values), "BN-Baseline", 2).verdict == twice
+    assert is_faster(curves(Inception=PLAIN, BN_x5=values), "BN-x5", 7).verdict == seven_times
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.8, "holds"), (0.6, "does not hold"), (0.705, "undecided")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -13,17 +14,7 @@ from normwise.lab.reproduction.drawing import drawn, published, spread
 from normwise.lab.reproduction.judging import unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Trial, judged
-from normwise.lab.studies.shared.small_inception import (
-    CHANGES,
-    PENALTY,
-    RATE,
-    best,
-    means,
-    size,
-    steps_to_target,
-    times_fewer,
-    training,
-)
+from normwise.lab.studies.shared import small_inception as small
 from normwise.report import Table
 
 PUBLISHED = {
@@ -52,47 +43,43 @@ def plan(asked: Asked) -> list[Trial]:
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=3)
 
     bn: dict[str, Any] = {"norm": "batch"}
-    changed = bn | {"weight_decay": PENALTY / 5}
+    changed = bn | {"weight_decay": small.PENALTY / 5}
     rates: dict[str, dict[str, Any]] = {
-        "BN-x5": {"lr": 5 * RATE},
-        "BN-x30": {"lr": 30 * RATE},
-        "BN-x5-Sigmoid": {"lr": 5 * RATE, "activation": "sigmoid"},
+        "BN-x5": {"lr": 5 * small.RATE},
+        "BN-x30": {"lr": 30 * small.RATE},
+        "BN-x5-Sigmoid": {"lr": 5 * small.RATE, "activation": "sigmoid"},
     }
     before: dict[str, dict[str, Any]] = {"Inception": {}, BASE: bn, SIGMOID: {"activation": "sigmoid"}}
     trials: list[Trial] = [
-        training(asked, before, "inception", "together", seeds),
-        training(asked, {name: changed | keys for name, keys in rates.items()}, "changed", "shuffled", seeds, faster=6),
-        training(asked, {"Inception-x5": {"lr": 5 * RATE}}, "inception", "together", 1),
+        small.training(asked, before, "inception", "together", seeds),
+        small.training(
+            asked, {name: changed | keys for name, keys in rates.items()}, "changed", "shuffled", seeds, faster=6
+        ),
+        small.training(asked, {"Inception-x5": {"lr": 5 * small.RATE}}, "inception", "together", 1),
     ]
-    for name, (network, data, keys) in list(CHANGES.items())[: asked.scale.pick(smoke=1, quick=7, full=7)]:
+    for name, (network, data, keys) in list(small.CHANGES.items())[: asked.scale.pick(smoke=1, quick=7, full=7)]:
         own = {key: value for key, value in keys.items() if key != "schedule"}
-        trials.append(training(asked, {f"{ONLY}{name}": bn | own}, network, data, 1, faster=keys.get("schedule", 1)))
-    return [*trials, Measurement("size", size)]
+        trials.append(
+            small.training(asked, {f"{ONLY}{name}": bn | own}, network, data, 1, faster=keys.get("schedule", 1))
+        )
+    return [*trials, Measurement("size", small.size)]
 
 
-def _fewer(outcome: Outcome, arm: str, least: float) -> Judged:
+def is_faster(outcome: Outcome, arm: str, least: float) -> Judged:
+    """Whether an arm takes so many times fewer steps to the best of plain Inception."""
     plain, runs = outcome.runs["Inception"], outcome.runs[arm]
-    needed, steps, ratio = steps_to_target(plain, plain), steps_to_target(runs, plain), times_fewer(runs, plain)
-    by_seed = [times_fewer([a], [b]) for a, b in zip(runs, plain, strict=True)]
+    needed, steps = (small.steps_to_target(each, plain) for each in (plain, runs))
+    ratio = small.times_fewer(runs, plain)
+    by_seed = [small.times_fewer([a], [b]) for a, b in zip(runs, plain, strict=True)]
     said = f"{steps:,.0f} steps, {ratio:.1f} times fewer" if steps < math.inf else "in none of its steps"
     times = PUBLISHED["Inception"][0] / PUBLISHED[arm][0]
     return judged(
         unanimous([each >= least for each in (ratio, *by_seed)]) if math.isfinite(needed) else None,
-        f"Inception has its best validation accuracy, {100 * best(plain):.1f} %, after {needed:,.0f} steps; {arm} has "
-        f"as much after {said} (by seed {', '.join(f'{each:.1f}' for each in by_seed)} times fewer). The paper's ratio "
+        f"Inception has its best validation accuracy, {100 * small.best(plain):.1f} %, after {needed:,.0f} steps; "
+        f"{arm} has as much after {said} (by seed {', '.join(f'{each:.1f}' for each in by_seed)}). The paper's ratio "
         f"is {times:.1f}.",
         plain=needed, steps=steps if steps < math.inf else None, ratio=ratio, by_seed=by_seed, published=times,
     )  # fmt: skip
-
-
-def baseline_is_faster(outcome: Outcome) -> Judged:
-    """Whether normalization alone halves the steps."""
-    return _fewer(outcome, BASE, 2.0)
-
-
-def x5_is_much_faster(outcome: Outcome) -> Judged:
-    """Whether the changes of section 4.2.1 make it many times faster."""
-    return _fewer(outcome, "BN-x5", 7.0)
 
 
 def x30_is_best(outcome: Outcome) -> Judged:
@@ -111,7 +98,7 @@ def x30_is_best(outcome: Outcome) -> Judged:
 
 def plain_does_not_stand_x5(outcome: Outcome) -> Judged:
     """Whether Inception without normalization breaks at five times its learning rate."""
-    diverged, accuracy = outcome.diverged("Inception-x5"), best(outcome.runs["Inception-x5"])
+    diverged, accuracy = outcome.diverged("Inception-x5"), small.best(outcome.runs["Inception-x5"])
     how = "Its loss stopped being finite" if diverged else "Its loss stays finite"
     return judged(
         diverged > 0,
@@ -145,18 +132,19 @@ def has_as_many_parameters(outcome: Outcome) -> Judged:
 
 def figures(outcome: Outcome) -> list[Panel]:
     """Accuracy over steps, ours and the paper's; and what each change does."""
-    x = lines.Axis("training step")
-    y = lines.Axis("validation accuracy, higher is better", percent=True)
-    ours = [lines.Line(arm, *means(outcome.runs[arm]), place) for place, arm in enumerate(MAIN)]
-    target = best(outcome.runs["Inception"])
+    x, y = lines.Axis("training step"), lines.Axis("validation accuracy, higher is better", percent=True)
+    ours = [lines.Line(arm, *small.means(outcome.runs[arm]), place) for place, arm in enumerate(MAIN)]
+    target = small.best(outcome.runs["Inception"])
     level = [lines.Level(target, "best of Inception")] if math.isfinite(target) else []
     main = lines.info("A small Inception on CIFAR-10", x, y, [lines.Frame("", ours, level)])
     theirs = [_published(arm, place) for place, arm in enumerate(PUBLISHED)]
     there = lines.info("Figure 2 of the paper: ImageNet", lines.Axis("training step, millions"), y, theirs)
-    rows = [_row(outcome, BASE, BASE), *(_row(outcome, arm, arm.removeprefix(ONLY)) for arm in _alone(outcome))]
-    said = "test accuracy, higher is better"
+    changed = (BASE, *(arm for arm in outcome.runs if arm.startswith(ONLY)))
+    rows = [dots.Row(arm.removeprefix(ONLY), fmean(outcome.test(arm) or [math.nan])) for arm in changed]
     reference = [dots.Level(rows[0].value, BASE, dotted=True)] if math.isfinite(rows[0].value) else []
-    alone = dots.info("Each change of section 4.2.1 alone", said, rows, reference, percent=True)
+    alone = dots.info(
+        "Each change of section 4.2.1 alone", "test accuracy, higher is better", rows, reference, percent=True
+    )
     return [
         drawn("accuracy", lines, main),
         drawn("published", lines, there, "Digitized from the paper."),
@@ -172,15 +160,6 @@ def _published(arm: str, place: int) -> lines.Line:
     return lines.Line(arm, [row[across] / 1e6 for row in rows], [row[up] for row in rows], place, "published")
 
 
-def _row(outcome: Outcome, arm: str, name: str) -> dots.Row:
-    values = outcome.test(arm)
-    return dots.Row(name, fmean(values or [math.nan]))
-
-
-def _alone(outcome: Outcome) -> list[str]:
-    return [arm for arm in outcome.runs if arm.startswith(ONLY)]
-
-
 def _or_dash(value: float, how: str) -> str:
     return how.format(value) if math.isfinite(value) and value > 0 else "\N{EN DASH}"
 
@@ -188,12 +167,13 @@ def _or_dash(value: float, how: str) -> str:
 def table(outcome: Outcome) -> Table:
     """Figure 3 beside ours, and a row for each change alone."""
     rows = []
-    for arm in (*MAIN, "Inception-x5", *_alone(outcome)):
+    for arm in (*MAIN, "Inception-x5", *(arm for arm in outcome.runs if arm.startswith(ONLY))):
         runs, plain = outcome.runs[arm], outcome.runs["Inception"]
         millions, accuracy = PUBLISHED.get(arm, (math.nan, math.nan))
         rows.append([
-            arm, _or_dash(steps_to_target(runs, plain), "{:,.0f}"), _or_dash(times_fewer(runs, plain), "{:.1f}"),
-            _or_dash(PUBLISHED["Inception"][0] / millions, "{:.1f}"), _or_dash(100 * best(runs), "{:.1f} %"),
+            arm, _or_dash(small.steps_to_target(runs, plain), "{:,.0f}"),
+            _or_dash(small.times_fewer(runs, plain), "{:.1f}"),
+            _or_dash(PUBLISHED["Inception"][0] / millions, "{:.1f}"), _or_dash(100 * small.best(runs), "{:.1f} %"),
             spread(outcome.test(arm), percent=True), _or_dash(accuracy, "{:.1f} %"),
         ])  # fmt: skip
     caption = (
@@ -214,14 +194,14 @@ STUDY = Study(
             "Normalization alone, BN-Baseline, reaches Inception's accuracy in less than half of the steps.",
             "at least 2 times fewer steps to Inception's best validation accuracy, of the mean over the seeds and in "
             "each seed; seeds that disagree decide nothing",
-            baseline_is_faster,
+            partial(is_faster, arm=BASE, least=2.0),
         ),
         Claim(
             "BN-x5, with five times the learning rate and the changes of section 4.2.1, reaches it in 14 times fewer "
             "steps.",
             "at least 7 times fewer, half of the published ratio (ours), since networks and images are smaller; as "
             "above",
-            x5_is_much_faster,
+            partial(is_faster, arm="BN-x5", least=7.0),
         ),
         Claim(
             "BN-x30, with thirty times the learning rate, ends with the highest accuracy.",
