@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -11,7 +11,7 @@ from normwise.figures import dots
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
-from normwise.lab.reproduction.judging import PAIRED, Difference, difference
+from normwise.lab.reproduction.judging import PAIRED, Difference, difference, every
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
 from normwise.lab.studies.shared.few_images import fit
@@ -62,12 +62,12 @@ def best(outcome: Outcome, arm: str, size: int, part: str) -> list[float]:
     return found
 
 
-def by_size(said: str, found: Mapping[int, Difference], answers: Sequence[bool | None], **evidence: Any) -> Judged:
+def by_size(said: str, found: Mapping[int, Difference], **evidence: Any) -> Judged:
     """A claim that is made without a condition: it holds if it does with few and with many images."""
-    verdict = False if False in answers else None if None in answers else True
     each = "; ".join(f"with {size:,} images {one}" for size, one in found.items())
     numbers = {f"difference_{size}": one.mean for size, one in found.items()}
     intervals = {f"interval_{size}": one.interval for size, one in found.items()}
+    verdict = every(one.positive for one in found.values())
     return judged(verdict, f"{said}: {each}.", **numbers, **intervals, **evidence)
 
 
@@ -83,17 +83,13 @@ def over(outcome: Outcome, part: str, weights: Mapping[str, int]) -> dict[int, D
 def gap_is_smaller(outcome: Outcome) -> Judged:
     """Whether normalization alone brings training and test accuracy nearer."""
     found = over(outcome, "gap", {"neither": 1, "bn": -1})
-    return by_size(
-        "With BN alone the gap is smaller (negative: larger) by", found, [each.positive for each in found.values()]
-    )
+    return by_size("With BN alone the gap is smaller (negative: larger) by", found)
 
 
 def test_is_better(outcome: Outcome) -> Judged:
     """Whether normalization alone makes test accuracy higher."""
     found = over(outcome, "test", {"bn": 1, "neither": -1})
-    return by_size(
-        "With BN alone test accuracy is higher (negative: lower) by", found, [each.positive for each in found.values()]
-    )
+    return by_size("With BN alone test accuracy is higher (negative: lower) by", found)
 
 
 def dropout_adds_less(outcome: Outcome) -> Judged:
@@ -109,17 +105,14 @@ def dropout_adds_less(outcome: Outcome) -> Judged:
         f"with BN ({size:,} images)"
         for size in (FEW, MANY)
     )
-    answers = [each.positive for each in found.values()]
-    return by_size(
-        f"Dropout changes test accuracy by {said}; that is less with BN (negative: more) by", found, answers, **gains
-    )
+    return by_size(f"Dropout changes test accuracy by {said}; that is less with BN (negative: more) by", found, **gains)
 
 
 def can_be_removed(outcome: Outcome, size: int) -> Judged:
     """Whether normalization without dropout is at least as good as with, within the margin."""
     found = over(outcome, "test", {"bn": 1, "both": -1})[size]
     return judged(
-        True if found.low > -MARGIN else False if found.high < -MARGIN else None,
+        found.above(-MARGIN),
         f"Test accuracy with BN alone less that with both is {found}.",
         difference=found.mean, interval=found.interval,
     )  # fmt: skip
@@ -205,11 +198,12 @@ STUDY = Study(
     those of all by about a tenth of a standard deviation, differently at each step. A network has to live with that
     noise, as it has with dropout. Dropout at 0.2 is the stronger noise of the two.
 
-    There is an effect the other way. Six layers of random weights with batch normalization mix images more than
+    There may be an effect the other way. Six layers of random weights with batch normalization mix images more than
     without: when we let the most similar of 300 images decide, by what the sixth layer puts out before any training,
     33 % of test images were recognized with it and 42 % without (75 % from the pixels). A network that begins with
     features in which images of the same digit are not alike can still learn 300 images by heart, and then knows less
-    about others. That fits with what happens with 300 images here; we have not shown that it is the cause.
+    about others. That would explain an accuracy that is lower with batch normalization on 300 images; we have not shown
+    that it is the cause.
 
     And the gap alone says little: a network that gets all training images right has a gap of 1 minus its test
     accuracy, so that both are one number.""",

@@ -95,7 +95,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         ),
         drawn(
             "norm", lines, lines.info("Size of the weights", x, lines.Axis("norm of all weights, ‖w‖"), norms),
-            "Without decay the norm stays near that of the initial weights; λ sets how fast it shrinks.",
+            "Compare each line with where it begins, the norm of the initial weights; λ sets how fast it can shrink.",
         ),
     ]  # fmt: skip
 
@@ -156,9 +156,9 @@ STUDY = Study(
     A smaller gap is not yet a better network: it says that training accuracy fell more, or rose less, than test
     accuracy. Whether new images are recognized better is the claim about test accuracy.
 
-    The note says that overfitting often comes from large weights. Here the network knows all 300 images by heart with
-    weights whose norm has hardly changed from that of the initial ones: many small changes in the right directions are
-    enough.""",
+    The note says that overfitting often comes from large weights. The last claim asks whether it does here. A network
+    with many weights can learn images by heart while their norm hardly changes: many small changes in the right
+    directions are enough.""",
     changes="""λ and the time. λ = 0.1 is strong for a network of seven linear maps in a row: in our runs its test
     accuracy was highest before the book's end and fell by 2.6 points when training went on, until the gap was as large
     as without decay. λ = 0.01 took nothing from training accuracy, and after five times as long its test accuracy was

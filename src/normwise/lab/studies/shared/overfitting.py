@@ -28,9 +28,10 @@ def reached(outcome: Outcome, arm: str, epoch: int | None = None) -> int:
 
 
 def at(outcome: Outcome, arm: str, quantity: str, epoch: int | None = None) -> list[float]:
-    """A quantity of each seed at the epoch that ``reached`` returns."""
+    """A quantity of each seed at the epoch that ``reached`` returns; nan where it was not finite."""
     when = reached(outcome, arm, epoch)
-    return [run[quantity][run["epoch"].index(when)] for run in outcome.measured[arm]]
+    found = [run[quantity][run["epoch"].index(when)] for run in outcome.measured[arm]]
+    return [math.nan if value is None else value for value in found]
 
 
 def gaps(outcome: Outcome, arm: str, epoch: int | None = None) -> list[float]:
@@ -95,7 +96,7 @@ def line(
     """The median over the seeds, with the range of the seeds as a band."""
     epochs = outcome.measured[arm][0]["epoch"]
     rows = [row for row, epoch in enumerate(epochs) if since <= epoch <= until] or [len(epochs) - 1]
-    values = [[run[quantity][row] for run in outcome.measured[arm]] for row in rows]
+    values = [at(outcome, arm, quantity, epochs[row]) for row in rows]
     middle, low, high = ([of(each) for each in values] for of in (median, min, max))
     return lines.Line(name, [epochs[row] for row in rows], middle, place, look, low, high)
 
