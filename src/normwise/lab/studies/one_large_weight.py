@@ -66,6 +66,11 @@ def pairs(outcome: Outcome, arm: str) -> list[tuple[Mapping[str, Any], Mapping[s
     return list(zip(outcome.measured[arm], outcome.measured["plain"], strict=True))
 
 
+def sound(outcome: Outcome) -> bool:
+    """Whether every network was finite while no weight was changed, so that there is something to compare with."""
+    return not any(None in run["1"]["losses"] for runs in outcome.measured.values() for run in runs)
+
+
 def keeps_it_from_traveling(outcome: Outcome, arm: str) -> Judged:
     """Whether the last hidden layer is less than half as far off as without BN, for every factor and seed."""
     found, less = {}, []
@@ -79,7 +84,7 @@ def keeps_it_from_traveling(outcome: Outcome, arm: str) -> Judged:
         for (factor, each), there in zip(found.items(), less, strict=True)
     )
     return judged(
-        unanimous([each for there in less for each in there]),
+        unanimous([each for there in less for each in there]) if sound(outcome) else None,
         f"The last hidden layer's outputs change by: {said}.",
         deviations={str(factor): each for factor, each in found.items()},
     )  # fmt: skip
@@ -100,7 +105,8 @@ def heals_sooner(outcome: Outcome) -> Judged:
     ]
     found = {arm: [[steps_to_heal(run, factor) for run in outcome.measured[arm]] for factor in FACTORS] for arm in ARMS}
     said = "; ".join(f"{arm}: {', '.join(_steps(outcome, arm, factor) for factor in FACTORS)}" for arm in ARMS)
-    return judged(unanimous(sooner), f"Steps until the loss is back, for ×10, ×100, ×1000: {said}.", steps=found)
+    answer = unanimous(sooner) if sound(outcome) else None
+    return judged(answer, f"Steps until the loss is back, for ×10, ×100, ×1000: {said}.", steps=found)
 
 
 def _steps(outcome: Outcome, arm: str, factor: int) -> str:

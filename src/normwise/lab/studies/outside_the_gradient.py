@@ -84,11 +84,12 @@ def b_grows_in_training(outcome: Outcome) -> Judged:
     for run in _runs(outcome, "outside", RATES[0]):
         sizes = _values(run, "sizes")
         half = sizes[(len(sizes) - 1) // 2]
-        ratios.append((sizes[-1] - half) / half if half and isfinite(sizes[-1]) else inf if half else 0.0)
+        ratios.append((sizes[-1] - half) / half if half else 0.0)
         last.append(sizes[-1])
     inside = [_values(run, "sizes")[-1] for run in _runs(outcome, "inside", RATES[0])]
     return judged(
-        unanimous([a > 0.25 and b < 0.01 * c for a, b, c in zip(ratios, inside, last, strict=True)]),
+        unanimous([a > 0.25 and b < 0.01 * c for a, b, c in zip(ratios, inside, last, strict=True)])
+        if all(map(isfinite, (*last, *inside))) else None,
         f"With lr {RATES[0]:g} the length of b ends at {fmean(last):.3g}, and grew in the second half of the steps by "
         f"{', '.join(f'{100 * ratio:.0f}' for ratio in ratios)} % of what it was; with the mean inside it ends at "
         f"{fmean(inside):.1g}.",
