@@ -22,7 +22,7 @@ def saturated_run(arm, shares):
 
 def made(plain, bn):
     shares = {f"{arm}, {case}": each for arm, each in (("plain", plain), ("bn", bn)) for case in CASES}
-    return outcome({arm: [saturated_run(arm, each)] for arm, each in shares.items()})
+    return outcome({arm: [saturated_run(arm, each)] * 2 for arm, each in shares.items()})
 
 
 @pytest.mark.parametrize(

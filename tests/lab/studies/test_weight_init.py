@@ -25,6 +25,7 @@ def test_small_weights_stay_at_chance_only_if_every_run_does(ends, verdict):
         ((0.4, 0.5), (0.2, 0.3), "holds"),
         ((0.4, 0.5), (0.5, 0.6), "does not hold"),
         ((0.4, 0.5), (0.5, 0.4), "undecided"),
+        ((0.4, 0.5), (0.39, 0.3), "undecided"),
     ],
 )
 def test_a_mixed_result_decides_nothing(xavier, he, verdict):

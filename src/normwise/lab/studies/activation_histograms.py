@@ -146,12 +146,14 @@ def figures(outcome: Outcome) -> list[Panel]:
     """Sigmoid as in the book, sigmoid with BN, ReLU and tanh."""
     return [
         _figure(outcome, "sigmoid"),
-        _figure(outcome, "sigmoid", norm=True, caption="The same weights with BN before each sigmoid: all rows agree."),
+        _figure(
+            outcome, "sigmoid", norm=True, caption="The same weights with BN before each sigmoid; compare the rows."
+        ),
         _figure(
             outcome, "ReLU", caption="Outputs above 0; the others are exactly 0. With std 1 they are too large to draw."
         ),
         _figure(outcome, "ReLU", norm=True, caption="The same weights with BN before each ReLU; outputs above 0."),
-        _figure(outcome, "tanh", caption="With tanh, Xavier's weights keep the spread best."),
+        _figure(outcome, "tanh", caption="tanh, without BN."),
     ]
 
 
@@ -174,12 +176,12 @@ STUDY = Study(
     claims=(
         Claim(
             "With sigmoid and weights of standard deviation 1 the outputs pile up at 0 and 1.",
-            "more than half within 0.1 of 0 or 1 in every layer; of values spread evenly it is a fifth",
+            "more than half within 0.1 of 0 or 1 in every layer (half is ours); of values spread evenly it is a fifth",
             large_weights_pile_up,
         ),
         Claim(
             "With sigmoid and weights of standard deviation 0.01 they collapse to one half.",
-            "more than 99 % within 0.1 of one half in every layer; of values spread evenly it is a fifth",
+            "more than 99 % within 0.1 of one half in every layer, which is ours; of even values it is a fifth",
             small_weights_collapse,
         ),
         Claim(
@@ -190,12 +192,14 @@ STUDY = Study(
         ),
         Claim(
             "With ReLU and weights of standard deviation 0.01 the outputs collapse to 0.",
-            "the standard deviation in the last layer is below a hundredth of that in the first",
+            "the standard deviation in the last layer is below a hundredth of that in the first: ours, far from 1, no "
+            "collapse, and from 0.07⁴ = 2·10⁻⁵, what four layers of 100 such weights leave by calculation",
             relu_collapses,
         ),
         Claim(
             "With ReLU and Xavier's weights they shrink with depth.",
-            "smaller in each layer than in the one before, and below half of the first layer's in the last",
+            "smaller in each layer than in the one before, and below half of the first layer's in the last: between "
+            "1, no shrinking, and (√½)⁴ = ¼, what is left by calculation",
             xavier_shrinks,
         ),
         Claim(
@@ -206,16 +210,17 @@ STUDY = Study(
         Claim(
             "With batch normalization they keep their spread, whatever the scale of the weights.",
             "standard deviations that differ by less than a tenth over all layers and all four initializations, for "
-            "each activation",
+            "each activation: ours, far above what 1,000 examples leave to chance, a few hundredths, and below the "
+            "factor of 1.4 a layer that the wrong scale costs ReLU without BN",
             bn_keeps_whatever_the_scale,
         ),
     ),
     plan=plan,
     figures=figures,
     table=table,
-    see="""Each row is one choice of initial weights, each column a layer. With std 1 nearly all outputs are 0 or 1,
-    where sigmoid's slope is close to 0 and no gradient passes. With std 0.01 all units say 0.5, whatever the input:
-    a hundred units then do the work of one. Xavier's and He's weights leave values in between.""",
+    see="""Each row is one choice of initial weights, each column a layer. Outputs near 0 or 1 are where sigmoid's
+    slope is close to 0 and hardly any gradient passes. Where all outputs are near 0.5, units say the same whatever the
+    input, and a hundred of them do the work of one. Compare the rows in the last layer.""",
     why="""A unit adds up 100 products. If its inputs have mean square q and its weights standard deviation σ, the sum
     has standard deviation σ·√(100·q). The first layer's inputs have q = 1, which makes 10 for σ = 1, 0.1 for σ = 0.01
     and 1 for Xavier's σ = 0.1. Sigmoid of values around ±10 is 0 or 1; of values around ±0.1 it is about 0.5.

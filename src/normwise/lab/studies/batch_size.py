@@ -15,6 +15,7 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.context import Context
+from normwise.lab.reproduction.curves import curve as at_steps
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.saved_tensors import saved_bytes
@@ -86,7 +87,7 @@ def curve(run: RunRecord) -> tuple[list[float], list[float]]:
     """Seconds of training until each measurement, without measuring, and the validation accuracy there."""
     laps = accumulate(line.get("train", 0.0) for line in run.timing)
     at = dict(zip((line["step"] for line in run.timing), laps, strict=True))
-    return [at[line["step"]] for line in run.metrics], [line["validation"]["accuracy"] for line in run.metrics]
+    return [at[line["step"]] for line in run.metrics], at_steps(run).values
 
 
 def steps_per_epoch(outcome: Outcome) -> dict[int, float]:

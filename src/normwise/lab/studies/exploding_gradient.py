@@ -17,6 +17,7 @@ from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn
+from normwise.lab.reproduction.judging import unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Training, Trial, judged
 from normwise.lab.settings import Settings
@@ -97,7 +98,7 @@ def explodes(outcome: Outcome) -> Judged:
     """Whether the gradient of the plain network explodes, and it does not learn."""
     ratios, learned = shared.ratios(outcome, "plain"), shared.learns(outcome, "plain")
     return judged(
-        shared.both(shared.every([ratio > EXPLODED for ratio in ratios]), None if learned is None else not learned),
+        shared.both(unanimous([ratio > EXPLODED for ratio in ratios]), None if learned is None else not learned),
         f"The gradient at the first hidden layer is {median(ratios):,.0f} times that at the last one; "
         f"{outcome.diverged('plain')} of {len(ratios)} runs diverge, and the best has a validation accuracy of "
         f"{100 * max(shared.accuracies(outcome, 'plain')):.0f} % at the end.",
@@ -136,7 +137,7 @@ def bn_grows_as_published(outcome: Outcome) -> Judged:
     found, plain = per_layer(outcome, "bn, He"), fmean(per_layer(outcome, "plain, He"))
     layers = len(outcome.measured["growth"][0]["bn, He"])
     return judged(
-        all(abs(factor - YANG) < 0.05 for factor in found),
+        unanimous([abs(factor - YANG) < 0.05 for factor in found]),
         f"Each layer multiplies the gradient by {fmean(found):.3f} (published: {YANG:.3f}), {layers} layers by "
         f"{fmean(found) ** layers:,.0f}; without BN each layer multiplies it by {plain:.3f}.",
         factors=found, published=YANG, plain=plain,
@@ -180,9 +181,9 @@ LEVEL = (
 
 STUDY = Study(
     name="exploding-gradient",
-    title="Large weights let the gradient explode; a small learning rate, clipping and BN help in different ways",
+    title="Large weights let the gradient explode; what a small learning rate, clipping, careful weights and BN do",
     source="notes 000 and 001; Yang et al. 2019",
-    notes=("000", "001"),
+    notes=("000", "001", "003"),
     claims=(
         Claim(
             "With large initial weights the gradient explodes, and a deep network does not learn.",
@@ -207,27 +208,28 @@ STUDY = Study(
         ),
         Claim(
             "Before training, the gradients of BN networks grow with depth themselves: by 1.21 for each ReLU layer.",
-            "within 0.05 of √(π/(π − 1)), which holds for infinite width and batch, in every seed; no growth is 1",
+            "within 0.05 of √(π/(π − 1)), which holds for infinite width and batch, in every seed; no growth is 1, so "
+            "that 0.05 is a quarter of the effect; seeds that disagree decide nothing",
             bn_grows_as_published,
         ),
         Claim(
             "No scale of the initial weights takes this growth away.",
-            "factors that differ by less than 0.05 between standard deviations of 0.01 and 1",
+            "factors that differ by less than 0.05, a quarter of the growth, between standard deviations of 0.01 and 1",
             the_scale_does_not_matter,
         ),
     ),
     plan=plan,
     figures=figures,
     table=shared.remedies_table,
-    see="""Read each line from right to left, the way the gradient goes. The plain network's rises: each layer makes
-    the gradient about twice as large. With BN and the same weights the line nearly levels, at a small slope upward;
-    with He's weights it is level.""",
+    see="""Read each line from right to left, the way the gradient goes. A line that rises toward the
+    left is a gradient that explodes. Compare the plain network's slope with those of BN, with the same weights, and
+    of He's weights.""",
     why="""A ReLU layer of 100 units multiplies a gradient on its way back by about σ·√50, where σ is the standard
     deviation of the weights: 2.1 for σ = 0.3, so that nine layers make nearly 900. The same factor holds for the values
     on their way forward, so that outputs, loss and gradients are all far too large for a learning rate of 0.1.
 
     A small learning rate and clipping change nothing about the gradients, only how far a step goes: the ratio
-    between layers stays. In ten layers, rates of 0.01 and 0.001 still diverge; 0.0001 does not, and learns slowly.
+    between layers stays. The table has which of the rates are small enough, and how much is learned with them.
     Careful weights and BN change the gradients. BN divides by the standard deviation of what a layer receives,
     which is larger for larger weights, so that σ cancels. What is left is a slow growth of BN's own: ReLU lets half
     of the gradient's square pass, a factor of √½, but what it puts out for inputs with standard deviation 1 has the

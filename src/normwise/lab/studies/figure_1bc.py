@@ -198,7 +198,7 @@ STUDY = Study(
     name="figure-1bc",
     title="What one unit receives while the network trains, with and without batch normalization",
     source="Ioffe and Szegedy 2015, section 4.1, figure 1 (b, c)",
-    notes=("000", "001", "003", "004"),
+    notes=("003",),
     claims=(
         Claim(
             "With BN, the median of what a typical unit receives stays near 0 all along.",
@@ -229,16 +229,16 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see=f"""Three lines a frame: 15, 50 and 85 % of the images give unit {UNIT} less than this. With BN they fan out
-    around 0; without, they lie on one another at first, the whole bundle moves, and then it opens at once. Rings are
-    the paper's unit, which is another one, so compare shapes and not values.""",
+    see=f"""Three lines a frame: 15, 50 and 85 % of the images give unit {UNIT} less than this. Compare how far the
+    middle line goes from 0 with BN and without, and when the three come apart. Rings are the paper's unit, which is
+    another one, so compare shapes and not values.""",
     why="""Without BN the weights begin small, and a unit receives nearly the same number for every image, its bias and
     the sum of its weights times one half. That number moves with every step of the layers below. With BN the unit's
     input has mean β over each batch, and standard deviation |γ|. Both are learned parameters that move slowly, from 0
     and 1 on; nothing that the layers below do can move the mean.
 
-    BN holds the mean and not the median, which moves as the distribution becomes skewed, by about 0.2 for a typical
-    unit. The lines with BN jump more than that, since evaluation takes means and variances from the last 20 batches or
+    BN holds the mean and not the median, which moves as the distribution becomes skewed. The lines with BN can jump
+    besides, since evaluation takes means and variances from the last 20 batches or
     so, while the weights have moved on. Whether steadier inputs are the reason why BN helps is another question, which
     Santurkar et al. 2018 answer with no (see covariate-shift).""",
     changes="""Larger initial weights without BN: the bundle is open from the start. A smaller learning rate lets the

@@ -9,6 +9,7 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, less
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judged
 from normwise.records import RunRecord
@@ -20,7 +21,13 @@ RATES = tuple(float(f"{10 ** (half / 2):.2g}") for half in range(-8, 5))
 """From 10⁻⁴ to 10², two a decade."""
 
 WORKS = 0.9
-"""The test accuracy at its end from which a run counts as one that worked; guessing has 0.1 on ten classes."""
+"""The test accuracy at its end from which a run counts as one that worked; ours."""
+
+GUESSING = 0.1
+"""The accuracy that counts for a run that diverged: that of guessing among ten classes."""
+
+DECADE = 0.9
+"""Two steps of the grid, 1, less its rounding: an end of a range is known to one step."""
 
 NEAR = 0.02
 """Accuracies that are about the same: those of Bjorck et al. at one small rate are 0.6 points apart in a band of 2."""
@@ -49,7 +56,7 @@ def by_rate(outcome: Outcome, arm: str) -> dict[float, list[RunRecord]]:
 def _at_the_end(run: RunRecord) -> float:
     """Test accuracy at the last measurement; that of guessing for a run that diverged."""
     diverged = (run.done or {}).get("status") == "diverged"
-    return 0.1 if diverged else float(run.metrics[-1]["test"]["accuracy"])
+    return GUESSING if diverged else float(run.metrics[-1]["test"]["accuracy"])
 
 
 def ends(outcome: Outcome, arm: str) -> dict[float, list[float]]:
@@ -62,16 +69,31 @@ def working(outcome: Outcome, arm: str) -> list[float]:
     return [rate for rate, values in ends(outcome, arm).items() if median(values) >= WORKS]
 
 
+def _open(outcome: Outcome, arm: str, end: int) -> bool:
+    """Whether the smallest (0) or largest (−1) rate that was tried works, so that the range may go on from there."""
+    return list(ends(outcome, arm))[end] in working(outcome, arm)
+
+
+def _said(outcome: Outcome) -> str:
+    """Beyond which ends of the grid a range may go on."""
+    names, which = {"plain": "without BN", "bn": "with BN"}, {0: "smallest", -1: "largest"}
+    found = [f"the {which[end]} rate tried works {names[arm]}" for arm in names for end in which
+             if _open(outcome, arm, end)]  # fmt: skip
+    return f" But {' and '.join(found)}: the range may go on there." if found else ""
+
+
 def is_wider(outcome: Outcome) -> Judged:
     """Whether the working rates span at least a decade more with BN."""
     rates = {arm: working(outcome, arm) for arm in ARMS}
     if not all(rates.values()):
-        return judged(None, f"No rate gave {WORKS:.0%} for one of the networks.", **rates)
+        return judged(None, f"No rate gave {100 * WORKS:.0f} % for one of the networks.", **rates)
     decades = {arm: log10(max(each) / min(each)) for arm, each in rates.items()}
+    more = decades["bn"] - decades["plain"]
+    bounded = {arm: not _open(outcome, arm, 0) and not _open(outcome, arm, -1) for arm in ARMS}
     return judged(
-        decades["bn"] >= decades["plain"] + 0.9,
+        True if more >= DECADE and bounded["plain"] else False if more <= -DECADE and bounded["bn"] else None,
         f"Rates from {min(rates['bn']):g} to {max(rates['bn']):g} work with BN, {decades['bn']:.1f} decades, and from "
-        f"{min(rates['plain']):g} to {max(rates['plain']):g} without, {decades['plain']:.1f} decades.",
+        f"{min(rates['plain']):g} to {max(rates['plain']):g} without, {decades['plain']:.1f} decades.{_said(outcome)}",
         **rates,
     )
 
@@ -80,13 +102,14 @@ def reaches_higher(outcome: Outcome) -> Judged:
     """Whether the largest working rate is at least ten times as large with BN."""
     rates = {arm: working(outcome, arm) for arm in ARMS}
     if not all(rates.values()):
-        return judged(None, f"No rate gave {WORKS:.0%} for one of the networks.", **rates)
+        return judged(None, f"No rate gave {100 * WORKS:.0f} % for one of the networks.", **rates)
     largest = {arm: max(each) for arm, each in rates.items()}
     factor = largest["bn"] / largest["plain"]
+    bounded = {arm: not _open(outcome, arm, -1) for arm in ARMS}
     return judged(
-        factor >= 9,
+        True if factor >= 9 and bounded["plain"] else False if factor <= 1 and bounded["bn"] else None,
         f"The largest rate that works is {largest['bn']:g} with BN and {largest['plain']:g} without: "
-        f"{factor:.3g} times as large.",
+        f"{factor:.3g} times as large.{_said(outcome)}",
         **largest,
     )
 
@@ -97,12 +120,13 @@ def is_the_same_at_small_rates(outcome: Outcome) -> Judged:
     small = [rate for rate in both if rate <= max(both) / 9]
     if not small:
         return judged(None, "There is no rate at which both networks work, a tenth of the largest such rate or less.")
-    gains = {rate: fmean(ends(outcome, "bn")[rate]) - fmean(ends(outcome, "plain")[rate]) for rate in small}
-    said = ", ".join(f"{100 * gain:+.1f} points at {rate:g}" for rate, gain in gains.items())
+    gains = {rate: less(ends(outcome, "bn")[rate], ends(outcome, "plain")[rate]) for rate in small}
+    same = all(gain.low >= -NEAR and gain.high <= NEAR for gain in gains.values())
+    apart = any(gain.low > NEAR or gain.high < -NEAR for gain in gains.values())
     return judged(
-        max(map(abs, gains.values())) <= NEAR,
-        f"With BN less without, test accuracy is {said}.",
-        **{f"{rate:g}": gain for rate, gain in gains.items()},
+        True if same else False if apart else None,
+        f"With BN less without, test accuracy is {', '.join(f'{gain} at {rate:g}' for rate, gain in gains.items())}.",
+        **{f"{rate:g}": gain.mean for rate, gain in gains.items()},
     )
 
 
@@ -118,22 +142,19 @@ def best_rate(outcome: Outcome, arm: str) -> float:
 def best_tests(outcome: Outcome, arm: str) -> list[float]:
     """Test accuracy on the whole test part at that rate, by seed."""
     runs = by_rate(outcome, arm)[best_rate(outcome, arm)]
-    return [run.best["test"]["accuracy"] for run in runs if run.best is not None]
+    return [run.best["test"]["accuracy"] if run.best else GUESSING for run in runs]
 
 
 def wins_at_a_larger_rate(outcome: Outcome) -> Judged:
     """Whether BN's best rate is larger and gives a better accuracy."""
     rates = {arm: best_rate(outcome, arm) for arm in ARMS}
     tests = {arm: best_tests(outcome, arm) for arm in ARMS}
-    better, worse = min(tests["bn"]) > max(tests["plain"]), max(tests["bn"]) < min(tests["plain"])
-    holds = (
-        None if rates["bn"] > rates["plain"] and not better and not worse else rates["bn"] > rates["plain"] and better
-    )
+    gain = less(tests["bn"], tests["plain"])
     return judged(
-        holds,
+        gain.positive if rates["bn"] > rates["plain"] else False,
         f"Validation data choose {rates['bn']:g} with BN and {rates['plain']:g} without; test accuracy there is "
-        f"{spread(tests['bn'], 2, percent=True)} and {spread(tests['plain'], 2, percent=True)}.",
-        rates=rates, tests=tests,
+        f"{spread(tests['bn'], 2, percent=True)} and {spread(tests['plain'], 2, percent=True)}: {gain}.",
+        rates=rates, tests=tests, interval=gain.interval,
     )  # fmt: skip
 
 
@@ -171,39 +192,42 @@ def _cells(values: list[float], runs: list[RunRecord]) -> list[str]:
 
 STUDY = Study(
     name="learning-rate",
-    title="With batch normalization, training works over a wider range of learning rates",
+    title="The range of learning rates over which training works, with batch normalization and without",
     source="Ioffe and Szegedy 2015, section 3.3; Bjorck et al. 2018",
-    notes=("000", "001", "003", "004"),
+    notes=("003",),
     claims=(
         Claim(
             "BN allows much higher learning rates (Ioffe and Szegedy).",
             "the largest rate at which the median run ends with at least 90 % of the test data right is ten times as "
-            "large or more, two steps of the grid; the paper raises its rate by 5 and by 30",
+            "large or more, two steps of the grid; the paper raises its rate by 5 and by 30. One step more decides "
+            "nothing, as the largest is known to one step only, nor does a grid whose end still works",
             reaches_higher,
         ),
         Claim(
             "The range of learning rates over which training works is wider with BN.",
-            "at least one decade wider, two steps of the grid, each end of which is known to one step",
+            "at least one decade wider, two steps of the grid; less than a decade wider or narrower decides nothing, "
+            "as each end of both ranges is known to one step, nor does a grid whose end still works",
             is_wider,
         ),
         Claim(
             "At one and the same small rate, accuracy is about the same with and without BN (Bjorck et al.).",
-            "within 2 points at every rate at which both work and that is at most a tenth of the largest such rate; "
-            "theirs are 0.6 points apart in a band of 2",
+            "within 2 points, with the 95 % interval over the seeds, at every rate at which both work and that is at "
+            "most a tenth of the largest such rate; theirs are 0.6 points apart in a band of 2",
             is_the_same_at_small_rates,
         ),
         Claim(
             "BN is better because it allows a larger rate (Bjorck et al.).",
-            "validation data choose a larger rate for BN, and there every run has a better test accuracy than every "
-            "run without at its own rate; overlapping runs decide nothing",
+            "validation data choose a larger rate for BN, and test accuracy there, each at its own rate, is higher: "
+            f"{PAIRED}",
             wins_at_a_larger_rate,
         ),
     ),
     plan=plan,
     figures=figures,
     table=table,
-    see="""Each point is a learning rate, the line the median run and the band the range of the seeds. Where a line is
-    above 90 % training works. Compare where the two lines fall off at the right; at the left both need more steps.""",
+    see="""Each point is a learning rate, the line the median run and the band the range of the seeds. Where a line
+    is above 90 % training works. Compare where the two lines fall off at the right; at the left, small rates need
+    more steps.""",
     why="""Too large a step makes the weights of a plain network large, which makes the outputs of every later layer
     large, and the gradients with them, so that the next step is larger still: it diverges, or its units die.
 

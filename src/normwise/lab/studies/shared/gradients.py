@@ -17,6 +17,7 @@ from normwise.lab.batch import Batch
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Judged, judged
 from normwise.lab.settings import Settings
@@ -82,12 +83,7 @@ def accuracies(outcome: Outcome, arm: str) -> list[float]:
 
 def learns(outcome: Outcome, arm: str) -> bool | None:
     """Whether every run of an arm has learned something; None where some have."""
-    return every([accuracy > LEARNS for accuracy in accuracies(outcome, arm)])
-
-
-def every(values: Sequence[bool]) -> bool | None:
-    """Whether all hold; None where some do."""
-    return True if all(values) else None if any(values) else False
+    return unanimous([accuracy > LEARNS for accuracy in accuracies(outcome, arm)])
 
 
 def both(one: bool | None, two: bool | None) -> bool | None:
@@ -102,7 +98,7 @@ def relieves(outcome: Outcome, arm: str, without: str) -> Judged:
     before, after = ratios(outcome, without), ratios(outcome, arm)
     gained = [abs(math.log10(a)) - abs(math.log10(b)) >= RELIEVED for a, b in zip(before, after, strict=True)]
     return judged(
-        both(every(gained), learns(outcome, arm)),
+        both(unanimous(gained), learns(outcome, arm)),
         f"First over last layer, the gradient is {median(after):.1e} ({arm}) instead of {median(before):.1e} "
         f"({without}). {_learning(outcome, arm, without)}",
         ratio=after, ratio_without=before,
@@ -177,8 +173,8 @@ def grid(outcome: Outcome) -> Panel:
     ]
     x = lines.Axis("hidden layer, from the input")
     y = lines.Axis("gradient norm over that of the last layer", log=True, limits=(LEAST, 1e8))
-    said = """Before training, for three sizes of the initial weights. With small weights all three vanish (the lines
-    leave the frame at the bottom); with fitting ones sigmoid alone does; with large ones tanh and ReLU explode."""
+    said = """Before training, for three sizes of the initial weights. A line that falls toward the left vanishes, and
+    may leave the frame at the bottom; one that rises explodes."""
     info = lines.info("What reaches the first layers", x, y, frames, columns=3)
     return drawn("grid", lines, info, " ".join(said.split()))
 
