@@ -74,9 +74,9 @@ def plan(asked: Asked) -> list[Trial]:
     depth = asked.scale.pick(smoke=5, quick=10, full=20)
     steps = asked.scale.pick(smoke=20, quick=3000, full=10_000)
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=3)
-    options = {
+    options: dict[str, Any] = {
         "model": f"mlp:100x{depth}", "activation": "relu", "lr": 0.1, "batch_size": 60, "steps": steps,
-    }  # fmt: skip
+    } | asked.scale.pick(smoke={"eval_every": steps}, quick={}, full={})  # fmt: skip
     measured = {
         "arms": {arm: {**ARMS[arm], "activation": "relu"} for arm in MEASURED}, "model": options["model"],
     }  # fmt: skip

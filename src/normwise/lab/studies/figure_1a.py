@@ -50,8 +50,8 @@ def plan(asked: Asked) -> list[Training]:
     options = PAPER | {"steps": steps, "eval_every": min(500, steps)}
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
     others = min(seeds, asked.scale.pick(smoke=1, quick=1, full=3))
-    figure = Training(ARMS, asked.data, seeds, options, whole=("test",))
-    return [figure, Training(CHOICES, asked.data, others, options, whole=("test",))]
+    whole = asked.scale.pick(smoke=(), quick=("test",), full=("test",))
+    return [Training(ARMS, asked.data, seeds, options, whole), Training(CHOICES, asked.data, others, options, whole)]
 
 
 def middle(outcome: Outcome, arm: str, step: int) -> float:

@@ -39,10 +39,11 @@ def plan(asked: Asked) -> list[Training]:
     steps = asked.scale.pick(smoke=10, quick=1000, full=10_000)
     options = {
         "model": "mlp:100x5", "activation": "relu", "init": "he", "lr": rates,
-        "steps": steps, "eval_every": steps // 5,
+        "steps": steps, "eval_every": asked.scale.pick(smoke=steps, quick=steps // 5, full=steps // 5),
     }  # fmt: skip
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
-    return [Training(ARMS, asked.data, seeds, options, whole=("test",))]
+    whole = asked.scale.pick(smoke=(), quick=("test",), full=("test",))
+    return [Training(ARMS, asked.data, seeds, options, whole)]
 
 
 def by_rate(outcome: Outcome, arm: str) -> dict[float, list[RunRecord]]:

@@ -35,14 +35,19 @@ def plan(asked: Asked) -> list[Training]:
     """Three hidden layers in each case, and eight at several rates; all sigmoid."""
     steps = asked.scale.pick(smoke=10, quick=1500, full=10_000)
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3)
-    options = {"activation": "sigmoid", "steps": steps}
+    options: dict[str, Any] = {"activation": "sigmoid", "steps": steps}
+    options |= asked.scale.pick(smoke={"eval_every": steps}, quick={}, full={})
     shallow = {f"{arm}, {case}": {**keys, "norm": norm} for case, keys in CASES.items() for arm, norm in NORMS.items()}
     deep: dict[str, Mapping[str, Any]] = {f"plain, 8 layers, rate {lr:g}": {"lr": lr} for lr in DEEP_RATES}
     deep |= {"bn, 8 layers, rate 0.5": {"lr": 0.5, "norm": "batch"}}
-    eight = {"model": "mlp:100x8", "init": "xavier", "eval_every": max(1, steps // 15)}
+    eight = {
+        "model": "mlp:100x8",
+        "init": "xavier",
+        "eval_every": asked.scale.pick(smoke=steps, quick=steps // 15, full=steps // 15),
+    }
     return [
         Training(shallow, asked.data, seeds, options | {"model": "mlp:100x3"}),
-        Training(deep, asked.data, seeds, options | eight, whole=("test",)),
+        Training(deep, asked.data, seeds, options | eight, asked.scale.pick(smoke=(), quick=("test",), full=("test",))),
     ]
 
 

@@ -36,7 +36,8 @@ def plan(asked: Asked) -> list[Trial]:
     depth = asked.scale.pick(smoke=5, quick=10, full=20)
     steps = asked.scale.pick(smoke=20, quick=1500, full=10_000)
     seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=3)
-    options = {"model": f"mlp:100x{depth}", "lr": 0.1, "batch_size": 60, "steps": steps}
+    options: dict[str, Any] = {"model": f"mlp:100x{depth}", "lr": 0.1, "batch_size": 60, "steps": steps}
+    options |= asked.scale.pick(smoke={"eval_every": steps}, quick={}, full={})
     arms = {name: {key: value for key, value in ARMS[name].items() if key != "lr"} for name in DRAWN}
     measured = {"arms": arms, "model": options["model"]}
     grid = {"arms": shared.grid_arms(), "model": f"mlp:100x{asked.scale.pick(smoke=5, quick=20, full=20)}"}
