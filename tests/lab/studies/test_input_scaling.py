@@ -23,7 +23,7 @@ def made(**curves):
             values = curves.get(how.replace(" ", "_"), (0, 0.9, 0.95, 0.99))
             for rate, each in ((0.01, values), (1, (0, 0, 0, 0))):
                 name = f"{data}, {how}, {rate:g}"
-                arms[name] = [run(name, loss=(1,) * 4, accuracy=each)]
+                arms[name] = [run(name, loss=(1,) * 4, accuracy=each)] * 2
                 for line in arms[name][0].metrics:
                     for part in ("train", "validation", "test"):
                         line[part]["r2"] = line[part]["accuracy"]

@@ -26,7 +26,8 @@ def made(test=(0, 1, 2, 3, 4, 5), validation=0.0, true=0.9, other=0.9):
     ("judge", "numbers", "verdict"),
     [
         (looks_better, {}, "holds"),
-        (looks_better, {"test": (0, 0.2, 2, 3, 4, 5)}, "does not hold"),
+        (looks_better, {"test": (0, 0.2, 2, 3, 4, 5)}, "undecided"),
+        (looks_better, {"test": (0, -0.2, 2, 3, 4, 5)}, "does not hold"),
         (grows, {}, "holds"),
         (grows, {"test": (0, 1, 1, 1, 1, 1)}, "does not hold"),
         (validation_is_fair, {}, "holds"),

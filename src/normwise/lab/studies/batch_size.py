@@ -208,18 +208,18 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="batch-size",
-    title="A larger batch makes an epoch shorter and takes more memory; learning is quickest in between",
+    title="What the batch size does to steps, time, memory and accuracy",
     source="note 002 (batch size)",
     notes=("002",),
     claims=(
         Claim(
             "An epoch has as many steps as the batch size goes into the number of examples: 1,000 in tens are 100.",
-            "exactly, for every batch size",
+            "exactly, for every batch size; this is arithmetic, which only an error in our counting could make fail",
             steps_are_counted,
         ),
         Claim(
             "A larger batch makes training faster, as time per epoch.",
-            "in batches of ten it takes at least twice as long as with all examples at once; medians over the seeds",
+            "in batches of ten it takes at least twice as long (ours) as with all examples at once; medians over seeds",
             epochs_are_shorter,
         ),
         Claim(
@@ -229,7 +229,8 @@ STUDY = Study(
         ),
         Claim(
             "Memory grows with the batch, so that a smaller batch helps where it is short.",
-            "what a step keeps for the backward pass is proportional to the batch within 5 %",
+            "what a step keeps for the backward pass is proportional to the batch within 5 %; this is arithmetic, too, "
+            "since every kept tensor has a row for each example",
             memory_grows,
         ),
     ),
@@ -237,14 +238,15 @@ STUDY = Study(
     figures=figures,
     table=table,
     see="""A line is a run with one batch size, at the best of three learning rates; the dotted line is the goal.
-    Batches of 50 and 200 pass it first; all examples at once (the last color) are far from it by then.""",
-    why="""A step costs a fixed time, for calling operations and updating weights, and a time for each example. A large
-    batch pays the fixed part less often, so an epoch gets shorter. But the weights move once a step: the error of a
-    gradient of 10 examples falls only with the square root of their number, so 500 rough steps get further than one.
+    Look at which batch sizes pass it first, and where all examples at once (the last color) are by then.""",
+    why="""A step costs a fixed time, for calling operations and updating weights, and a time for each example. A
+    large batch pays the fixed part less often, so an epoch gets shorter. But the weights move once a step: the
+    error of a gradient of 10 examples falls only with the square root of their number, so that many rough steps can
+    get further than one.
 
-    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each here
-    (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where memory is
-    short, lower the batch size.""",
+    The backward pass needs what each layer took in and put out, for every example of the batch: about 4 kB each
+    here (784 inputs, two layers of 100 and ten outputs, 4 bytes a number). So the note's advice is right: where
+    memory is short, lower the batch size.""",
     changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of a
     process also holds data, weights and libraries; what is counted here is what the batch adds.""",
     quick_seconds=50,

@@ -14,6 +14,7 @@ from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn, spread
+from normwise.lab.reproduction.judging import PAIRED, difference, less
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, judged
 from normwise.lab.studies.networks.side_by_side import Networks, fit, he, over_masks
@@ -27,6 +28,9 @@ FEWER = 0.2
 
 RATE, BATCH, WIDTH = 0.001, 100, 200
 """Adam's learning rate, examples a step and hidden units: ours, as the note names none."""
+
+SAME = 0.005
+"""Accuracies that agree: about one standard error of 5,000 examples near 90 %."""
 
 COUNTS = (1, 2, 5, 10, 30, 100)
 
@@ -86,59 +90,66 @@ def plan(asked: Asked) -> list[Measurement]:
     return [Measurement("networks", measured, parameters, seed, asked.data) for seed in range(seeds)]
 
 
+def _halves(outcome: Outcome, key: str, name: str = "half") -> list[Any]:
+    return [each[name][key] for each in outcome.measured["networks"]]
+
+
 def accuracies_agree(outcome: Outcome) -> Judged:
     """Whether scaling is right as often as the average over many masks."""
-    found = [each["half"] for each in outcome.measured["networks"]]
-    kept, many = fmean(each["kept"] for each in found), fmean(each["masks"][-1] for each in found)
-    words = f"Scaling is right for {kept:.2%} of the test, the average over {COUNTS[-1]} masks for {many:.2%}."
-    return judged(abs(kept - many) < 0.005, words, scaled=kept, averaged=many)
+    kept, many = _halves(outcome, "kept"), [masks[-1] for masks in _halves(outcome, "masks")]
+    gain = less(kept, many)
+    same, apart = gain.low > -SAME and gain.high < SAME, gain.low > SAME or gain.high < -SAME
+    return judged(
+        True if same else False if apart else None,
+        f"Scaling is right for {100 * fmean(kept):.2f} % of the test, the average over {COUNTS[-1]} masks for "
+        f"{100 * fmean(many):.2f} %: {gain}.",
+        scaled=kept, averaged=many, interval=gain.interval,
+    )  # fmt: skip
 
 
 def probabilities_agree(outcome: Outcome) -> Judged:
     """Whether scaling is nearer to the average than a single mask is, by half."""
-    found = [each["half"] for each in outcome.measured["networks"]]
-    off, one = (fmean(each[key] for each in found) for key in ("kept_distance", "one_mask_distance"))
-    words = (
-        f"From the average over {COUNTS[-1]} masks, scaling is {off:.3f} away (total variation), one mask {one:.3f}."
-    )
-    return judged(off < one / 2, words, scaled=off, one_mask=one)
+    off, one = _halves(outcome, "kept_distance"), _halves(outcome, "one_mask_distance")
+    return judged(
+        less([each / 2 for each in one], off).positive,
+        f"From the average over {COUNTS[-1]} masks, scaling is {fmean(off):.3f} away (total variation), one mask "
+        f"{fmean(one):.3f}.",
+        scaled=off, one_mask=one,
+    )  # fmt: skip
 
 
 def scaling_beats_one_mask(outcome: Outcome) -> Judged:
     """Whether scaling is better than a single thinned network."""
-    found = [each["half"] for each in outcome.measured["networks"]]
-    kept, one = [each["kept"] for each in found], [each["masks"][0] for each in found]
-    better = [a > b for a, b in zip(kept, one, strict=True)]
+    kept, one = _halves(outcome, "kept"), [masks[0] for masks in _halves(outcome, "masks")]
+    gain = less(kept, one)
     return judged(
-        all(better) if all(better) or not any(better) else None,
-        f"Scaling is right for {fmean(kept):.2%}, a single random mask for {fmean(one):.2%}.",
-        scaled=kept, one_mask=one,
+        gain.positive,
+        f"Scaling is right for {100 * fmean(kept):.2f} %, a single random mask for {100 * fmean(one):.2f} %: {gain}.",
+        scaled=kept, one_mask=one, interval=gain.interval,
     )  # fmt: skip
 
 
 def dropout_is_like_an_ensemble(outcome: Outcome) -> Judged:
-    """Whether one network with dropout gains what an ensemble without it gains."""
+    """Whether one network with dropout gains half of what an ensemble without it gains, if that gains at all."""
     found = outcome.measured["networks"]
-    gains = [(each["half"]["kept"] - each["single"], each["ensemble"][-1] - each["single"]) for each in found]
-    ours, theirs = (fmean(each) for each in zip(*gains, strict=True))
-    half = [a >= b / 2 for a, b in gains]
-    decided = min(b for _, b in gains) > 0 and (all(half) or not any(half))
+    ours = [each["half"]["kept"] - each["single"] for each in found]
+    theirs = [each["ensemble"][-1] - each["single"] for each in found]
+    over = difference([a - b / 2 for a, b in zip(ours, theirs, strict=True)])
     return judged(
-        all(half) if decided else None,
-        f"Over a single network without dropout, one with it gains {100 * ours:+.2f} points, and an ensemble of "
-        f"{found[0]['members'][-1]} without it {100 * theirs:+.2f}.",
-        dropout=[a for a, _ in gains], ensemble=[b for _, b in gains],
+        over.positive if difference(theirs).positive else None,
+        f"Over a single network without dropout, one with it gains {100 * fmean(ours):+.2f} points, and an ensemble of "
+        f"{found[0]['members'][-1]} without it {100 * fmean(theirs):+.2f}. The gain less half of that is {over}.",
+        dropout=ours, ensemble=theirs, interval=over.interval,
     )  # fmt: skip
 
 
 def dropped_share_does_too(outcome: Outcome) -> Judged:
     """Whether multiplying by the dropped share is as near to the average."""
-    found = [each["fifth"] for each in outcome.measured["networks"]]
-    kept, wrong = (fmean(each[key] for each in found) for key in ("kept_distance", "dropped_distance"))
+    kept, wrong = _halves(outcome, "kept_distance", "fifth"), _halves(outcome, "dropped_distance", "fifth")
     return judged(
-        wrong <= 2 * kept,
-        f"With {FEWER:.0%} dropped, multiplying by {1 - FEWER:g} is {kept:.3f} from the average over "
-        f"{COUNTS[-1]} masks (total variation), multiplying by {FEWER:g} is {wrong:.3f}.",
+        less([2 * each for each in kept], wrong).positive,
+        f"With {100 * FEWER:.0f} % dropped, multiplying by {1 - FEWER:g} is {fmean(kept):.3f} from the average over "
+        f"{COUNTS[-1]} masks (total variation), multiplying by {FEWER:g} is {fmean(wrong):.3f}.",
         kept=kept, dropped=wrong,
     )  # fmt: skip
 
@@ -192,44 +203,46 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="dropout-ensemble",
-    title="Multiplying by the kept share is right as often as the average over many dropout masks",
+    title="Multiplying by the kept share, averaging over many dropout masks, and averaging networks",
     source="note 004 (dropout and ensembles); Srivastava et al. 2014",
     notes=("004",),
     claims=(
         Claim(
             "Multiplying by the kept share is right about as often as the average over many thinned networks.",
-            "accuracies differ by less than half a point, about one standard error of 5,000 examples near 90 %",
+            "the 95 % interval over the seeds of their difference lies within half a point, about one standard error of "
+            "5,000 examples near 90 %",
             accuracies_agree,
         ),
         Claim(
             "Multiplying by the kept share gives about the probabilities of that average.",
-            "total variation from the average over 100 masks is below half of what a single mask's is; half is ours",
+            "total variation from the average over 100 masks is below half of what a single mask's is (half is ours), by "
+            "more than the 95 % interval over the seeds",
             probabilities_agree,
         ),
         Claim(
             "With scaling, one pass is better than one thinned network.",
-            "in every seed; a mixed result decides nothing",
+            f"its accuracy is higher: {PAIRED}",
             scaling_beats_one_mask,
         ),
         Claim(
             "Dropout has the effect of an ensemble, with one network.",
-            "over a single network it gains at least half of what an ensemble does, in every seed; half is ours, for "
-            "the note's “about”; a mixed result decides nothing",
+            "over a single network it gains at least half of what an ensemble does (ours, for the note's “about”), by "
+            "more than the 95 % interval over the seeds; undecided where the ensemble gains nothing itself",
             dropout_is_like_an_ensemble,
         ),
         Claim(
             "At inference outputs are multiplied by the share that was dropped, as note 004 has it in one place.",
-            "with 20 % dropped, it is at most twice as far from the average over many masks as the kept share is",
+            "with 20 % dropped, it is at most twice as far from the average over many masks as the kept share is; twice "
+            "is ours",
             dropped_share_does_too,
         ),
     ),
     plan=plan,
     figures=figures,
     table=table,
-    see="""Averaging more masks of one network (solid blue) comes up to the dashed line, that network with its
-    outputs multiplied by the kept share: one pass does what a hundred masks do. The vermilion line averages
-    networks that were trained apart, without dropout; compare its rise with what dropout gains over its first
-    point.""",
+    see="""Compare where the average over masks of one network (solid blue) ends with the dashed line, that network with
+    its outputs multiplied by the kept share, in one pass. The vermilion line averages networks that were trained
+    apart, without dropout; compare its rise with what dropout gains over its first point.""",
     why="""With a mask, a unit of the next layer receives a random sum; multiplying every hidden output by the kept
     share gives that sum's mean. For a linear output the mean over all masks is then exact. ReLU and softmax bend
     it, so the distance does not fall to zero with more masks: averaged probabilities are softer than those of one

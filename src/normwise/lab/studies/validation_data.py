@@ -86,8 +86,10 @@ def looks_better(outcome: Outcome) -> Judged:
     """Whether the score on the data that chose is too good."""
     found = {size: mean(outcome, "test", size) for size in SIZES}
     words = "; ".join(f"{size:,} examples: {_points(*each[-1])}" for size, each in found.items())
+    excess = [cell for each in found.values() for cell in each[1:]]
+    more, none = all(value > NOISE * error for value, error in excess), any(value <= 0 for value, _ in excess)
     return judged(
-        all(value > NOISE * error for each in found.values() for value, error in each[1:]),
+        True if more else False if none else None,
         f"The best of {CANDIDATES[-1]} on test data scores above its true accuracy by, on sets of {words}.",
         bias={str(size): each for size, each in found.items()},
     )
@@ -188,7 +190,8 @@ STUDY = Study(
         Claim(
             "Hyper-parameters that are chosen on test data look better than they are.",
             "the mean score of the chosen one on that data is above its true accuracy by more than four standard "
-            "errors, for every size of the set and every number of candidates above one",
+            "errors, for every size of the set and every number of candidates above one; it does not hold where one "
+            "mean is not above at all",
             looks_better,
         ),
         Claim(
@@ -198,7 +201,8 @@ STUDY = Study(
         ),
         Claim(
             "With validation data to choose on, the score on test data is right.",
-            "within four standard errors of the true accuracy, for every size and number of candidates",
+            "within four standard errors of the true accuracy, for every size and number of candidates; examples that "
+            "took no part in the choice must give that, so that only an error in our drawing could make it fail",
             validation_is_fair,
         ),
         Claim(
@@ -211,16 +215,16 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""Solid lines: the best of several candidates scores higher on the data that chose it than it truly is, the
-    more so the more candidates there were and the fewer examples. Dashed lines: on other data the same candidate
-    scores what it is worth, on average.""",
+    see="""Solid lines: by how much the best of several candidates scores higher on the data that chose it than it
+    truly is. Compare few candidates with many, and few examples with many. Dashed lines: the same candidate's score
+    on other data, less what it is worth.""",
     why="""A score on 100 examples is off by chance, by about √(0.84·0.16/100) = 3.7 points here. Choosing the
     highest of many scores chooses good candidates and lucky ones, and the luck does not come along to other data.
     The luckiest of 50 would be 2.2 of these errors too high if the candidates failed independently; they mostly
     fail on the same examples, so it is about one. Nine times the examples make an error a third.
 
-    The choice itself is not worse for it: the same number of validation examples would have chosen as well, and
-    both choose better than chance (last claim). What is lost is an honest number. That is why test data are looked
+    The choice itself is not worse for it: as many validation examples, drawn in the same way, must on average choose
+    just as well (last claim). What is lost is an honest number. That is why test data are looked
     at once, after choosing.""",
     changes="""Candidates that differ more than luck does: then the best is the best on any data, and the excess is
     small. More examples: on all 10,000 test images of MNIST one point is seldom luck. More rounds of choosing on
