@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from normwise.lab.reproduction.judging import every, less, less_at_best
+from normwise.lab.reproduction.judging import Difference, every, less, less_at_best
 from reproductions import run
 
 
@@ -32,3 +32,10 @@ def test_runs_are_paired_by_seed_and_left_out_where_one_has_no_best_step():
 )
 def test_one_failure_decides(answers, said):
     assert every(answers) is said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "answer"), [(-0.1, 0.2, True), (0.3, 0.4, False), (-0.4, -0.3, False), (-0.1, 0.3, None)]
+)
+def test_a_difference_lies_within_a_margin_only_with_its_interval(low, high, answer):
+    assert Difference((low + high) / 2, low, high).within(0.25) is answer

@@ -32,6 +32,12 @@ class Difference(NamedTuple):
         """Whether it is above a border; None where the interval has the border in it."""
         return True if self.low > border else False if self.high < border else None
 
+    def within(self, margin: float) -> bool | None:
+        """Whether it is between −margin and margin; None where the interval reaches across one of them."""
+        if -margin <= self.low and self.high <= margin:
+            return True
+        return False if self.low > margin or self.high < -margin else None
+
     @property
     def interval(self) -> list[float] | None:
         """Both edges; None where there is a single seed."""

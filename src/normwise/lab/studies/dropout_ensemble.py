@@ -98,9 +98,8 @@ def accuracies_agree(outcome: Outcome) -> Judged:
     """Whether scaling is right as often as the average over many masks."""
     kept, many = _halves(outcome, "kept"), [masks[-1] for masks in _halves(outcome, "masks")]
     gain = less(kept, many)
-    same, apart = gain.low > -SAME and gain.high < SAME, gain.low > SAME or gain.high < -SAME
     return judged(
-        True if same else False if apart else None,
+        gain.within(SAME),
         f"Scaling is right for {100 * fmean(kept):.2f} % of the test, the average over {COUNTS[-1]} masks for "
         f"{100 * fmean(many):.2f} %: {gain}.",
         scaled=kept, averaged=many, interval=gain.interval,
@@ -215,8 +214,8 @@ STUDY = Study(
         ),
         Claim(
             "Multiplying by the kept share gives about the probabilities of that average.",
-            "total variation from the average over 100 masks is below half of what a single mask's is (half is ours), by "
-            "more than the 95 % interval over the seeds",
+            "total variation from the average over 100 masks is below half of what a single mask's is (half is "
+            "ours), by more than the 95 % interval over the seeds",
             probabilities_agree,
         ),
         Claim(
@@ -232,8 +231,8 @@ STUDY = Study(
         ),
         Claim(
             "At inference outputs are multiplied by the share that was dropped, as note 004 has it in one place.",
-            "with 20 % dropped, it is at most twice as far from the average over many masks as the kept share is; twice "
-            "is ours",
+            "with 20 % dropped, it is at most twice as far from the average over many masks as the kept share is "
+            "(twice is ours)",
             dropped_share_does_too,
         ),
     ),

@@ -10,6 +10,7 @@ from typing import Any
 from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
+from normwise.lab.reproduction.curves import curve
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.judging import every, less, unanimous
 from normwise.lab.reproduction.outcome import Outcome
@@ -93,10 +94,10 @@ def tests(outcome: Outcome, data: str, how: str) -> list[float]:
 def steps_needed(outcome: Outcome, data: str, how: str) -> list[float]:
     """Of each run at its arm's best rate, the measured step from which on it has learned; ∞ where it never has."""
     goal = REACHED * max(fmean(map(last, at_best(outcome, data, one))) for one in INPUTS)
-    found = []
-    for run in at_best(outcome, data, how):
-        found.append(next((float(line["step"]) for line in run.metrics if _r2(line) >= goal), math.inf))
-    return found
+    return [
+        next((float(step) for step, value in zip(*curve(run, what="r2"), strict=True) if value >= goal), math.inf)
+        for run in at_best(outcome, data, how)
+    ]
 
 
 def raw_is_unstable(outcome: Outcome) -> Judged:
@@ -136,10 +137,7 @@ def bn_does_the_same(outcome: Outcome) -> Judged:
     theirs = {data: fmean(tests(outcome, data, "standardized")) for data in SETS}
     said = [f"{data}: R² {ours[data]:.3f} with BN, {theirs[data]:.3f} standardized" for data in SETS]
     apart = [less(tests(outcome, data, "BN on inputs"), tests(outcome, data, "standardized")) for data in SETS]
-    close = every(
-        True if each.low > -SAME and each.high < SAME else False if each.low > SAME or each.high < -SAME else None
-        for each in apart
-    )
+    close = every(each.within(SAME) for each in apart)
     words = f"{'; '.join(said)}, on test data."
     return judged(close, words, bn=ours, standardized=theirs, intervals=[each.interval for each in apart])
 
@@ -170,15 +168,7 @@ def _over_rates(outcome: Outcome, data: str, how: str) -> lines.Line:
 
 
 def _over_steps(outcome: Outcome, data: str, how: str) -> list[lines.Line]:
-    return [
-        lines.Line(how, [line["step"] for line in run.metrics], [_r2(line) for line in run.metrics], *_look(how))
-        for run in at_best(outcome, data, how)
-    ]
-
-
-def _r2(line: Mapping[str, Any]) -> float:
-    value = line["validation"]["r2"]
-    return math.nan if value is None else float(value)
+    return [lines.Line(how, *curve(run, what="r2"), *_look(how)) for run in at_best(outcome, data, how)]
 
 
 def _look(how: str) -> tuple[int, lines.Look]:

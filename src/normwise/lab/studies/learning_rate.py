@@ -9,7 +9,7 @@ from normwise.figures import lines
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.drawing import drawn, spread
-from normwise.lab.reproduction.judging import PAIRED, less
+from normwise.lab.reproduction.judging import PAIRED, every, less
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Training, judged
 from normwise.records import RunRecord
@@ -122,10 +122,8 @@ def is_the_same_at_small_rates(outcome: Outcome) -> Judged:
     if not small:
         return judged(None, "There is no rate at which both networks work, a tenth of the largest such rate or less.")
     gains = {rate: less(ends(outcome, "bn")[rate], ends(outcome, "plain")[rate]) for rate in small}
-    same = all(gain.low >= -NEAR and gain.high <= NEAR for gain in gains.values())
-    apart = any(gain.low > NEAR or gain.high < -NEAR for gain in gains.values())
     return judged(
-        True if same else False if apart else None,
+        every(gain.within(NEAR) for gain in gains.values()),
         f"With BN less without, test accuracy is {', '.join(f'{gain} at {rate:g}' for rate, gain in gains.items())}.",
         **{f"{rate:g}": gain.mean for rate, gain in gains.items()},
     )

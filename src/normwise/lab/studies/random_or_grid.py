@@ -189,8 +189,8 @@ STUDY = Study(
     claims=(
         Claim(
             "Hyper-parameters matter differently.",
-            "test accuracy varies over learning rates at least three times as much as over weight decays, in each pool; "
-            "three is ours",
+            "test accuracy varies over learning rates at least three times as much as over weight decays, in each pool "
+            "(three is ours)",
             matter_differently,
         ),
         Claim(
