@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from normwise.lab.studies.dropout_ensemble import (
-    COUNTS,
     accuracies_agree,
-    distance,
     dropout_is_like_an_ensemble,
     dropped_share_does_too,
     probabilities_agree,
     scaling_beats_one_mask,
 )
 from normwise.lab.studies.networks.side_by_side import he, over_masks
+from normwise.lab.studies.shared.thinned import COUNTS, distance
 from reproductions import outcome
 
 

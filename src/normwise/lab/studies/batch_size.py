@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import accumulate
 from statistics import fmean, median
-from typing import Any
-
-import torch
-from torch import nn
 
 from normwise.figures import lines
 from normwise.lab.panels import Panel
+from normwise.lab.reproduction import curves
 from normwise.lab.reproduction.asked import Asked
-from normwise.lab.reproduction.context import Context
-from normwise.lab.reproduction.curves import curve as at_steps
 from normwise.lab.reproduction.drawing import drawn, spread
 from normwise.lab.reproduction.outcome import Outcome
-from normwise.lab.reproduction.saved_tensors import saved_bytes
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Training, Trial, judged
+from normwise.lab.studies.shared.step_memory import memory
 from normwise.records import RunRecord
 from normwise.report import Table
 
@@ -56,19 +50,6 @@ def plan(asked: Asked) -> list[Trial]:
     return [Training(arms, data, asked.seeds or asked.scale.pick(smoke=1, quick=3, full=3), options), kept]
 
 
-def memory(context: Context, sizes: list[int], features: int) -> Mapping[str, Any]:
-    """Bytes that one training step keeps from the forward pass for the backward pass, by batch size."""
-    network = nn.Sequential(nn.Linear(features, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
-    network.to(context.device)
-
-    def kept(size: int) -> int:
-        x = torch.zeros(size, features, device=context.device)
-        y = torch.zeros(size, dtype=torch.int64, device=context.device)
-        return saved_bytes(lambda: nn.functional.cross_entropy(network(x), y), network.parameters())
-
-    return {"sizes": sizes, "bytes": [kept(size) for size in sizes]}
-
-
 def by_size(outcome: Outcome) -> dict[int, tuple[RunRecord, ...]]:
     """By batch size the runs with the learning rate that ends with the best mean validation accuracy."""
 
@@ -87,7 +68,7 @@ def curve(run: RunRecord) -> tuple[list[float], list[float]]:
     """Seconds of training until each measurement, without measuring, and the validation accuracy there."""
     laps = accumulate(line.get("train", 0.0) for line in run.timing)
     at = dict(zip((line["step"] for line in run.timing), laps, strict=True))
-    return [at[line["step"]] for line in run.metrics], at_steps(run).values
+    return [at[line["step"]] for line in run.metrics], curves.curve(run).values
 
 
 def steps_per_epoch(outcome: Outcome) -> dict[int, float]:
@@ -112,11 +93,11 @@ def seconds_to_goal(outcome: Outcome) -> dict[int, list[float]]:
 
 def at_equal_time(outcome: Outcome) -> tuple[float, dict[int, list[float]]]:
     """The time in which the quickest size makes its epochs, and the accuracies that each run has by then."""
-    curves = {size: [curve(run) for run in runs] for size, runs in by_size(outcome).items()}
-    budget = min(median(seconds[-1] for seconds, _ in each) for each in curves.values())
+    timed = {size: [curve(run) for run in runs] for size, runs in by_size(outcome).items()}
+    budget = min(median(seconds[-1] for seconds, _ in each) for each in timed.values())
     return budget, {
         size: [[value for at, value in zip(*each, strict=True) if at <= budget][-1] for each in runs]
-        for size, runs in curves.items()
+        for size, runs in timed.items()
     }
 
 
