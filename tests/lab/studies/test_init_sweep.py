@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from normwise.lab.studies.init_sweep import (
-    SCALES,
     bn_is_faster,
     bn_learns_everywhere,
-    network,
     plain_learns_in_a_narrow_range,
 )
+from normwise.lab.studies.shared.initial_scales import SCALES, network
 from reproductions import outcome
 
 

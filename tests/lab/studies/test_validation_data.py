@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
+from normwise.lab.studies.shared.choosing import CANDIDATES, SIZES, simulated
 from normwise.lab.studies.validation_data import (
-    CANDIDATES,
-    SIZES,
     choice_is_worse,
     grows,
     looks_better,
-    simulated,
     validation_is_fair,
 )
 from reproductions import outcome
