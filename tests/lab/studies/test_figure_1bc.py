@@ -11,12 +11,12 @@ from normwise.lab.question import question
 from normwise.lab.reproduction.context import Context
 from normwise.lab.studies.figure_1a import ARMS, PAPER
 from normwise.lab.studies.figure_1bc import (
-    inputs,
     spread_grows,
     stays_near_zero,
     stays_near_zero_in_training,
     wanders_without,
 )
+from normwise.lab.studies.shared.unit_inputs import inputs
 from normwise.lab.train import train
 from normwise.records import RunRecord
 from reproductions import outcome
