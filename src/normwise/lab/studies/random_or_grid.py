@@ -59,7 +59,7 @@ def plan(asked: Asked) -> list[Measurement]:
         "epochs": asked.scale.pick(smoke=[1, 2], quick=[SHORT, LONG], full=[SHORT, LONG]),
         "searches": asked.scale.pick(smoke=20, quick=2000, full=20_000),
     }
-    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=2, full=5)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5)
     return [Measurement("pool", measured, parameters, seed, asked.data) for seed in range(seeds)]
 
 
@@ -240,7 +240,7 @@ STUDY = Study(
     of a sample can span a range that no longer contains it, and after few epochs small rates are all near chance.
     Parameters that matter equally: then a grid loses less. Many more trials: then every way finds the best. At
     quick scale the network is 784-50-50-10; the book's, with six layers of 100, is that of full scale.""",
-    quick_seconds=40,
+    quick_seconds=80,
     full="784-100×6-10, 324 networks in each of 5 pools, 20,000 searches; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
