@@ -205,7 +205,7 @@ STUDY = Study(
         ),
         Claim(
             "A larger batch makes training faster, as time until an accuracy is reached.",
-            "all examples at once are sooner in every run than batches of ten in any; runs that overlap decide nothing",
+            "all examples at once are sooner in every run than batches of ten in any; runs that overlap are undecided",
             goal_is_sooner,
         ),
         Claim(
