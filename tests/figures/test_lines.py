@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from normwise.figures import endings, lines, plain
+from normwise.figures import endings, line_layout, lines, plain
 
 X, Y = lines.Axis("training step"), lines.Axis("accuracy", percent=True)
 STEPS = [0, 10, 20]
@@ -35,13 +35,13 @@ def test_any_values_have_axes_and_are_drawn(ys, log):
 def test_names_stand_at_ends_of_a_wide_figure_and_in_the_key_of_a_narrow_one():
     ours = [line("plain"), line("bn", (0.1, 0.8, 0.91), 1), line("bn", (0.1, 0.8, 0.89), 1)]
     info = lines.info("t", X, Y, ours)
-    found = lines.names(info, 7.2)
+    found = line_layout.names(info, 7.2)
     assert [(each.text, each.place) for each in sorted(found, key=lambda each: each.text)] == [("bn", 1), ("plain", 0)]
     assert abs(found[0].at - found[1].at) >= endings.LINE - 1e-9
-    assert lines.names(info, 4.4) == []
-    assert lines.names(lines.info("t", X, Y, [line(f"arm {n}") for n in range(40)]), 7.2) == []
+    assert line_layout.names(info, 4.4) == []
+    assert line_layout.names(lines.info("t", X, Y, [line(f"arm {n}") for n in range(40)]), 7.2) == []
     short = lines.Line("stops early", [0, 1, 2], [0, 0, 0])
-    assert lines.names(lines.info("t", X, Y, [line("a"), short]), 7.2) == []
+    assert line_layout.names(lines.info("t", X, Y, [line("a"), short]), 7.2) == []
     for width in (7.2, 4.4):
         lines.draw(info, width=width).canvas.draw()
 
@@ -94,5 +94,5 @@ def test_a_level_is_named_where_no_line_is_near():
     falling = line("a", (0.9, 0.5, 0.0))
     level = lines.Level(0.0, "chance")
     info = lines.info("t", X, Y, [lines.Frame("", [falling], [level])])
-    assert lines.side(level, info.frames[0], info) == "left"
-    assert lines.side(lines.Level(0.9, "best"), info.frames[0], info) == "right"
+    assert line_layout.side(level, info.frames[0], info) == "left"
+    assert line_layout.side(lines.Level(0.9, "best"), info.frames[0], info) == "right"
