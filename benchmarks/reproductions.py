@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from normwise.figures import plain
+from normwise.figures import packing
 from normwise.figures.series import spread
 from normwise.lab.studies import NAMES
 from normwise.records.files import read_json, write_json
@@ -97,7 +97,7 @@ def kept(directory: Path) -> dict[str, Any]:
         drawn = {
             "name": name,
             **drawn,
-            "info": plain.to_plain(thinned(plain.from_plain(drawn["drawing"], drawn["info"]))),
+            "info": packing.pack(thinned(packing.unpack(drawn["drawing"], drawn["info"]))),
         }
     facts = {key: study[key] for key in ("scale", "data", "command", "date", "seconds", "versions", "machine")}
     return {"study": study["name"], **facts, "claims": result["claims"], "figure": drawn}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normwise import figures
-from normwise.figures import plain
+from normwise.figures import packing
 from normwise.lab.reproduction.catalogue import study
 from normwise.lab.reproduction.page import duration
 from normwise.lab.reproduction.result import counted, tally
@@ -96,8 +96,8 @@ def _filled(text: str, indent: str = "") -> str:
 def picture(found: Mapping[str, Any]) -> bytes:
     """The main figure of a study as SVG."""
     drawn = found["figure"]
-    info = plain.from_plain(drawn["drawing"], drawn["info"])
-    drawing = plain.module(drawn["drawing"])
+    info = packing.unpack(drawn["drawing"], drawn["info"])
+    drawing = packing.module(drawn["drawing"])
     figure = drawing.draw(info) if drawn["drawing"] == "heatmap" else drawing.draw(info, width=WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         svg, _ = figures.save(figure, Path(folder), found["study"], drawn["alt"])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from normwise.figures import dots, heatmap, histograms, plain
+from normwise.figures import dots, heatmap, histograms, packing
 
 CELL = histograms.Cell((-1.0, 0.0, 1.0), (1.0, 3.0), "σ 0.5")
 
@@ -21,7 +21,7 @@ def test_a_row_is_said_by_its_last_histogram():
     assert "He: in layer 1 75 % lie between 0 and 1." in said
     assert "empty: no value in layer 1." in said
     assert "none: nothing." in said
-    assert histograms.reach(info) == (-1.0, 1.0)
+    assert histograms.bounds(info) == (-1.0, 1.0)
     histograms.draw(info).canvas.draw()
 
 
@@ -41,8 +41,8 @@ def test_columns_without_room_go_on_below(columns, width, expected):
     ],
 )
 def test_figures_are_kept_as_plain_data(drawing, info):
-    kept = plain.to_plain(info)
-    again = plain.from_plain(drawing, kept)
-    assert plain.to_plain(again) == kept
+    kept = packing.pack(info)
+    again = packing.unpack(drawing, kept)
+    assert packing.pack(again) == kept
     assert type(again) is type(info)
-    assert plain.module(drawing).describe(again) == plain.module(drawing).describe(info)
+    assert packing.module(drawing).describe(again) == packing.module(drawing).describe(info)

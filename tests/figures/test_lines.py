@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from normwise.figures import endings, line_layout, lines, plain
+from normwise.figures import endings, line_layout, lines, packing
 
 X, Y = lines.Axis("training step"), lines.Axis("accuracy", percent=True)
 STEPS = [0, 10, 20]
@@ -80,14 +80,14 @@ def test_figures_are_kept_as_plain_data_and_drawn_again():
     land = lines.Contours((0.0, 1.0), (0.0, 1.0), ((1.0, 2.0), (2.0, 1.0)), (1.5,))
     path = lines.Line("path", (0.0, 1.0, 0.5), (0.123456, math.nan, math.inf), 1, "path")
     info = lines.info("t", X, Y._replace(limits=(0.0, 1.0)), [lines.Frame("a", (path,), (), land)])
-    again = plain.from_plain("lines", plain.to_plain(info))
+    again = packing.unpack("lines", packing.pack(info))
     assert again.frames[0].contours == land
     assert again.frames[0].lines[0].y[0] == 0.1235
     assert (math.isnan(again.frames[0].lines[0].y[1]), again.frames[0].lines[0].look) == (True, "path")
-    assert plain.to_plain(again) == plain.to_plain(info)
+    assert packing.pack(again) == packing.pack(info)
     lines.draw(again).canvas.draw()
     with pytest.raises(ValueError, match="'curves' is not kept"):
-        plain.module("curves")
+        packing.module("curves")
 
 
 def test_a_level_is_named_where_no_line_is_near():

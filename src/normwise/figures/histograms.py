@@ -96,7 +96,7 @@ def _name(name: str) -> list[str]:
     return textwrap.wrap(layout.plain_text(name, 2 * NAME), NAME) or [""]
 
 
-def reach(info: Info) -> tuple[float, float]:
+def bounds(info: Info) -> tuple[float, float]:
     """From the least to the greatest edge of all histograms."""
     edges = [edge for row in info.rows for cell in row.cells for edge in (*cell.edges[:1], *cell.edges[-1:])]
     low, high = min(edges, default=0.0), max(edges, default=1.0)
@@ -152,7 +152,7 @@ def _put_cell(axes: Axes, row: Row, column: int, info: Info, wide: float) -> Non
     counts = [count if math.isfinite(count) else 0.0 for count in cell.counts]
     if counts:
         axes.stairs(counts, cell.edges, fill=True, color=style.colour(row.place), alpha=0.85)
-    axes.set(xlim=reach(info), ylim=(0, max(counts, default=0) * (1.45 if cell.note else 1.15) or 1))
+    axes.set(xlim=bounds(info), ylim=(0, max(counts, default=0) * (1.45 if cell.note else 1.15) or 1))
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.yaxis.set_major_locator(NullLocator())

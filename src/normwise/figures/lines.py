@@ -94,8 +94,8 @@ def _put_frame(axes: Axes, frame: Frame, info: Info, size: Sizes, *, first: bool
     scales.y_axis(axes, info.y.limits, log=info.y.log, percent=info.y.percent)
     whole = all(float(x).is_integer() for each in info.frames for line in each.lines for x in line.x)
     most = max(2, int(size.wide / 0.62))
-    reach = info.x.limits or (0.0, 1.0)
-    scales.x_axis(axes, reach, log=info.x.log, percent=info.x.percent, most=most, whole=whole)
+    across = info.x.limits or (0.0, 1.0)
+    scales.x_axis(axes, across, log=info.x.log, percent=info.x.percent, most=most, whole=whole)
     if not info.y.log:
         axes.yaxis.set_major_locator(MaxNLocator(6 if size.tall > 1.2 else 4, steps=[1, 2, 2.5, 5, 10]))
     if frame.title:
@@ -112,10 +112,10 @@ def _put_frame(axes: Axes, frame: Frame, info: Info, size: Sizes, *, first: bool
         _put_line(axes, line, info.y.limits, several=repeated[line.name] > 2)
 
 
-def _put_line(axes: Axes, line: Line, reach: limits.Limits, *, several: bool) -> None:
-    color, y = style.colour(line.place), limits.clamp(line.y, reach)
+def _put_line(axes: Axes, line: Line, bounds: limits.Limits, *, several: bool) -> None:
+    color, y = style.colour(line.place), limits.clamp(line.y, bounds)
     if line.low:
-        low, high = (limits.clamp(edge, reach) for edge in (line.low, line.high))
+        low, high = (limits.clamp(edge, bounds) for edge in (line.low, line.high))
         axes.fill_between(line.x, low, high, color=color, alpha=0.18, linewidth=0)
     look = _look(line, len(line.x))
     if several and "linewidth" in look:

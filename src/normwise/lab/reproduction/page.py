@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normwise import figures
-from normwise.figures import plain
+from normwise.figures import packing
 from normwise.lab import machine
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction import settings
@@ -37,9 +37,9 @@ def write(found: Reproduction) -> None:
     folder.mkdir(exist_ok=True)
     for panel in found.panels:
         figures.save(panel.figure, folder, panel.name, panel.alt)
-        if panel.drawing in plain.DRAWINGS:
+        if panel.drawing in packing.DRAWINGS:
             shown = {"drawing": panel.drawing, "title": panel.title, "alt": panel.alt}
-            write_json(folder / f"{panel.name}.json", {**shown, "info": plain.to_plain(panel.info)})
+            write_json(folder / f"{panel.name}.json", {**shown, "info": packing.pack(panel.info)})
     write_study(page(found), found.report)
 
 

@@ -14,25 +14,23 @@ DRAWINGS = ("lines", "histograms", "dots", "heatmap")
 DIGITS = 4
 
 
-def to_plain(info: Any) -> Any:
+def pack(info: Any) -> Any:
     """Mappings, lists, texts and numbers of four significant digits; what is not finite becomes a text."""
     if isinstance(info, tuple) and hasattr(info, "_asdict"):
         defaults = info._field_defaults  # type: ignore[attr-defined]
         return {
-            key: to_plain(value)
-            for key, value in info._asdict().items()
-            if key not in defaults or value != defaults[key]
+            key: pack(value) for key, value in info._asdict().items() if key not in defaults or value != defaults[key]
         }
     if isinstance(info, float):
         return float(f"{info:.{DIGITS}g}") if math.isfinite(info) else str(info)
     if isinstance(info, Sequence) and not isinstance(info, str):
-        return [to_plain(value) for value in info]
+        return [pack(value) for value in info]
     return info
 
 
-def from_plain(drawing: str, plain: Any) -> Any:
-    """The info of a drawing, a name of ``DRAWINGS``, from what ``to_plain`` made of it."""
-    return _read(module(drawing).Info, plain)
+def unpack(drawing: str, packed: Any) -> Any:
+    """The info of a drawing, a name of ``DRAWINGS``, from what ``pack`` made of it."""
+    return _read(module(drawing).Info, packed)
 
 
 def module(drawing: str) -> Any:
@@ -46,17 +44,17 @@ def module(drawing: str) -> Any:
     return import_module(f"normwise.figures.{drawing}")
 
 
-def _read(kind: Any, plain: Any) -> Any:
+def _read(kind: Any, packed: Any) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        if plain is None and NoneType in inner:
+        if packed is None and NoneType in inner:
             return None
-        return _read(next(each for each in inner if each is not NoneType), plain)
+        return _read(next(each for each in inner if each is not NoneType), packed)
     if isinstance(kind, type) and hasattr(kind, "_fields"):
         hints = get_type_hints(kind)
-        return kind(**{key: _read(hints[key], value) for key, value in plain.items()})
+        return kind(**{key: _read(hints[key], value) for key, value in packed.items()})
     if (origin is tuple and len(inner) == 2 and inner[1] is Ellipsis) or origin is Sequence:
-        return tuple(_read(inner[0], value) for value in plain)
+        return tuple(_read(inner[0], value) for value in packed)
     if origin is tuple:
-        return tuple(_read(each, value) for each, value in zip(inner, plain, strict=True))
-    return float(plain) if kind is float else plain
+        return tuple(_read(each, value) for each, value in zip(inner, packed, strict=True))
+    return float(packed) if kind is float else packed
