@@ -99,8 +99,9 @@ def kept(directory: Path) -> dict[str, Any]:
             **drawn,
             "info": packing.pack(thinned(packing.unpack(drawn["drawing"], drawn["info"]))),
         }
-    facts = {key: study[key] for key in ("scale", "data", "command", "date", "seconds", "versions", "machine")}
-    return {"study": study["name"], **facts, "claims": result["claims"], "figure": drawn}
+    keys = ("scale", "data", "device", "command", "date", "seconds", "versions", "machine")
+    facts = {"device": "cpu", **study}  # which early records do not say
+    return {"study": study["name"], **{key: facts[key] for key in keys}, "claims": result["claims"], "figure": drawn}
 
 
 def thinned(info: Any) -> Any:
@@ -126,7 +127,7 @@ def ledger_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         "scale": found["scale"],
         "seconds": f"{found['seconds']['clock']:.0f}",
         "seconds_of_one_core": f"{found['seconds']['summed']:.0f}",
-        "device": "cpu",
+        "device": found["device"],
         "date": found["date"],
         **{key: found["machine"][key] for key in ("processor", "cores", "python")},
         **{key: found["versions"][key] for key in ("normwise", "torch", "numpy")},

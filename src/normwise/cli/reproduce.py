@@ -121,9 +121,12 @@ def show_list(every: list[Study], past: dict[str, Past]) -> None:
 
 
 def _remark(one: Study, verdict: str) -> str:
-    notes = [f"note{'s' * (len(one.notes) > 1)} {' '.join(one.notes)}"] if one.notes else []
-    said = ", ".join([f"{one.quick_seconds} s", *([one.data] if one.data else []), *notes])
-    return f"{said}: {verdict}" if verdict else said
+    """The verdict, where it has been run; what it takes; the source and the notes."""
+    source = one.source.replace("Ioffe and Szegedy 2015", "paper").partition(";")[0]
+    notes = [f"note{'s' * (len(one.notes) > 1)} {' '.join(one.notes)}"]
+    takes = ", ".join([f"{one.quick_seconds} s", *([one.data] if one.data else [])])
+    from_where = [source, *(notes if one.notes and not source.startswith("note") else [])]
+    return "; ".join([*([verdict] if verdict else []), takes, *from_where])
 
 
 def _one(study: str, asked: dict[str, Any], *, json: bool, open_report: bool) -> None:

@@ -7,7 +7,9 @@ import pytest
 from made_study import MADE, STOP, catalogue, made, trained
 from normwise import lab
 from normwise.errors import DataError, RequestError
+from normwise.lab.reproduction.asked import Asked, Scale
 from normwise.lab.reproduction.history import newest
+from normwise.lab.reproduction.reproduce import command
 from normwise.records.listing import studies
 
 
@@ -76,6 +78,13 @@ def test_trainings_and_measurements_share_a_study(run, monkeypatch, tmp_path):
     assert all(text in page for text in ("learning rate", "The settings in which trainings differ.", "mlp:4"))
     with pytest.raises(DataError, match=r"made-up needs mnist: .*nowhere.* --data digits"):
         run(data_dir="nowhere")
+
+
+def test_the_command_asks_the_same():
+    study = made(data="mnist", alternatives=("digits",))
+    assert command(study, Asked(Scale.QUICK, "mnist"), "cpu") == "normwise reproduce made-up --scale quick"
+    said = "normwise reproduce made-up --scale full --data digits --seeds 5 --device cuda"
+    assert command(study, Asked(Scale.FULL, "digits", 5), "cuda") == said
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def reproduce_all(
         on_study(one.name, number, len(every), 0.0)
         own = {"scale": scale, "data": data if data in (one.data, *one.alternatives) else None, **options}
         ended.append(_ended(one, index.parent, Path(out) / one.name if out else None, tell, own))
-        write_study(_page(ended, asked, len(every)), index)
+        write_study(_page(ended, asked, options.get("device", "cpu"), len(every)), index)
     return All(ended, index)
 
 
@@ -132,7 +132,7 @@ def _card(found: Reproduction, folder: Path) -> Card:
     return card._replace(svg=figures.svg(main.narrow or main.figure, f"{one.name}-{main.name}"), alt=main.alt)
 
 
-def _page(ended: Sequence[Ended], asked: Asked, count: int) -> IndexPage:
+def _page(ended: Sequence[Ended], asked: Asked, device: str, count: int) -> IndexPage:
     verdicts = [verdict for each in ended for verdict in each.verdicts]
     run = sum(bool(each.verdicts) for each in ended)
     words = tally(verdicts, run)
@@ -142,6 +142,7 @@ def _page(ended: Sequence[Ended], asked: Asked, count: int) -> IndexPage:
     command = ["normwise", "reproduce", ALL, "--scale", str(asked.scale)]
     command += ["--data", asked.data] if asked.data else []
     command += ["--seeds", str(asked.seeds)] if asked.seeds is not None else []
+    command += ["--device", device] if device != "cpu" else []
     return IndexPage(
         "The experiments of the paper and of the notes, and whether their claims hold here",
         words,

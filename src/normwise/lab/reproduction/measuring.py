@@ -20,8 +20,8 @@ from normwise.records.study import run_directory
 
 MEASURED = "measured.json"
 
-PARTS = 100
-"""What a measurement counts as among the steps of a study."""
+STEPS = 100
+"""As how many steps of a training a measurement counts in the progress of its study."""
 
 BETWEEN = 0.25
 """Seconds between two messages of how far a measurement has come."""
@@ -66,13 +66,13 @@ def measure(job: MeasuringJob, data: Data | None, tell: Callable[[int], None]) -
         nonlocal last
         if time.monotonic() - last > BETWEEN:
             last = time.monotonic()
-            tell(round(PARTS * share))
+            tell(round(STEPS * share))
 
     context = Context(job.measurement.seed, torch.device(job.device), data, progress)
     found = job.measurement.measure(context, **job.measurement.parameters)
     replace(job.directory / TIMING, (dumps({"seconds": time.perf_counter() - began}) + "\n").encode())
     write_json(job.directory / MEASURED, dict(found))
-    write_done(job.directory, "finished", PARTS)
+    write_done(job.directory, "finished", STEPS)
 
 
 def job(measurement: Measurement, out: Path, data: Data | LoaderData | None, device: str) -> MeasuringJob:

@@ -25,6 +25,7 @@ PAPERS = {
     "He et al. 2015": ("Delving Deep into Rectifiers, He et al. 2015", "1502.01852"),
     "Yang et al. 2019": ("A Mean Field Theory of Batch Normalization, Yang et al. 2019", "1902.08129"),
     "Huang et al. 2018": ("Decorrelated Batch Normalization, Huang et al. 2018", "1804.08450"),
+    "Huang et al. 2018 and 2019": ("Iterative Normalization, Huang et al. 2019", "1904.03441"),
     "Wu & Johnson 2021": ("Rethinking Batch in BatchNorm, Wu and Johnson 2021", "2105.07576"),
     "Li et al. 2016": ("Revisiting Batch Normalization For Practical Domain Adaptation, Li et al. 2016", "1603.04779"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def reproduce(
         trials = Trials(asked, one.plan(asked), directory, Machine(device, workers, data_dir))
     except DataError as error:
         raise _missing(one, asked, error) from error
-    record = _record(one, asked, trials.directories, command(one, asked))
+    record = _record(one, asked, trials.directories, device)
     before = clocked(directory)
     with opened(directory, record, {key: record[key] for key in ("study", "name", "data", "scale")}):
         try:
@@ -94,11 +94,12 @@ def default_directory(study: Study, asked: Asked) -> Path:
     return Path("runs") / "-".join(["reproduce", study.name, *other, str(asked.scale)])
 
 
-def command(study: Study, asked: Asked) -> str:
+def command(study: Study, asked: Asked, device: str) -> str:
     """The command line that asks the same."""
     words = ["normwise", "reproduce", study.name, "--scale", str(asked.scale)]
     words += ["--data", asked.data] if asked.data != study.data else []
     words += ["--seeds", str(asked.seeds)] if asked.seeds is not None else []
+    words += ["--device", device] if device != "cpu" else []
     return " ".join(words)
 
 
@@ -134,9 +135,9 @@ def _data(study: Study, given: str | None) -> str:
     return given
 
 
-def _record(study: Study, asked: Asked, directories: Sequence[str], written: str) -> dict[str, Any]:
+def _record(study: Study, asked: Asked, directories: Sequence[str], device: str) -> dict[str, Any]:
     """What ``study.json`` holds."""
-    found: Mapping[str, Any] = {
+    return {
         "study": "reproduce",
         "name": study.name,
         "scale": str(asked.scale),
@@ -146,9 +147,9 @@ def _record(study: Study, asked: Asked, directories: Sequence[str], written: str
         "runs": list(directories),
         "verdict": "",
         "verdicts": [],
-        "command": written,
+        "device": device,
+        "command": command(study, asked, device),
         "versions": machine.versions(),
         "machine": machine.describe(),
         "notes": [],
     }
-    return dict(found)

@@ -15,7 +15,7 @@ from normwise.lab.plan import PlannedRun, planned
 from normwise.lab.question import question
 from normwise.lab.reproduction import measuring
 from normwise.lab.reproduction.asked import Asked
-from normwise.lab.reproduction.measuring import PARTS, MeasuringJob
+from normwise.lab.reproduction.measuring import STEPS, MeasuringJob
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Measurement, Training, Trial
 from normwise.lab.status import OnProgress, Status
@@ -38,8 +38,8 @@ class Machine(NamedTuple):
     data_dir: str | None = None
 
 
-class Batch(NamedTuple):
-    """Trials that need the same data."""
+class Portion(NamedTuple):
+    """The part of a study's work that needs the same data."""
 
     data: Data | LoaderData | None
     runs: Sequence[PlannedRun] = ()
@@ -51,7 +51,7 @@ class Batch(NamedTuple):
         runs: dict[Path, tuple[Work, int]] = {
             run.job.directory: (run.job, run.job.settings.steps) for run in reversed(self.runs)
         }
-        return dict(reversed(runs.items())) | {job.directory: (job, PARTS) for job in self.measuring}
+        return dict(reversed(runs.items())) | {job.directory: (job, STEPS) for job in self.measuring}
 
 
 class Trials:
@@ -71,21 +71,21 @@ class Trials:
     def __init__(self, asked: Asked, trials: Sequence[Trial], out: Path, where: Machine) -> None:
         self._asked, self._out, self._where = asked, out, where
         self._loaded: dict[str, Data] = {}
-        self.batches = [self._batch(trial) for trial in trials if isinstance(trial, Training)]
+        self.portions = [self._portion(trial) for trial in trials if isinstance(trial, Training)]
         measurements = [trial for trial in trials if isinstance(trial, Measurement)]
         for name in dict.fromkeys(each.data for each in measurements):
             data = self._load(name) if name else None
             jobs = [measuring.job(each, out, data, where.device) for each in measurements if each.data == name]
-            self.batches.append(Batch(data, measuring=jobs))
-        self._order = list(dict.fromkeys(_name(trial) for trial in measurements))
+            self.portions.append(Portion(data, measuring=jobs))
+        self._order = list(dict.fromkeys(each.name for each in measurements))
 
-    def _batch(self, training: Training) -> Batch:
+    def _portion(self, training: Training) -> Portion:
         options = {
             "out": self._out, "device": self._where.device, "data_dir": self._where.data_dir,
             "seeds": training.seeds, **training.options,
         }  # fmt: skip
         plan = planned(question(training.data, options, "reproduce", training.whole), list(training.arms.items()))
-        return Batch(plan.data, plan.runs)
+        return Portion(plan.data, plan.runs)
 
     def _load(self, name: str) -> Data:
         if name not in self._loaded:
@@ -100,7 +100,7 @@ class Trials:
     @property
     def places(self) -> list[Path]:
         """The directories of all runs and measurements, each once."""
-        return list(dict.fromkeys(directory for batch in self.batches for directory in batch.jobs))
+        return list(dict.fromkeys(directory for portion in self.portions for directory in portion.jobs))
 
     @property
     def directories(self) -> list[str]:
@@ -113,7 +113,7 @@ class Trials:
         Raises:
             JobError: when records cannot be written.
         """
-        jobs = {place: each for batch in self.batches for place, each in batch.jobs.items()}
+        jobs = {place: each for portion in self.portions for place, each in portion.jobs.items()}
         made = dict.fromkeys(jobs, 0)
         over = {place: _ended(place) for place in jobs}
         some = not all(over.values())
@@ -125,15 +125,15 @@ class Trials:
             total = sum(steps for _, steps in jobs.values())
             on_progress(Status(sum(over.values()), len(jobs), sum(made.values()), total))
 
-        for batch in self.batches:
-            left = [place for place in batch.jobs if not over[place]]
+        for portion in self.portions:
+            left = [place for place in portion.jobs if not over[place]]
 
             def tell_of(index: int, step: int | None, left: list[Path] = left) -> None:
                 tell(left[index], step)
 
             if left:
                 works = [jobs[place][0] for place in left]
-                runner.run_all(works, batch.data, workers=self._workers(len(left)), on_progress=tell_of)
+                runner.run_all(works, portion.data, workers=self._workers(len(left)), on_progress=tell_of)
         return some
 
     def _workers(self, jobs: int) -> int:
@@ -146,15 +146,15 @@ class Trials:
         runs: dict[str, list[RunRecord]] = {}
         measured: dict[str, list[Mapping[str, Any]]] = {name: [] for name in self._order}
         failed: dict[str, str] = {}
-        for batch in self.batches:
-            for run in batch.runs:
+        for portion in self.portions:
+            for run in portion.runs:
                 record = run.record()
                 runs.setdefault(run.arm, [])
                 if study.ended(record):
                     runs[run.arm].append(record)
                 else:
                     failed[run.arm] = _reason(run.job.directory)
-            for job in batch.measuring:
+            for job in portion.measuring:
                 name, found = job.measurement.name, measuring.read(job.directory)
                 if found is not None and _ended(job.directory):
                     measured[name].append(found)
@@ -175,7 +175,3 @@ def _ended(directory: Path) -> bool:
 
 def _reason(directory: Path) -> str:
     return str((read_json(directory / DONE) or {}).get("reason") or "it has not ended")
-
-
-def _name(measurement: Measurement) -> str:
-    return measurement.name
