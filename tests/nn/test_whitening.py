@@ -192,6 +192,16 @@ def test_a_recomputed_forward_counts_once():
     torch.testing.assert_close(twice.state_dict(), once.state_dict(), rtol=0, atol=0)
 
 
+def test_statistics_can_be_suspended():
+    layer, x = nw.nn.Whitening(3), torch.randn(8, 3)
+    with nw.suspend_statistics(layer):
+        y = layer(x)
+    assert layer.running_mean.tolist() == [0, 0, 0]
+    assert layer.running_cov.tolist() == [torch.eye(3).tolist()]
+    assert (y == layer(x)).all()
+    assert (layer.running_mean != 0).all()
+
+
 def test_torch_fx_keeps_it_as_one_module():
     graph = torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 6), nw.nn.Whitening(6)))
     assert [node.op for node in graph.graph.nodes].count("call_module") == 2

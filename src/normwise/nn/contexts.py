@@ -16,6 +16,7 @@ from normwise.nn import statistics
 from normwise.nn.kinds import is_batch_norm
 from normwise.nn.layer import Layer
 from normwise.nn.recurrent import RecurrentBatchNorm
+from normwise.nn.whitening import Whitening
 from normwise.ops import tracing
 
 
@@ -26,8 +27,9 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
         with normwise.suspend_statistics(net):
             loss = criterion(net(x), target)    # normalizes with the batch's moments, in training
 
-    Outputs, gradients and everything else are as without it. It works for torch's layers and for recurrent ones too,
-    may be nested or overlap, and ends when the body raises. Copies that are made inside stay suspended.
+    Outputs, gradients and everything else are as without it. It works for torch's layers, ``RecurrentBatchNorm`` and
+    ``Whitening`` too, may be nested or overlap, and ends when the body raises. Copies that are made inside stay
+    suspended.
 
     Args:
         model: a network with batch normalization, or one such layer.
@@ -35,7 +37,7 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
     Raises:
         InvalidArgumentError: there is no batch normalization in it.
     """
-    layers: list[Suspendable] = [module for module in model.modules() if isinstance(module, RecurrentBatchNorm)]
+    layers: list[Suspendable] = [each for each in model.modules() if isinstance(each, (RecurrentBatchNorm, Whitening))]
     layers += _layers(model, needed=not layers)
     try:
         for layer in layers:
@@ -46,7 +48,7 @@ def suspend_statistics(model: nn.Module) -> Iterator[None]:
             _resume(layer)
 
 
-Suspendable = _BatchNorm | RecurrentBatchNorm
+Suspendable = _BatchNorm | RecurrentBatchNorm | Whitening
 
 _LOCK = threading.Lock()
 _SUSPENDED: weakref.WeakKeyDictionary[Suspendable, tuple[int, bool]] = weakref.WeakKeyDictionary()

@@ -16,7 +16,7 @@ from normwise.nn.recurrent import RecurrentBatchNorm
 class BatchNormLSTM(nn.LSTM):
     """An LSTM with batch normalization of what enters its gates and of its cell: called as ``torch.nn.LSTM``.
 
-        (f, i, g, o) = BN(W_hh·h_{t−1}; γ_h, 0) + BN(W_ih·x_t; γ_x, 0) + b_ih + b_hh
+        (i, f, g, o) = BN(W_hh·h_{t−1}; γ_h, 0) + BN(W_ih·x_t; γ_x, 0) + b_ih + b_hh
         c_t = σ(f)·c_{t−1} + σ(i)·tanh(g)
         h_t = σ(o)·tanh(BN(c_t; γ_c, β_c))
 
@@ -145,8 +145,8 @@ class BatchNormLSTM(nn.LSTM):
             seen_h.append(stats_h)
             seen_c.append(stats_c)
         if self.training:  # at once for all steps
-            norm_h.see(torch.cat(seen_h, 1))
-            norm_c.see(torch.cat(seen_c, 1))
+            norm_h.update(torch.cat(seen_h, 1))
+            norm_c.update(torch.cat(seen_c, 1))
         return torch.stack(outputs), h, c
 
     def _suffixes(self) -> list[str]:

@@ -109,11 +109,11 @@ class RecurrentBatchNorm(nn.Module):
     def forward(self, x: Tensor, step: int = 0, residual: Tensor | None = None) -> Tensor:
         """Normalize x, which is step ``step`` or begins there; see the class."""
         y, stats = self.normalized(x, step, residual)
-        self.see(stats, step)
+        self.update(stats, step)
         return y
 
     def normalized(self, x: Tensor, step: int = 0, residual: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """What ``forward`` returns, and what the running statistics have yet to ``see``; they stay as they are.
+        """What ``forward`` returns, and what ``update`` is to be given; the running statistics stay as they are.
 
         Returns:
             y, and in training the batch's statistics of each step, (4, T, C), T = 1 for x of (N, C).
@@ -130,17 +130,17 @@ class RecurrentBatchNorm(nn.Module):
         return y.reshape(x.shape), stats.detach().reshape(4, steps, -1)
 
     @torch.no_grad()
-    def see(self, stats: Tensor | None, step: int = 0) -> None:
-        """Let the running statistics see what ``normalized`` returned; None, as in evaluation, changes nothing."""
+    def update(self, stats: Tensor | None, step: int = 0) -> None:
+        """Update the running statistics with what ``normalized`` returned; None, as in evaluation, changes nothing."""
         if stats is None or not statistics.should_update(self):
             return
         own = max(0, min(stats.shape[1], self.max_length - step))  # steps with a row of their own
         if own:
-            self._update(slice(step, step + own), stats[:, :own])
+            self._update_rows(slice(step, step + own), stats[:, :own])
         for later in range(own, stats.shape[1]):
-            self._update(slice(self.max_length - 1, self.max_length), stats[:, later : later + 1])
+            self._update_rows(slice(self.max_length - 1, self.max_length), stats[:, later : later + 1])
 
-    def _update(self, rows: slice, stats: Tensor) -> None:
+    def _update_rows(self, rows: slice, stats: Tensor) -> None:
         mean, var, _, count = stats.unbind()
         batches = self.num_batches_tracked[rows]
         counts = (moments.are_finite(mean, var) & (count > 1)).all(-1)

@@ -45,7 +45,7 @@ class Whitening(nn.Module):
     The covariance is averaged and not Σ^(−1/2), as the authors' code does: the average of inverse roots of noisy
     covariances is larger than the inverse root of their average. A group whose moments are not finite keeps its
     statistics, and its output is what the formula says, nan. Within a backward, where ``torch.utils.checkpoint``
-    recomputes a forward, nothing is updated.
+    recomputes a forward, and within ``normwise.suspend_statistics`` nothing is updated.
 
     With M ≤ D the covariance of a batch has no inverse: ε decides what its missing directions become, and evaluation
     differs much from training. Take several times more values than features in a group.
