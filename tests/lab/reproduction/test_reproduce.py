@@ -1,6 +1,7 @@
 """A study is run once, goes on where it was, and says what did not work."""
 
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,7 @@ from normwise.errors import DataError, RequestError
 from normwise.lab.reproduction.asked import Asked, Scale
 from normwise.lab.reproduction.history import newest
 from normwise.lab.reproduction.reproduce import command
+from normwise.lab.reproduction.study import Training
 from normwise.records.listing import studies
 
 
@@ -85,6 +87,19 @@ def test_the_command_asks_the_same():
     assert command(study, Asked(Scale.QUICK, "mnist"), "cpu") == "normwise reproduce made-up --scale quick"
     said = "normwise reproduce made-up --scale full --data digits --seeds 5 --device cuda"
     assert command(study, Asked(Scale.FULL, "digits", 5), "cuda") == said
+
+
+def test_data_functions_of_a_study_load_from_the_data_directory(run, monkeypatch):
+    monkeypatch.setenv("NORMWISE_DATA", "elsewhere")
+
+    def plan(asked):
+        data = f"normwise.lab.studies.datasets.first_examples:{asked.data}"
+        return [Training({"plain": {}}, data, 1, {"model": "mlp:4", "steps": 1})]
+
+    catalogue(monkeypatch, made(plan=plan, data="mnist", alternatives=("digits",)))
+    with pytest.raises(DataError, match=r"made-up needs mnist: .*nowhere.*mnist; .* --data digits$"):
+        run(data_dir="nowhere")
+    assert os.environ["NORMWISE_DATA"] == "elsewhere"
 
 
 @pytest.mark.parametrize(

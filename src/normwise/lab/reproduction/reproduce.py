@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from normwise.errors import DataError, RequestError, choice
+from normwise.errors import DataError, NormwiseError, RequestError, choice
 from normwise.lab import machine, runner
 from normwise.lab.question import usable_device
 from normwise.lab.reproduction.asked import Asked, Scale
@@ -18,6 +20,12 @@ from normwise.lab.reproduction.study import Study
 from normwise.lab.status import OnProgress
 from normwise.records.files import write_json
 from normwise.records.study import STUDY, disk_error, opened, slug
+
+if TYPE_CHECKING:
+    from normwise.lab.reproduction.trials import Trials
+
+DATA = "NORMWISE_DATA"
+"""The variable that names the folder of the named data sets."""
 
 
 def reproduce(
@@ -58,16 +66,25 @@ def reproduce(
     one = study(name)
     asked = Asked(checked_scale(scale), _data(one, data), checked_seeds(seeds))
     usable_device(device)
-    runner.prepare()
-    from normwise.lab.reproduction import page
-    from normwise.lab.reproduction.trials import Machine, Trials
+    with _named(data_dir):
+        runner.prepare()
+        from normwise.lab.reproduction.trials import Machine, Trials
 
-    directory = Path(out or default_directory(one, asked))
-    try:
-        trials = Trials(asked, one.plan(asked), directory, Machine(device, workers, data_dir))
-    except DataError as error:
-        raise _missing(one, asked, error) from error
-    record = _record(one, asked, trials.directories, device)
+        directory = Path(out or default_directory(one, asked))
+        try:
+            trials = Trials(asked, one.plan(asked), directory, Machine(device, workers, data_dir))
+        except NormwiseError as error:
+            missing = error if isinstance(error, DataError) else error.__cause__  # of a study's own data function
+            if isinstance(missing, DataError):
+                raise _missing(one, asked, missing) from error
+            raise
+        return _run(one, trials, directory, _record(one, asked, trials.directories, device), on_progress)
+
+
+def _run(one: Study, trials: Trials, directory: Path, record: dict[str, Any], on_progress: OnProgress) -> Reproduction:
+    """Run what has not ended, judge, and write all that a study leaves."""
+    from normwise.lab.reproduction import page
+
     before = clocked(directory)
     with opened(directory, record, {key: record[key] for key in ("study", "name", "data", "scale")}):
         try:
@@ -86,6 +103,21 @@ def reproduce(
         except OSError as error:
             raise disk_error(f"{error.filename or directory}: {error.strerror or error}") from error
     return done
+
+
+@contextmanager
+def _named(data_dir: str | None) -> Iterator[None]:
+    """``NORMWISE_DATA`` is ``data_dir``, where there is one: data functions of studies take no arguments."""
+    before = os.environ.get(DATA)
+    if data_dir is not None:
+        os.environ[DATA] = str(data_dir)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[DATA] = before
+        elif data_dir is not None:
+            os.environ.pop(DATA, None)
 
 
 def default_directory(study: Study, asked: Asked) -> Path:
