@@ -23,8 +23,8 @@ def test_settings_of_many_arms_are_a_table_of_what_differs():
     arms = ["plain", "bn", "he", "ln"]
     found = results([record([0.5, 0.9], arm=arm, lr=lr) for arm, lr in zip(arms, (0.1, 0.5, 0.1, 0.1), strict=True)])
     shown = page.page(found, [])
-    assert shown.settings.columns == ["arm", "norm", "place", "lr"]
-    assert shown.settings.rows[1] == ["bn", "batch", "before", "0.5"]
+    assert shown.settings.columns == ["arm", "norm", "place", "layers", "lr"]
+    assert shown.settings.rows[1] == ["bn", "batch", "before", "all", "0.5"]
     assert "bn" not in dict(shown.facts[0].facts)
     assert page.page(mixed(), []).settings is None
 
