@@ -211,7 +211,7 @@ def render(page: Page) -> str:
 def colors() -> dict[str, Any]:
     """What ``report.css`` is filled with."""
     return {
-        "colours": {"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
+        "colors": {"paper": style.PAPER, "ink": style.INK, "muted": style.MUTED, "rule": style.GRID},
         "tones": {tone: f"var({style.variable(light)}, {light})" for tone, light in TONES.items()},
         "dark_paper": style.DARK_PAPER,
         "dark": style.dark_variables(),
