@@ -3,6 +3,8 @@
 import html
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from normwise.lab.reproduction.catalogue import study
 from normwise.lab.reproduction.reproduce import reproduce
 from normwise.lab.reproduction.study import Verdict
 from normwise.lab.studies import NAMES
+
+MAP = Path(__file__).parents[3] / "docs" / "reproduce.md"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,3 +38,12 @@ def test_a_study_tells_a_learner_what_it_is(name):
     assert all((one.title, one.source, one.claims, one.see, one.why, one.changes, one.full))
     assert 0 < one.quick_seconds <= 120
     assert all(claim.threshold for claim in one.claims)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_names_the_notes_under_which_the_documentation_has_it(name):
+    _, *parts = re.split(r"^### Note (\d{3}).*$", MAP.read_text(encoding="utf-8").partition("\n## A study of")[0], flags=re.M)
+    shown = {note: [row.split("|")[-2] for row in text.splitlines() if row.startswith("|")]
+             for note, text in zip(parts[::2], parts[1::2], strict=True)}
+    named = [note for note, cells in shown.items() if any(re.search(rf"(?<![\w-]){name}(?![\w-])", cell) for cell in cells)]
+    assert list(study(name).notes) == named

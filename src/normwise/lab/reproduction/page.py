@@ -98,7 +98,8 @@ def _subtitle(found: Reproduction) -> str:
 
 def _source(found: Reproduction) -> str:
     source, notes = found.study.source, found.study.notes
-    said = f". Note{'s' * (len(notes) > 1)} {', '.join(notes)}" if notes and "note" not in source else ""
+    unnamed = [note for note in notes if note not in source]
+    said = f". Note{'s' * (len(notes) > 1)} {', '.join(notes)}" if unnamed else ""
     return f"{source[:1].upper()}{source[1:]}{said}"
 
 

@@ -172,7 +172,7 @@ STUDY = Study(
     name="activation-histograms",
     title="The initial weights decide how what a layer puts out is distributed, unless BN does",
     source="Deep Learning from Scratch, chapter 6.2.2; note 004",
-    notes=("001", "004"),
+    notes=("000", "001", "003", "004"),
     claims=(
         Claim(
             "With sigmoid and weights of standard deviation 1 the outputs pile up at 0 and 1.",

@@ -191,7 +191,7 @@ STUDY = Study(
     name="batch-size",
     title="What the batch size does to steps, time, memory and accuracy",
     source="note 002 (batch size)",
-    notes=("002",),
+    notes=("002", "003"),
     claims=(
         Claim(
             "An epoch has as many steps as the batch size goes into the number of examples: 1,000 in tens are 100.",

@@ -114,7 +114,7 @@ STUDY = Study(
     name="example-of-the-notes",
     title="Normalizing {4, 5, 6} gives {−1.22, 0, 1.22}, over the batch, whatever small ε is",
     source="notes 003 and 004; Ioffe and Szegedy 2015, Algorithm 1",
-    notes=("003", "004"),
+    notes=("000", "002", "003", "004"),
     claims=(
         Claim(
             "{4, 5, 6} becomes {−1.22, 0, 1.22}.",

@@ -199,7 +199,7 @@ STUDY = Study(
     name="input-scaling",
     title="Inputs of very different scales: raw, scaled, and batch-normalized",
     source="note 002 (batch size and batch norm: miles driven and age)",
-    notes=("002",),
+    notes=("002", "003"),
     claims=(
         Claim(
             "Features of very different scales make training unstable.",

@@ -193,7 +193,7 @@ STUDY = Study(
     name="learning-rate",
     title="The range of learning rates over which training works, with batch normalization and without",
     source="Ioffe and Szegedy 2015, section 3.3; Bjorck et al. 2018",
-    notes=("003",),
+    notes=("000", "003"),
     claims=(
         Claim(
             "BN allows much higher learning rates (Ioffe and Szegedy).",

@@ -195,7 +195,7 @@ STUDY = Study(
     name="one-large-weight",
     title="One weight becomes extreme: with BN the layers after it hardly notice",
     source="note 002",
-    notes=("002",),
+    notes=("002", "003"),
     claims=(
         Claim(
             "BN after the activation, as in note 002, keeps the imbalance of one large weight from the last layers.",

@@ -182,7 +182,7 @@ STUDY = Study(
     name="outside-the-gradient",
     title="A normalization that the gradient does not see lets a bias grow without bound",
     source="Ioffe and Szegedy 2015, section 2",
-    notes=("003",),
+    notes=("002", "003"),
     claims=(
         Claim(
             "Where x̂ = x − E[x] of x = u + b is made outside of the gradient step, b grows indefinitely while the loss "

@@ -186,7 +186,7 @@ STUDY = Study(
     name="scale-invariance",
     title="With batch normalization the scale of the weights does not matter, except for how fast they learn",
     source="Ioffe and Szegedy 2015, section 3.3",
-    notes=("003",),
+    notes=("002", "003"),
     claims=(
         Claim(
             "BN((aW)u) = BN(Wu), and the gradient with respect to u is the same.",
