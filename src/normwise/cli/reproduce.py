@@ -109,14 +109,14 @@ def show_list(every: list[Study], past: dict[str, Past]) -> None:
     else:
         columns = ["study", "what it shows", "source", "notes", "data", "quick", "full", "verdict"]
         rows = [
-            [one.name, one.title, one.source, " ".join(one.notes), one.data, f"{one.quick_seconds} s", one.full,
-             verdicts[one.name]]
+            [one.name, one.title, one.source, " ".join(one.notes), one.data, f"{one.quick_seconds} s",
+             one.full.rpartition("; ")[2], verdicts[one.name]]
             for one in every
         ]  # fmt: skip
         console.print_table(columns, rows, left=len(columns))
     console.print_text(
         "\nnormwise reproduce NAME runs one, normwise reproduce all every one. The seconds are those of --scale quick "
-        "on two cores; --json has claims, sources and what --scale full is."
+        "on two cores, full is the time of --scale full; --json has claims, sources and what it runs."
     )
 
 
@@ -147,9 +147,9 @@ def _one(study: str, asked: dict[str, Any], *, json: bool, open_report: bool) ->
 def show(found: Reproduction) -> None:
     """Print the title, the table, each claim with its verdict, and where the page is."""
     console.print_paragraph(found.study.title, found.study.source, "default")
-    if not found.outcome.failed:
-        table = found.study.table(found.outcome)
+    if (table := found.table) is not None:
         console.print_table(table.columns, table.rows, left=table.text_columns)
+        console.print_text(f"{table.caption}\n")
     for claim, judged in found.claims:
         sign, color = SIGNS[judged.verdict]
         console.print_paragraph(f"{sign} {judged.verdict}: {claim.text}", judged.words, color)

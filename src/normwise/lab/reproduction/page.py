@@ -56,7 +56,7 @@ def page(found: Reproduction) -> StudyPage:
         claims=claims(found.claims),
         figures=[picture(panel) for panel in found.panels],
         see=study.see.split("\n\n"),
-        table=None if outcome.failed else study.table(outcome),
+        table=found.table,
         prose=[Prose("Why", study.why), Prose("What would change the result", study.changes)],
         facts=[
             *settings.shared(outcome),

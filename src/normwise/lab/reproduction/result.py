@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from normwise.lab.panels import Panel
+from normwise.lab.reproduction import wording
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Study, Verdict
 from normwise.records.study import REPORT
+from normwise.report import Table
 
 
 class Seconds(NamedTuple):
@@ -61,6 +63,14 @@ class Reproduction:
         """The figures; none where a trial failed."""
         return () if self.outcome.failed else self.study.figures(self.outcome)
 
+    @cached_property
+    def table(self) -> Table | None:
+        """The table, with its numbers as they are read; none where a trial failed."""
+        if self.outcome.failed:
+            return None
+        made = self.study.table(self.outcome)
+        return made._replace(rows=[[wording.read(cell) for cell in row] for row in made.rows])
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -96,9 +106,11 @@ def counted(verdicts: Sequence[Verdict]) -> str:
     if every == 1:
         return str(verdicts[0])
     if hold == every:
-        return f"all {every} hold"
+        return "both hold" if every == 2 else f"all {every} hold"
     if open_ == every:
-        return f"all {every} undecided"
+        return "both undecided" if every == 2 else f"all {every} undecided"
+    if every == 2 and not hold and not open_:
+        return "neither holds"
     said = f"{hold or 'none'} of {every} hold{'s' * (hold <= 1)}"
     return said + (f", {open_} undecided" if open_ else "")
 
@@ -139,6 +151,8 @@ def sentence(claims: Sequence[tuple[Claim, Judged]]) -> str:
     if hold == every:
         return f"{'Both' if every == 2 else f'All {every}'} claims hold here."
     said = [f"{hold or 'None'} of the {every} claims hold{'s' * (hold <= 1)} here."]
+    if every == 2 and not hold:
+        said = ["Neither claim holds here."]
     said += [_others(kind, claims) for kind in (Verdict.FAILS, Verdict.UNDECIDED) if kind in verdicts]
     return " ".join(said)
 

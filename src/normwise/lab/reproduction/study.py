@@ -42,7 +42,7 @@ def judged(holds: bool | None, words: str, **evidence: Any) -> Judged:
     verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.UNDECIDED}[
         holds if holds is None else bool(holds)
     ]
-    return Judged(verdict, words, evidence)
+    return Judged(verdict, wording.read(words), evidence)
 
 
 class Claim(NamedTuple):

@@ -225,8 +225,8 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""Blue is with BN, vermilion without; the rings are the paper's curves, and the axis begins at 70 % as there.
-    Go from blue at 4,000 steps to the right until you meet vermilion: so many more steps it takes.""",
+    see="""Blue is with BN, orange without; the rings are the paper's curves, and the axis begins at 70 % as there.
+    Go from blue at 4,000 steps to the right until you meet orange: so many more steps it takes.""",
     why="""The weights begin so small that the third layer's inputs hardly differ from image to image, and a sigmoid
     passes at most a quarter of a gradient on. The plain network spends its first thousands of steps on growing its
     weights until the layers carry a signal. BN divides every layer's input by its own standard deviation, so that the

@@ -154,12 +154,12 @@ def _whole(outcome: Outcome, what: str, y: lines.Axis, title: str, name: str) ->
             values = [value if isfinite(value) else float("nan") for value in _values(run, what)]
             look: lines.Look = "dashed" if kind in ("both", "bn") else "solid"
             series.append(lines.Line(KINDS[kind], run["steps"], values, place % 2, look))
-        frames.append(lines.Frame(f"lr {rate:g}", series, [lines.Level(CHANCE, "guessing")] if name == "loss" else []))
+        frames.append(lines.Frame(f"learning rate {rate:g}", series, [lines.Level(CHANCE, "guessing")] if name == "loss" else []))
     return drawn(
         name,
         lines,
         lines.info(f"{title}, all parameters trained, seed 0", lines.Axis("training step"), y, frames, 3),
-        "Red: outside of the gradient; blue: inside.",
+        "Orange: outside of the gradient; blue: inside.",
     )
 
 
@@ -212,7 +212,7 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""The dashed line is the loss: flat. The solid red line is b, which grows by the same amount with every step,
+    see="""The dashed line is the loss: flat. The solid orange line is b, which grows by the same amount with every step,
     because each step sees the same gradient and changes nothing. In blue is b where the gradient goes through the mean:
     it stays at 0.""",
     why="""The gradient step believes that a larger b would make x̂ larger, and the loss smaller. But E[x] grows with b,

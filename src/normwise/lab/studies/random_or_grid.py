@@ -155,7 +155,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         drawn("search", lines, lines.info("What a search ends with", lines.Axis("trials"), accuracy, frames)),
         drawn("rates", lines, lines.info(
             "Accuracy by learning rate", lines.Axis("learning rate", log=True), accuracy, by_rate),
-            "Mean over the weight decays."),
+            "Mean over the weight decays. A pool is a set of networks, trained once, from which the searches draw."),
     ]  # fmt: skip
 
 

@@ -140,12 +140,12 @@ def _changes(outcome: Outcome) -> Panel:
 
     series = [
         line("no BN", [abs(a - 1) for a in FACTORS], 0),
-        line("BN, ε = 1e-5", usual["output"], 1),
-        line("three layers, ε = 1e-5", usual["network"], 1, "dotted"),
-        line("BN, ε = 1e-12", tiny["output"], 2),
+        line("BN, ε = 10⁻⁵", usual["output"], 1),
+        line("three layers, ε = 10⁻⁵", usual["network"], 1, "dotted"),
+        line("BN, ε = 10⁻¹²", tiny["output"], 2),
     ]
     y = lines.Axis("largest change of the output, relative", log=True)
-    info = lines.info("The output of a layer whose weights are scaled", lines.Axis("a", log=True), y, series)
+    info = lines.info("The output of a layer whose weights are scaled", lines.Axis("a, by which the weights are multiplied", log=True), y, series)
     return drawn("output", lines, info)
 
 

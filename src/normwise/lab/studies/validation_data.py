@@ -114,7 +114,7 @@ def figures(outcome: Outcome) -> list[Panel]:
         drawn("bias", lines, lines.info("How much too good the chosen one looks", x, y_axis, found)),
         drawn("candidates", lines, lines.info(
             "The candidates' true accuracies", lines.Axis("rank"), lines.Axis("accuracy", percent=True), ranks[:5]),
-            "Sorted, on all test examples: the closer they lie, the more luck decides."),
+            "Sorted, on all test examples: the closer they lie, the more luck decides. A pool is a set of candidates."),
     ]  # fmt: skip
 
 

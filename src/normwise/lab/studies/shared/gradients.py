@@ -137,7 +137,7 @@ def by_layer(outcome: Outcome, arms: Mapping[str, int], name: str, title: str) -
 
 GRID = {
     "small: N(0, 0.01²)": {"sigmoid": "normal:0.01", "tanh": "normal:0.01", "relu": "normal:0.01"},
-    "1/√n, and He's √(2/n) for ReLU": {"sigmoid": "lecun", "tanh": "lecun", "relu": "he"},
+    "1/√n; ReLU: √(2/n)": {"sigmoid": "lecun", "tanh": "lecun", "relu": "he"},
     "large: N(0, 0.3²)": {"sigmoid": "normal:0.3", "tanh": "normal:0.3", "relu": "normal:0.3"},
 }
 """Initial weights by activation; the values are ours: a tenth of 1/√n for n = 100 inputs, 1/√n, and three times it."""
