@@ -102,5 +102,7 @@ def wrapped(name: str) -> list[str]:
 def room(found: Sequence[Ending], size: float = 10.0) -> float:
     """Inches that the names take at the right of the axes; the letters that are half as wide again count as that."""
     lines = [line for each in found for line in each.text.split("\n")]
-    widest = max((layout.ems(line) + 0.33 * sum(line.count(letter) for letter in "mwMW%") for line in lines), default=0.0)
+    widest = max(
+        (layout.ems(line) + 0.33 * sum(line.count(letter) for letter in "mwMW%") for line in lines), default=0.0
+    )
     return widest * size * 0.94 / 72 + 0.16 if found else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from normwise.lab.reproduction import wording
 from normwise.lab.reproduction.asked import Asked
 
 if TYPE_CHECKING:

@@ -110,7 +110,9 @@ def figures(outcome: Outcome) -> list[Panel]:
     ]
     number, right = lines.Axis("masks or networks averaged", log=True), lines.Axis("test accuracy", percent=True)
     apart = [
-        lines.Line(f"{100 * share:.0f} % dropped", counts, mean([each[name]["mask_distances"] for each in found]), place)
+        lines.Line(
+            f"{100 * share:.0f} % dropped", counts, mean([each[name]["mask_distances"] for each in found]), place
+        )
         for place, (name, share) in enumerate((("fifth", FEWER), ("half", DROPPED)))
     ]
     away = lines.Axis("distance from scaling (total variation, 0 to 1)")

@@ -154,7 +154,9 @@ def _whole(outcome: Outcome, what: str, y: lines.Axis, title: str, name: str) ->
             values = [value if isfinite(value) else float("nan") for value in _values(run, what)]
             look: lines.Look = "dashed" if kind in ("both", "bn") else "solid"
             series.append(lines.Line(KINDS[kind], run["steps"], values, place % 2, look))
-        frames.append(lines.Frame(f"learning rate {rate:g}", series, [lines.Level(CHANCE, "guessing")] if name == "loss" else []))
+        frames.append(
+            lines.Frame(f"learning rate {rate:g}", series, [lines.Level(CHANCE, "guessing")] if name == "loss" else [])
+        )
     return drawn(
         name,
         lines,

@@ -145,7 +145,12 @@ def _changes(outcome: Outcome) -> Panel:
         line("BN, ε = 10⁻¹²", tiny["output"], 2),
     ]
     y = lines.Axis("largest change of the output, relative", log=True)
-    info = lines.info("The output of a layer whose weights are scaled", lines.Axis("a, by which the weights are multiplied", log=True), y, series)
+    info = lines.info(
+        "The output of a layer whose weights are scaled",
+        lines.Axis("a, by which the weights are multiplied", log=True),
+        y,
+        series,
+    )
     return drawn("output", lines, info)
 
 
