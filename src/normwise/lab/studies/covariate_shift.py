@@ -234,9 +234,9 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""How far the distribution of what an activation receives moves, by layer. Compare orange with blue: if BN reduces
-    covariate shift, blue lies lower. The dotted line is BN with noise whose mean and deviation are drawn anew in each
-    step, so that it moves in one step about as far as in twenty.""",
+    see="""How far the distribution of what an activation receives moves, by layer. Compare orange with blue: if BN
+    reduces covariate shift, blue lies lower. The dotted line is BN with noise whose mean and deviation are drawn anew
+    in each step, so that it moves in one step about as far as in twenty.""",
     why="""BN fixes the mean and the deviation of what an activation receives to β and γ, which change slowly. Without
     it nothing does: small changes of early layers add up in later ones. What BN does not fix is how a layer's gradient
     changes when the layers below are updated, which is what a layer's learning depends on.

@@ -193,7 +193,7 @@ TRAVELS = (
 
 STUDY = Study(
     name="one-large-weight",
-    title="One weight becomes extreme: with BN the layers after it hardly notice",
+    title="One weight becomes extreme: do the layers after it notice, with and without BN?",
     source="note 002",
     notes=("002", "003"),
     claims=(

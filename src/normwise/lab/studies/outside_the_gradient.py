@@ -214,9 +214,9 @@ STUDY = Study(
     plan=plan,
     figures=figures,
     table=table,
-    see="""The dashed line is the loss: flat. The solid orange line is b, which grows by the same amount with every step,
-    because each step sees the same gradient and changes nothing. In blue is b where the gradient goes through the mean:
-    it stays at 0.""",
+    see="""The dashed line is the loss: flat. The solid orange line is b, which grows by the same amount with every
+    step, because each step sees the same gradient and changes nothing. In blue is b where the gradient goes through the
+    mean: it stays at 0.""",
     why="""The gradient step believes that a larger b would make x̂ larger, and the loss smaller. But E[x] grows with b,
     and x̂ = u + b − E[u + b] is what it was. The next step sees the same loss and the same gradient, and so b grows by
     the same amount forever.
