@@ -69,7 +69,9 @@ class Reproduction:
         if self.outcome.failed:
             return None
         made = self.study.table(self.outcome)
-        return made._replace(rows=[[wording.read(cell) for cell in row] for row in made.rows])
+        return made._replace(
+            caption=wording.read(made.caption), rows=[[wording.read(cell) for cell in row] for row in made.rows]
+        )
 
     @property
     def report(self) -> Path:

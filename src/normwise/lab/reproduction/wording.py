@@ -8,9 +8,10 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def read(text: str) -> str:
-    """The text with ``7e-08`` as ``7·10⁻⁸``, ``1.2e+00`` as ``1.2`` and ``-1.2`` with a true minus."""
+    """The text with ``7e-08`` as ``7·10⁻⁸``, ``1.2e+00`` as ``1.2``, ``5%`` as ``5 %`` and ``-1.2`` with a true minus."""
     powers = re.sub(r"(?<![\w.])(-?\d+(?:\.\d+)?)e([+-]\d{2,})\b", _power, text)
-    return re.sub(r"(?<![\w.)\]])-(?=\d)", "\N{MINUS SIGN}", powers)
+    spaced = re.sub(r"(?<=\d)%", " %", powers)
+    return re.sub(r"(?<![\w.)\]])-(?=\d)", "\N{MINUS SIGN}", spaced)
 
 
 def _power(found: re.Match[str]) -> str:

@@ -150,6 +150,7 @@ def table(outcome: Outcome) -> Table:
         "in points.",
         ["images", "arm", "test", "train", "gap", "test at the end"],
         rows,
+        text_columns=2,
     )
 
 

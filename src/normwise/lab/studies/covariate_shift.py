@@ -189,6 +189,7 @@ def table(outcome: Outcome) -> Table:
         f"one update of those below it, and the cosine; test accuracy at the end.",
         ["network", "arm", f"{EVERY} steps", "one step", "‖G − G'‖", "cosine", "test"],
         rows,
+        text_columns=2,
     )
 
 

@@ -96,6 +96,7 @@ def table(outcome: Outcome) -> Table:
         "Mean ± standard deviation over the seeds, each with 300 images of its own; gap in points.",
         ["epochs", "arm", "train", "test", "gap"],
         rows,
+        text_columns=2,
     )
 
 

@@ -192,7 +192,7 @@ def table(outcome: Outcome) -> Table:
         "seeds) and the steps until the slowest run has nine tenths of the best R²; runs at all learning rates that "
         "diverged."
     )
-    return Table(caption, ["data", "inputs", "learning rate", "test R²", "steps", "diverged"], rows)
+    return Table(caption, ["data", "inputs", "learning rate", "test R²", "steps", "diverged"], rows, text_columns=2)
 
 
 STUDY = Study(

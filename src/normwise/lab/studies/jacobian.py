@@ -178,7 +178,7 @@ def table(outcome: Outcome) -> Table:
             near, zero, gain = (fmean(_values(outcome, name, moment, what)) for what in ("near", "zero", "gain"))
             cells += [f"{100 * near:.0f} %", f"{100 * zero:.0f} %", f"{gain:.3g}"]
         rows.append([name, *cells])
-    columns = [f"{what}, {moment}" for moment in MOMENTS for what in ("0.5 to 2", "below 1e-4", "rms")]
+    columns = [f"{what}, {moment}" for moment in MOMENTS for what in ("0.5 to 2", "below 10⁻⁴", "rms")]
     return Table(
         f"Singular values of the Jacobians of {LAYERS - 1} layers of {WIDTH} units at 20 examples: shares and root "
         "mean square, means over the seeds.",

@@ -175,7 +175,7 @@ def table(outcome: Outcome) -> Table:
             rows.append([name, f"{rate:g}", *("not finite" if value == inf else f"{value:.3g}" for value in ends)])
     return Table(
         "All parameters trained: medians over the seeds at the end.",
-        ["normalization", "lr", "training loss", "length of b", "length of all weights"],
+        ["normalization", "learning rate", "training loss", "length of b", "length of all weights"],
         rows,
     )
 

@@ -178,6 +178,7 @@ def table(outcome: Outcome) -> Table:
         "Mean test accuracy of the trial that is best on validation data, over many searches and all pools.",
         ["range", "search", *(f"{side * side} trials" for side in SIDES)],
         rows,
+        text_columns=2,
     )
 
 

@@ -113,6 +113,7 @@ def table(outcome: Outcome) -> Table:
         "weights over that of the initial ones.",
         ["epochs", "arm", "train", "test", "gap", "norm"],
         rows,
+        text_columns=2,
     )
 
 
