@@ -205,9 +205,9 @@ STUDY = Study(
     see="""Compare the two curves after the first epoch and after the last; the rings are what the course's notebook
     recorded. Count how often each goes up from one epoch to the next.""",
     why="""Adam with a learning rate of 0.01 makes large steps for this network, ten times Adam's default. Without BN a
-    step that changes the first layer changes the size of what the second one receives, and the loss can jump. With BN each
-    layer's inputs are brought back to mean 0 and variance 1 after every step, so that the same rate is less of a
-    risk.
+    step that changes the first layer changes the size of what the second one receives, and the loss can jump. With BN
+    each layer's inputs are brought back to mean 0 and variance 1 after every step, so that the same rate is less of
+    a risk.
 
     The course compares both networks at this one rate. What each does at its own best rate is another question (see
     learning-rate).""",
