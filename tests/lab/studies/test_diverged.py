@@ -58,13 +58,14 @@ def test_a_run_that_diverged_at_once_breaks_nothing(name):
     trainings = [trial for trial in one.plan(Asked(Scale("smoke"), one.data)) if isinstance(trial, Training)]
     rates = {arm: keys.get("lr", training.options.get("lr", 0.1)) for training in trainings
              for arm, keys in training.arms.items()}  # fmt: skip
+    found_besides = measured(name, rates)
     for lost, seeds in [(arm, 2) for arm in (*list(rates)[:2], list(rates)[-1])] + [("all", 1), ("none", 1)]:
         runs = {
             arm: [made(arm, seed, each, lost == "all" or (arm == lost and seed == 0)) for seed in range(seeds)
                   for each in (rate if isinstance(rate, tuple) else (rate,))]
             for arm, rate in rates.items()
         }  # fmt: skip
-        found = outcome(runs, measured(name, rates), scale="smoke", data=one.data)
+        found = outcome(runs, found_besides, scale="smoke", data=one.data)
         assert all(claim.judge(found).words for claim in one.claims)
         assert one.table(found).columns
         assert lost not in (next(iter(rates)), "all") or one.figures(found)  # drawing takes the time
