@@ -92,8 +92,7 @@ def noisy_is_as_good(outcome: Outcome) -> Judged:
     found = less(noisy, bn)
     return judged(
         found.above(-CLOSE),
-        f"Test accuracy at the end: {100 * fmean(noisy):.1f} % with noisy BN, {100 * fmean(bn):.1f} % with BN: "
-        f"{found}.",
+        f"Test accuracy ends at {100 * fmean(noisy):.1f} % with noisy BN and {100 * fmean(bn):.1f} % with BN: {found}.",
         noisy=noisy, bn=bn, interval=found.interval,
     )  # fmt: skip
 
@@ -125,7 +124,6 @@ def noise_harms_plain(outcome: Outcome) -> Judged:
     )  # fmt: skip
 
 
-MEASURES = ("distances", "jumps", "differences", "cosines")
 PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"), "noisy BN": (1, "dotted")}
 
 
@@ -154,10 +152,11 @@ def _by_layer(outcome: Outcome) -> Panel:
 
 def _gradients(outcome: Outcome) -> Panel:
     series = [_line(outcome, DEEP, arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
-    y = lines.Axis("‖G − G'‖, mean over training", log=True)
-    info = lines.info("How updates below change a layer's gradient", lines.Axis("layer", limits=(0, 12)), y, series)
-    said = "Ten ReLU layers and the output; one update of all layers below. Bands are the range over the seeds."
-    return drawn("gradient-by-layer", lines, info, said)
+    x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("‖G − G'‖, mean over training", log=True)
+    info = lines.info("How updates below change a layer's gradient", x, y, series)
+    return drawn(
+        "gradient-by-layer", lines, info, "One update of all layers below; bands are the range over the seeds."
+    )
 
 
 def _accuracies(outcome: Outcome) -> Panel:
@@ -181,7 +180,9 @@ def table(outcome: Outcome) -> Table:
     rows = []
     for name, runs in outcome.measured.items():
         network, arm = name.split(", ")
-        cells = [spread([mean_of(run, what) for run in runs], 3) for what in MEASURES]
+        cells = [
+            spread([mean_of(run, what) for run in runs], 3) for what in ("distances", "jumps", "differences", "cosines")
+        ]
         rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
     return Table(
         f"Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
@@ -222,8 +223,7 @@ STUDY = Study(
         ),
         Claim(
             "Santurkar et al.: noisy BN trains better than the plain network, although distributions move more in it.",
-            f"a larger mean of test accuracy over training, and a larger distance moved in one step, since the noise "
-            f"is drawn anew in each: of both {PAIRED}",
+            f"a larger mean of test accuracy over training, and a larger distance moved in one step: of both {PAIRED}",
             noisy_beats_plain,
         ),
         Claim(

@@ -29,9 +29,7 @@ PUBLISHED = {
 PARAMETERS = 13.6e6
 """What section 4.2 says of the network's size."""
 
-NOISE = 0.01
-"""Of test accuracy: about a standard error of 2,000 test images; ours."""
-
+NOISE = 0.01  # of test accuracy: about a standard error of 2,000 test images; ours
 SIGMOID = "Inception, sigmoid"
 MAIN = (*PUBLISHED, SIGMOID)
 ONLY = "only: "
