@@ -124,6 +124,7 @@ def noise_harms_plain(outcome: Outcome) -> Judged:
     )  # fmt: skip
 
 
+MEASURES = ("distances", "jumps", "differences", "cosines")
 PLACES = {"plain": (0, "solid"), "BN": (1, "solid"), "noisy plain": (0, "dotted"), "noisy BN": (1, "dotted")}
 
 
@@ -154,9 +155,7 @@ def _gradients(outcome: Outcome) -> Panel:
     series = [_line(outcome, DEEP, arm, "differences", 2) for arm in ("plain", "BN", "noisy BN")]
     x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("‖G − G'‖, mean over training", log=True)
     info = lines.info("How updates below change a layer's gradient", x, y, series)
-    return drawn(
-        "gradient-by-layer", lines, info, "One update of all layers below; bands are the range over the seeds."
-    )
+    return drawn("gradient-by-layer", lines, info, "One update of all layers below. Bands: the range over the seeds.")
 
 
 def _accuracies(outcome: Outcome) -> Panel:
@@ -180,14 +179,11 @@ def table(outcome: Outcome) -> Table:
     rows = []
     for name, runs in outcome.measured.items():
         network, arm = name.split(", ")
-        cells = [
-            spread([mean_of(run, what) for run in runs], 3) for what in ("distances", "jumps", "differences", "cosines")
-        ]
+        cells = [spread([mean_of(run, what) for run in runs], 3) for what in MEASURES]
         rows.append([network, arm, *cells, spread([run["accuracy"][-1] for run in runs], percent=True)])
     return Table(
-        f"Mean ± standard deviation over the seeds, of means over layers and steps: distance moved by what an "
-        f"activation receives, in {EVERY} steps and in one, in standard deviations; change of a layer's gradient by "
-        f"one update of those below it, and the cosine; test accuracy at the end.",
+        "Mean ± standard deviation over the seeds, of means over layers and steps: distances in standard deviations; "
+        "change of a layer's gradient by one update of those below it, and the cosine; test accuracy at the end.",
         ["network", "arm", f"{EVERY} steps", "one step", "‖G − G'‖", "cosine", "test"],
         rows,
         text_columns=2,

@@ -200,7 +200,7 @@ def table(outcome: Outcome) -> Table:
 
 STUDY = Study(
     name="domain-adaptation",
-    title="Statistics of another domain, without labels, adapt a network to it",
+    title="Do statistics of another domain, without labels, adapt a network to it?",
     source="paper, section 5 (future work); Li et al. 2016, Revisiting Batch Normalization for Practical Domain "
     "Adaptation; Wu & Johnson 2021, table of ImageNet-C",
     notes=("000",),

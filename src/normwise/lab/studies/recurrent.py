@@ -100,7 +100,7 @@ def figures(outcome: Outcome) -> list[Panel]:
 
 STUDY = Study(
     name="recurrent",
-    title="An LSTM with batch normalization for each time step learns sooner",
+    title="Does an LSTM with batch normalization for each time step learn sooner?",
     source="paper, section 5 (future work); Cooijmans et al. 2016, Recurrent Batch Normalization, section 5.1",
     notes=("003",),
     claims=(
