@@ -8,7 +8,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def read(text: str) -> str:
-    """The text with ``7e-08`` as ``7·10⁻⁸``, ``1.2e+00`` as ``1.2``, ``5%`` as ``5 %`` and ``-1.2`` with a true minus."""
+    """``7e-08`` as ``7·10⁻⁸``, ``1.2e+00`` as ``1.2``, ``5%`` as ``5 %`` and ``-1.2`` with a true minus."""
     powers = re.sub(r"(?<![\w.])(-?\d+(?:\.\d+)?)e([+-]\d{2,})\b", _power, text)
     spaced = re.sub(r"(?<=\d)%", " %", powers)
     return re.sub(r"(?<![\w.)\]])-(?=\d)", "\N{MINUS SIGN}", spaced)
