@@ -223,6 +223,7 @@ def test_statistics_can_be_suspended():
         (lambda lstm: lstm(torch.randn(5, 1, 3)), ShapeError, "two examples or more when training"),
         (lambda lstm: lstm(torch.randn(5, 2, 4)), ShapeError, r"expected x of shape \(L, N, 3\)"),
         (lambda lstm: lstm(torch.randn(0, 2, 3)), ShapeError, "at least one step"),
+        (lambda lstm: lstm.norm_c_l0(torch.randn(0, 2, 4)), ShapeError, "at least one step"),
         (lambda lstm: lstm(torch.randn(5, 2, 3), (torch.randn(1, 3, 4),) * 2), ShapeError, r"h_0 of shape \(1, 2, 4\)"),
         (lambda lstm: lstm(nn.utils.rnn.pack_sequence([torch.randn(2, 3)])), TypeError, "pad_packed_sequence"),
         (lambda lstm: lstm.norm_c_l0(torch.randn(2, 5)), ShapeError, r"\(N, 4\) or \(T, N, 4\)"),

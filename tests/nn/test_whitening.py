@@ -214,7 +214,9 @@ def test_torch_fx_keeps_it_as_one_module():
         ({"groups": 0}, "groups must divide"),
         ({"method": "newtons"}, "did you mean 'newton'"),
         ({"iterations": 0}, "iterations must be 1 or more"),
-        ({"eps": 0.0}, "eps must be positive"),
+        ({"iterations": 1.5}, "iterations must be a whole number"),
+        ({"eps": 0.0}, "eps must be positive and finite"),
+        ({"eps": float("inf")}, "eps must be positive and finite"),
         ({"momentum": 1.5}, "between 0 and 1"),
         ({"momentum": None}, "between 0 and 1"),
     ],
@@ -239,3 +241,15 @@ def test_a_batch_that_does_not_fit_is_refused_and_changes_nothing(x, error, mess
     with pytest.raises(error, match=message):
         layer(x)
     assert layer.running_mean.tolist() == [0] * 6
+
+
+def test_an_empty_batch_is_evaluated_and_shapes_are_known_without_numbers():
+    assert nw.nn.Whitening(6, groups=2).eval()(torch.zeros(0, 6, 3)).shape == (0, 6, 3)
+    assert nw.nn.Whitening(6, device="meta")(torch.zeros(4, 6, device="meta")).shape == (4, 6)
+
+
+def test_a_second_gradient_of_zca_is_refused():
+    x = torch.randn(8, 4, requires_grad=True)
+    loss = nw.nn.Whitening(4, method="zca")(x).pow(3).sum()
+    with pytest.raises(RuntimeError, match='method="newton"'):
+        torch.autograd.grad(loss, x, create_graph=True)

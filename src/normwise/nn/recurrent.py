@@ -178,6 +178,8 @@ class RecurrentBatchNorm(nn.Module):
             )
         if step < 0:
             raise InvalidArgumentError(f"step must be 0 or more, got {step}; the first step of a sequence is 0")
+        if self.training and x.ndim == 3 and not len(x):
+            raise ShapeError(f"expected at least one step when training, got x of shape {tuple(x.shape)} as (T, N, C)")
         if self.training and x.shape[-2] == 1:
             raise ShapeError(
                 f"expected two examples or more when training, got x of shape {tuple(x.shape)}: a single value has no "

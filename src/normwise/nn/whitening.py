@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -31,7 +33,7 @@ class Whitening(nn.Module):
       P₀ = I, P_{k+1} = ½·(3·P_k − P_k³·Σ_N), Σ^(−1/2) ≈ P_T/√(tr Σ). The covariance of y comes near I with more steps;
       directions in which x varies least come last. The authors take T = 5 and groups of 64 features.
     * ``"zca"``: exactly, by eigendecomposition. Of all whitening matrices it changes x the least, and unlike PCA it
-      does not swap axes from batch to batch.
+      does not swap axes from batch to batch. Its gradient has no gradient, and ``torch.func`` does not take it.
 
     Time grows with C·D² for the matrix and with M·C·D for the products with M values per feature; batch normalization
     takes M·C.
@@ -102,7 +104,7 @@ class Whitening(nn.Module):
         super().__init__()
         _check(num_features, groups, method, iterations, eps, momentum)
         self.num_features, self.groups, self.method = num_features, groups, method
-        self.iterations, self.eps, self.momentum = iterations, eps, momentum
+        self.iterations, self.eps, self.momentum = iterations, eps, float(momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
         where = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.ones(num_features, **where)) if affine else None
@@ -121,9 +123,9 @@ class Whitening(nn.Module):
         values = math.prod(x.shape) // max(1, x.shape[1]) if x.ndim > 1 else 0
         batch = self.training or self.running_mean is None
         self._check_input(x, values, batch)
-        with torch.autocast(x.device.type, enabled=False):
+        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             wide = x.to(moments.moments_dtype(x.dtype))
-            y = self._whitened(wide.transpose(0, 1).reshape(self.groups, -1, values), batch)
+            y = self._whitened(wide.transpose(0, 1).reshape(self.groups, x.shape[1] // self.groups, values), batch)
             y = y.reshape(x.shape[1], x.shape[0], *x.shape[2:])
             if self.weight is not None and self.bias is not None:
                 per_feature = (-1, *[1] * (x.ndim - 1))
@@ -182,6 +184,9 @@ class Whitening(nn.Module):
 
 
 def _check(num_features: int, groups: int, method: str, iterations: int, eps: float, momentum: float | None) -> None:
+    for name, value in (("num_features", num_features), ("groups", groups), ("iterations", iterations)):
+        if not isinstance(value, Integral):
+            raise InvalidArgumentError(f"{name} must be a whole number, got {value!r}; give 1 or more")
     if groups < 1 or num_features < 1 or num_features % groups:
         raise InvalidArgumentError(
             f"groups must divide num_features, got groups={groups} and num_features={num_features}; give a divisor, "
@@ -191,7 +196,9 @@ def _check(num_features: int, groups: int, method: str, iterations: int, eps: fl
         raise InvalidArgumentError(choice(str(method), METHODS, "method"))
     if iterations < 1:
         raise InvalidArgumentError(f"iterations must be 1 or more, got {iterations}; the authors take 5")
-    if not eps > 0:
-        raise InvalidArgumentError(f"eps must be positive, got {eps}; it is added to the variances, try 1e-5")
+    if not 0 < eps < math.inf:
+        raise InvalidArgumentError(
+            f"eps must be positive and finite, got {eps}; it is added to the variances, try 1e-5"
+        )
     if momentum is None or options.check_momentum(momentum) is None:
         raise InvalidArgumentError("momentum must be a number between 0 and 1, got None")

@@ -85,6 +85,11 @@ class _InverseRoot(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # autograd.grad would leave a part out
+            raise RuntimeError(
+                'the gradient of Whitening(method="zca") has no gradient, and create_graph=True asks for one; '
+                'take method="newton"'
+            )
         roots, vectors = ctx.saved_tensors
         a, b = roots[:, :, None], roots[:, None, :]
         inner = vectors.mT @ ((upstream + upstream.mT) / 2) @ vectors
