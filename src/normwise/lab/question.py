@@ -195,7 +195,8 @@ def usable_device(device: str) -> str:
     import torch
 
     try:
-        torch.empty(0, device=device)
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:
         found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         why = str(error).splitlines()[0][:100]

@@ -3,15 +3,20 @@
 import json
 import os
 
+import numpy as np
 import pytest
+import torch
 
 from made_study import MADE, STOP, catalogue, made, trained
 from normwise import lab
-from normwise.errors import DataError, RequestError
+from normwise.errors import DataError, JobError, RequestError
+from normwise.lab.reproduction import measuring
 from normwise.lab.reproduction.asked import Asked, Scale
+from normwise.lab.reproduction.clock import clocked
 from normwise.lab.reproduction.history import newest
+from normwise.lab.reproduction.index import reproduce_all
 from normwise.lab.reproduction.reproduce import command
-from normwise.lab.reproduction.study import Training
+from normwise.lab.reproduction.study import Measurement, Training
 from normwise.records.listing import studies
 
 
@@ -106,15 +111,65 @@ def test_data_functions_of_a_study_load_from_the_data_directory(run, monkeypatch
     ("options", "said"),
     [
         ({"scale": "ful"}, "did you mean 'full'"),
-        ({"seeds": 0}, "1 or more"),
+        ({"seeds": 0}, "from 1 to 1,000"),
+        ({"seeds": 10**9}, "from 1 to 1,000"),
+        ({"seeds": 1.5}, "from 1 to 1,000"),
         ({"data": "digits"}, "needs no data"),
         ({"device": "gpu"}, "cannot be used"),
+        ({"device": "meta"}, "cannot be used"),
     ],
 )
 def test_a_wrong_request_starts_nothing(run, tmp_path, options, said):
     with pytest.raises(RequestError, match=said):
         run(**options)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("ask", [lambda **options: lab.reproduce("made-up", **options), reproduce_all])
+def test_fewer_than_no_processes_are_refused(run, ask):
+    with pytest.raises(RequestError, match="workers is '-1'"):
+        ask(workers=-1)
+
+
+def test_a_file_in_the_place_of_all_is_refused_before_anything_is_run(run, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="lies below, a file"):
+        reproduce_all(out=tmp_path / "file", workers=0)
+    assert MADE == []
+
+
+def test_a_measurement_whose_numbers_are_gone_is_made_again(run, tmp_path):
+    run()
+    next((tmp_path / "runs").glob("*/double-0-*/measured.json")).unlink()
+    assert [str(verdict) for verdict in run().verdicts] == ["holds", "does not hold"]
+    assert MADE == [0, 1, 0]
+
+
+def test_numbers_that_cannot_be_judged_are_named_in_one_line(run, tmp_path):
+    run()
+    next((tmp_path / "runs").glob("*/double-0-*/measured.json")).write_text("{}", encoding="utf-8")
+    with pytest.raises(JobError, match=r"claim 1 of made-up cannot be judged.*KeyError: 'value'"):
+        run()
+
+
+def test_numbers_of_numpy_and_torch_are_kept_as_plain_ones(tmp_path):
+    job = measuring.job(Measurement("own", _arrays), tmp_path, None, "cpu")
+    measuring.measure(job, None, lambda step: None)
+    assert measuring.read(job.directory) == {"a": [0, 1], "b": {"c": 1.5, "d": None}}
+
+
+def _arrays(context):
+    context.progress(float("nan"))
+    return {"a": np.arange(2), "b": {"c": torch.tensor(1.5), "d": np.float32("nan")}}
+
+
+def test_time_that_was_spent_is_known_after_an_interruption(run, tmp_path):
+    run()
+    before = clocked(tmp_path / "runs/reproduce-made-up-quick")
+    STOP.append(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(seeds=3)
+    assert clocked(tmp_path / "runs/reproduce-made-up-quick") == before > 0
 
 
 def test_a_directory_of_another_question_is_refused(run, monkeypatch):

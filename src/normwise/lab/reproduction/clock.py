@@ -16,7 +16,8 @@ def spent(directory: Path) -> float:
         lines = read_lines(directory / TIMING)
     except JobError:
         lines = []
-    return float(lines[-1].get("seconds", 0.0)) if lines else 0.0
+    seconds = lines[-1].get("seconds") if lines else None
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def clocked(directory: Path) -> float:

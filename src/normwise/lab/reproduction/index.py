@@ -13,10 +13,11 @@ from normwise.lab.question import usable_device
 from normwise.lab.reproduction import page as pages
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.catalogue import studies
-from normwise.lab.reproduction.reproduce import checked_scale, checked_seeds, reproduce
+from normwise.lab.reproduction.reproduce import checked_scale, checked_seeds, checked_workers, reproduce
 from normwise.lab.reproduction.result import Reproduction, tally
 from normwise.lab.reproduction.study import Study, Verdict
 from normwise.lab.status import Status
+from normwise.records.study import ELSEWHERE, disk_error
 from normwise.report import Card, IndexPage, PageClaim, write_study
 
 ALL = "all"
@@ -88,8 +89,15 @@ def reproduce_all(
     if data is not None and data not in allowed:
         raise RequestError(f"no study takes --data {data}; allowed: {', '.join(sorted(allowed))}")
     asked = Asked(checked_scale(scale), data or "", checked_seeds(options.get("seeds")))
+    checked_workers(options.get("workers"))
     usable_device(options.get("device", "cpu"))
     index = (Path(out) if out else Path("runs") / f"reproduce-{ALL}-{scale}") / INDEX
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(f"{index.parent} is, or lies below, a file; {ELSEWHERE}") from None
+    except OSError as error:
+        raise RequestError(f"{index.parent} cannot be written: {error.strerror}; {ELSEWHERE}") from None
     ended = []
     for number, one in enumerate(every, 1):
 
@@ -99,7 +107,10 @@ def reproduce_all(
         on_study(one.name, number, len(every), 0.0)
         own = {"scale": scale, "data": data if data in (one.data, *one.alternatives) else None, **options}
         ended.append(_ended(one, index.parent, Path(out) / one.name if out else None, tell, own))
-        write_study(_page(ended, asked, options.get("device", "cpu"), len(every)), index)
+        try:
+            write_study(_page(ended, asked, options.get("device", "cpu"), len(every)), index)
+        except OSError as error:
+            raise disk_error(f"{index}: {error.strerror}") from None
     return All(ended, index)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from normwise.errors import JobError
 from normwise.lab import machine
 from normwise.lab.data import Data
 from normwise.lab.data.loader_data import LoaderData
@@ -64,15 +65,46 @@ def measure(job: MeasuringJob, data: Data | None, tell: Callable[[int], None]) -
 
     def progress(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > BETWEEN:
+        if time.monotonic() - last > BETWEEN and 0 <= share <= 1:
             last = time.monotonic()
             tell(round(STEPS * share))
 
     context = Context(job.measurement.seed, torch.device(job.device), data, progress)
     found = job.measurement.measure(context, **job.measurement.parameters)
     replace(job.directory / TIMING, (dumps({"seconds": time.perf_counter() - began}) + "\n").encode())
-    write_json(job.directory / MEASURED, dict(found))
+    write_json(job.directory / MEASURED, _plain(found))
     write_done(job.directory, "finished", STEPS)
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    """What a measurement returned as JSON has it, numbers and arrays of numpy and torch as Python's.
+
+    Raises:
+        JobError: it is something else.
+    """
+    if not isinstance(found, Mapping):
+        raise JobError(
+            f"the measurement returned a {type(found).__name__}; it must return a mapping of numbers, texts, lists and "
+            "mappings"
+        )
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return value.tolist() if hasattr(value, "tolist") else value
+
+    return dict(plain(found))
+
+
+def ended(directory: Path) -> bool:
+    """Whether a measurement or a run has ended and left what it should."""
+    done = read_json(directory / DONE)
+    if done is None or done.get("status") == "failed":
+        return False
+    settings = read_json(directory / SETTINGS)
+    return settings is None or "measurement" not in settings or (directory / MEASURED).exists()
 
 
 def job(measurement: Measurement, out: Path, data: Data | LoaderData | None, device: str) -> MeasuringJob:

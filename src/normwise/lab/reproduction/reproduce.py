@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 DATA = "NORMWISE_DATA"
 """The variable that names the folder of the named data sets."""
 
+MOST_SEEDS = 1000
+"""More would be days, and the plan of a study alone too large."""
+
 
 def reproduce(
     name: str,
@@ -65,6 +68,7 @@ def reproduce(
 
     one = study(name)
     asked = Asked(checked_scale(scale), _data(one, data), checked_seeds(seeds))
+    checked_workers(workers)
     usable_device(device)
     with _named(data_dir):
         runner.prepare()
@@ -86,7 +90,8 @@ def _run(one: Study, trials: Trials, directory: Path, record: dict[str, Any], on
     from normwise.lab.reproduction import page
 
     before = clocked(directory)
-    with opened(directory, record, {key: record[key] for key in ("study", "name", "data", "scale")}):
+    before_now = {"seconds": {"clock": before}} if before else {}  # kept if this is interrupted
+    with opened(directory, {**record, **before_now}, {key: record[key] for key in ("study", "name", "data", "scale")}):
         try:
             began = time.perf_counter()
             made = trials.run(on_progress)
@@ -144,9 +149,20 @@ def checked_scale(text: str) -> Scale:
 
 def checked_seeds(given: int | None) -> int | None:
     """A number of seeds, or an error that says what is allowed."""
-    if given is not None and given < 1:
-        raise RequestError(f"seeds is {str(given)!r}; allowed: a whole number, 1 or more")
-    return given
+    if given is None or (_is_whole(given) and 1 <= given <= MOST_SEEDS):
+        return given
+    raise RequestError(f"seeds is {str(given)!r}; allowed: a whole number from 1 to {MOST_SEEDS:,}")
+
+
+def checked_workers(given: int | None) -> int | None:
+    """A number of processes, or an error that says what is allowed."""
+    if given is None or (_is_whole(given) and given >= 0):
+        return given
+    raise RequestError(f"workers is {str(given)!r}; allowed: a whole number, 0 or more")
+
+
+def _is_whole(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool)
 
 
 def _missing(study: Study, asked: Asked, error: DataError) -> DataError:

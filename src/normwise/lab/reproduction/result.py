@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from normwise.errors import JobError
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction import wording
 from normwise.lab.reproduction.outcome import Outcome
@@ -99,7 +100,19 @@ def judgments(study: Study, outcome: Outcome) -> list[tuple[Claim, Judged]]:
     if outcome.failed:
         why = "; ".join(f"{name} failed: {reason}" for name, reason in outcome.failed.items())
         return [(claim, Judged(Verdict.UNDECIDED, why)) for claim in study.claims]
-    return [(claim, claim.judge(outcome)) for claim in study.claims]
+    return [(claim, _judged(study, claim, outcome)) for claim in study.claims]
+
+
+def _judged(study: Study, claim: Claim, outcome: Outcome) -> Judged:
+    try:
+        return claim.judge(outcome)
+    except Exception as error:
+        number = study.claims.index(claim) + 1
+        raise JobError(
+            f"claim {number} of {study.name} cannot be judged by what was measured, where a number may be missing or "
+            f"not finite: {type(error).__name__}: {error}; records are kept: mend the study, or delete the folder of the "
+            "measurement that is wrong, and give the command again"
+        ) from error
 
 
 def counted(verdicts: Sequence[Verdict]) -> str:

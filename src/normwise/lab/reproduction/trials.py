@@ -115,7 +115,7 @@ class Trials:
         """
         jobs = {place: each for portion in self.portions for place, each in portion.jobs.items()}
         made = dict.fromkeys(jobs, 0)
-        over = {place: _ended(place) for place in jobs}
+        over = {place: measuring.ended(place) for place in jobs}
         some = not all(over.values())
         made |= {place: steps for place, (_, steps) in jobs.items() if over[place]}
 
@@ -156,7 +156,7 @@ class Trials:
                     failed[run.arm] = _reason(run.job.directory)
             for job in portion.measuring:
                 name, found = job.measurement.name, measuring.read(job.directory)
-                if found is not None and _ended(job.directory):
+                if found is not None and measuring.ended(job.directory):
                     measured[name].append(found)
                 else:
                     failed[name] = _reason(job.directory)
@@ -166,11 +166,6 @@ class Trials:
             {name: tuple(found) for name, found in measured.items()},
             failed,
         )
-
-
-def _ended(directory: Path) -> bool:
-    done = read_json(directory / DONE)
-    return done is not None and done.get("status") != "failed"
 
 
 def _reason(directory: Path) -> str:
