@@ -110,8 +110,8 @@ def _judged(study: Study, claim: Claim, outcome: Outcome) -> Judged:
         number = study.claims.index(claim) + 1
         raise JobError(
             f"claim {number} of {study.name} cannot be judged by what was measured, where a number may be missing or "
-            f"not finite: {type(error).__name__}: {error}; records are kept: mend the study, or delete the folder of the "
-            "measurement that is wrong, and give the command again"
+            f"not finite: {type(error).__name__}: {error}; records are kept: mend the study, or delete the folder of "
+            "the measurement that is wrong, and give the command again"
         ) from error
 
 
