@@ -187,8 +187,8 @@ STUDY = Study(
     and 1 on; nothing that the layers below do can move the mean.
 
     BN holds the mean and not the median, which moves as the distribution becomes skewed. The lines with BN can jump
-    besides, since evaluation takes means and variances from the last 20 batches or
-    so, while the weights have moved on. Whether steadier inputs are the reason why BN helps is another question, which
+    besides, since evaluation takes means and variances from about the last ten batches,
+    while the weights have moved on. Whether steadier inputs are the reason why BN helps is another question, which
     Santurkar et al. 2018 answer with no (see covariate-shift).""",
     changes="""Larger initial weights without BN: the bundle is open from the start. A smaller learning rate lets the
     lines with BN jump less.""",

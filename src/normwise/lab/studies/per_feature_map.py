@@ -136,7 +136,7 @@ STUDY = Study(
     name="per-feature-map",
     title="One γ and β for each feature map: few parameters, and a normalized map still moves with the image",
     source="Ioffe and Szegedy 2015, section 3.2; the code behind note 004 does otherwise",
-    notes=("003", "004"),
+    notes=("003",),
     claims=(
         Claim(
             "A convolutional layer learns one pair γ, β for each feature map instead of one for each activation.",

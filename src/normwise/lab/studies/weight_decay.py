@@ -149,7 +149,7 @@ STUDY = Study(
     see="""The dashed line is accuracy on the 300 images that are learned, the solid one on images that the network has
     not seen. The space between them is the gap. Look at both lines at the right: a gap can become smaller because the
     solid line rises, or because the dashed one falls.""",
-    why="""A network of 128,000 weights can learn 300 images by heart. Weight decay adds ½λ‖w‖² to the loss, and so λw
+    why="""A network of 129,000 weights can learn 300 images by heart. Weight decay adds ½λ‖w‖² to the loss, and so λw
     to the gradient: each step multiplies every weight by 1 − lr·λ = 0.999 before it learns. 603 steps would leave
     55 % of a weight that nothing holds. A network with smaller weights puts out smaller differences between
     classes, and fits the training images less closely.
