@@ -54,7 +54,7 @@ def plan(asked: Asked) -> list[Training]:
             f"{DATA}:{wide}shuffled",
             seeds,
             {"model": f"{NETWORKS}:{factory}", **options},
-        )  # fmt: skip
+        )
         for name, (factory, init) in VARIANTS.items()
     ]
 
