@@ -68,7 +68,7 @@ def lower(outcome: Outcome, size: int, one: str, other: str) -> tuple[bool | Non
     ours, theirs = errors(outcome, str(size), one), errors(outcome, str(size), other)
     found = less(theirs, ours)
     said = f"batches of {size}: {spread(ours, 2, percent=True)} with {one}, {spread(theirs, 2, percent=True)} with "
-    return found.positive, f"{said}{other}, lower by {found}"
+    return found.positive, f"{said}{other}, lower (negative: higher) by {found}"
 
 
 def population_beats_moving(outcome: Outcome) -> Judged:

@@ -54,7 +54,7 @@ def sooner(outcome: Outcome, one: str, other: str) -> Judged:
     return judged(
         lower.positive,
         f"Averaged over the training, the training loss is {spread(ours, 3)} ({one}) and {spread(theirs, 3)} "
-        f"({other}); the first is lower by {lower.write(1, '', 3)}.",
+        f"({other}); the first is lower (negative: higher) by {lower.write(1, '', 3)}.",
         **{one: ours, other: theirs}, interval=lower.interval,
     )  # fmt: skip
 
