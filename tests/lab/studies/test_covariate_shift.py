@@ -11,7 +11,7 @@ from normwise.lab.studies.covariate_shift import (
     gradients_shift_as_much,
     noisy_beats_plain,
     noisy_is_as_good,
-    reduces_in_a_deep_network,
+    reduces,
 )
 from normwise.lab.studies.networks.shifting import Network, distances, gradient_shift
 from reproductions import outcome
@@ -42,7 +42,7 @@ PLAIN = [(1.0, 1.0, 0.5, 0.90), (1.0, 1.0, 0.5, 0.91)]
     ],
 )
 def test_shift_is_less_beyond_the_noise_of_seeds(bn, verdict):
-    assert reduces_in_a_deep_network(made(plain=PLAIN, BN=[(a, 1, 0.5, 0.9) for a in bn])).verdict == verdict
+    assert reduces("ReLU × 10", made(plain=PLAIN, BN=[(a, 1, 0.5, 0.9) for a in bn])).verdict == verdict
 
 
 @pytest.mark.parametrize(

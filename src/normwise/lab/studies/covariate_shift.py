@@ -51,7 +51,7 @@ def _relative(outcome: Outcome, network: str, what: str) -> tuple[Difference, li
     ]
 
 
-def _reduces(network: str, outcome: Outcome) -> Judged:
+def reduces(network: str, outcome: Outcome) -> Judged:
     """Whether distributions move less with BN."""
     found, ratios = _relative(outcome, network, "distances")
     bn, plain = (fmean(_means(outcome, network, arm, "distances")) for arm in ("BN", "plain"))
@@ -62,10 +62,6 @@ def _reduces(network: str, outcome: Outcome) -> Judged:
         f"{plain:.3f} without; the ratio by seed is {', '.join(f'{ratio:.2f}' for ratio in ratios)}.",
         ratios=ratios, bn=bn, plain=plain,
     )  # fmt: skip
-
-
-reduces_in_the_papers_network = partial(_reduces, "sigmoid × 3")
-reduces_in_a_deep_network = partial(_reduces, DEEP)
 
 
 def gradients_shift_as_much(outcome: Outcome) -> Judged:
@@ -147,7 +143,7 @@ def _by_layer(outcome: Outcome) -> Panel:
         )
         for network, what, count in shown
     ]
-    x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("distance moved, standard deviations of a unit", log=True)
+    x, y = lines.Axis("layer", limits=(0, 12)), lines.Axis("distance moved, standard deviations", log=True)
     return drawn("distance-by-layer", lines, lines.info("How far the inputs of activations move", x, y, frames, 3))
 
 
@@ -199,11 +195,11 @@ STUDY = Study(
         Claim(
             "BN reduces internal covariate shift: the distributions of what activations receive move less (three "
             "sigmoid layers, as in section 4.1).",
-            "the ratio of the distances moved with BN and without, means over layers and steps, is below 0.8 (ours) "
-            "with its 95 % interval (Student's t over the seeds, of its logarithm); above 0.8 it does not hold",
-            reduces_in_the_papers_network,
+            "the 95 % interval (Student's t over the seeds, of the logarithm) of the ratio of the mean distances moved "
+            "with BN and without lies below 0.8 (ours); above 0.8 it does not hold",
+            partial(reduces, "sigmoid × 3"),
         ),
-        Claim("The same in a deep network (ten ReLU layers, He's weights).", "as above", reduces_in_a_deep_network),
+        Claim("The same in a deep network (ten ReLU layers, He's weights).", "as above", partial(reduces, DEEP)),
         Claim(
             "Santurkar et al.: measured by how updates of the layers below change a layer's gradient, the shift with "
             "BN is similar or larger.",
