@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def centered(x_GDM: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +82,6 @@ class _InverseRoot(torch.autograd.Function):
         return root
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # autograd.grad would leave a part out
             raise RuntimeError(
