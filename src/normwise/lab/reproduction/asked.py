@@ -19,6 +19,11 @@ class Scale(StrEnum):
     QUICK = "quick"
     FULL = "full"
 
+    @property
+    def words(self) -> str:
+        """The scale as a page says it."""
+        return "smoke (its numbers decide nothing)" if self is Scale.SMOKE else str(self)
+
     def pick(self, *, smoke: T, quick: T, full: T) -> T:
         """What belongs to this scale."""
         return {Scale.SMOKE: smoke, Scale.QUICK: quick, Scale.FULL: full}[self]

@@ -157,7 +157,7 @@ def _page(ended: Sequence[Ended], asked: Asked, device: str, count: int) -> Inde
     return IndexPage(
         "The experiments of the paper and of the notes, and whether their claims hold here",
         words,
-        f"scale {asked.scale}{going}",
+        f"scale {asked.scale.words}{going}",
         [each.card for each in ended],
         " ".join(command),
     )

@@ -91,7 +91,7 @@ def links(source: str) -> list[tuple[str, str]]:
 
 def _subtitle(found: Reproduction) -> str:
     asked = found.outcome.asked
-    said = [f"scale {asked.scale}", *([f"data {asked.data}"] if asked.data else [])]
+    said = [f"scale {asked.scale.words}", *([f"data {asked.data}"] if asked.data else [])]
     took = [f"{duration(found.seconds.clock)} on this machine"] if found.seconds.clock else []
     return ", ".join([*said, *took])
 

@@ -72,7 +72,10 @@ def _measurements(trials: Sequence[Path]) -> list[Table]:
         [name, said or "\N{EN DASH}", data or "\N{EN DASH}", ", ".join(map(str, dict.fromkeys(seeds)))]
         for (name, said, data), seeds in found.items()
     ]
-    return [_cut("What was measured, and with which parameters.", ["measurement", "parameters", "data", "seeds"], rows)]
+    columns = ["measurement", "parameters", "data", "seeds"]
+    told = [place for place in range(len(columns)) if any(row[place] != "\N{EN DASH}" for row in rows)]
+    rows = [[row[place] for place in told] for row in rows]
+    return [_cut("What was measured.", [columns[place] for place in told], rows)]
 
 
 def _cut(caption: str, columns: list[str], rows: list[list[str]]) -> Table:
