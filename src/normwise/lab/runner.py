@@ -42,14 +42,25 @@ def prepare() -> None:
             forkserver.ensure_running()
 
 
+class Task(NamedTuple):
+    """A job and the data that it needs, unscaled."""
+
+    job: Work
+    data: Data | LoaderData | None
+
+
 def run_all(jobs: Sequence[Work], data: Data | LoaderData | None, *, workers: int, on_progress: OnProgress) -> None:
+    """Run every job of the same data to its end; see ``run_tasks``."""
+    run_tasks([Task(job, data) for job in jobs], workers=workers, on_progress=on_progress)
+
+
+def run_tasks(tasks: Sequence[Task], *, workers: int, on_progress: OnProgress) -> None:
     """Run every job to its end; what each left is on disk.
 
     A worker that dies fails its run and not the others.
 
     Args:
-        jobs: the runs.
-        data: the unscaled data.
+        tasks: the runs.
         workers: how many processes at once; 0 runs the jobs in this process, one after another.
         on_progress: told of every measurement.
 
@@ -57,14 +68,14 @@ def run_all(jobs: Sequence[Work], data: Data | LoaderData | None, *, workers: in
         JobError: when records cannot be written; the other runs are stopped and can be continued.
     """
     if workers == 0:
-        _run_here(jobs, data, on_progress)
+        _run_here(tasks, on_progress)
         return
-    waiting = deque(enumerate(jobs))
+    waiting = deque(enumerate(tasks))
     running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                _start(*waiting.popleft(), data, running, on_progress)
+                _start(*waiting.popleft(), running, on_progress)
             ready = wait([worker.channel for worker in running], timeout=LONGEST_WAIT)
             running = [worker for worker in running if worker.channel not in ready or _listen(worker, on_progress)]
     finally:
@@ -87,9 +98,7 @@ def _work(channel: Connection, job: Work, data: Data | LoaderData | None) -> Non
     worker.main(channel, job, data)
 
 
-def _start(
-    number: int, job: Work, data: Data | LoaderData | None, running: list[_Running], on_progress: OnProgress
-) -> None:
+def _start(number: int, task: Task, running: list[_Running], on_progress: OnProgress) -> None:
     """Start the process of one run and add it to those that run, unless it dies before it has taken its data.
 
     It is no daemon: those may not have children, which the loaders of a run's data are. So it has to be among those
@@ -97,15 +106,15 @@ def _start(
     """
     channel, theirs = multiprocessing.Pipe(duplex=False)
     with _without_main(), _installed_first(), theirs:
-        process = _context().Process(target=_work, args=(theirs, job, data), daemon=False)
-        running.append(_Running(number, job, process, channel))
+        process = _context().Process(target=_work, args=(theirs, *task), daemon=False)
+        running.append(_Running(number, task.job, process, channel))
         try:
             with _interrupts_later():
                 process.start()
         except BrokenPipeError:
             running.pop()
             channel.close()
-            _fail(job, "while it was starting (out of memory?)")
+            _fail(task.job, "while it was starting (out of memory?)")
             on_progress(number, None)
 
 
@@ -155,10 +164,10 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
         process.join()
 
 
-def _run_here(jobs: Sequence[Work], data: Data | LoaderData | None, on_progress: OnProgress) -> None:
+def _run_here(tasks: Sequence[Task], on_progress: OnProgress) -> None:
     from normwise.lab import worker
 
-    for index, job in enumerate(jobs):
+    for index, (job, data) in enumerate(tasks):
 
         def tell(message: Message, index: int = index, job: Work = job) -> None:
             _handle(message, job)

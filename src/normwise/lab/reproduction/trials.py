@@ -18,6 +18,7 @@ from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.measuring import STEPS, MeasuringJob
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Measurement, Training, Trial
+from normwise.lab.runner import Task
 from normwise.lab.status import OnProgress, Status
 from normwise.records import RunRecord
 from normwise.records.files import read_json
@@ -114,6 +115,7 @@ class Trials:
             JobError: when records cannot be written.
         """
         jobs = {place: each for portion in self.portions for place, each in portion.jobs.items()}
+        data = {place: portion.data for portion in self.portions for place in portion.jobs}
         made = dict.fromkeys(jobs, 0)
         over = {place: measuring.ended(place) for place in jobs}
         some = not all(over.values())
@@ -125,15 +127,10 @@ class Trials:
             total = sum(steps for _, steps in jobs.values())
             on_progress(Status(sum(over.values()), len(jobs), sum(made.values()), total))
 
-        for portion in self.portions:
-            left = [place for place in portion.jobs if not over[place]]
-
-            def tell_of(index: int, step: int | None, left: list[Path] = left) -> None:
-                tell(left[index], step)
-
-            if left:
-                works = [jobs[place][0] for place in left]
-                runner.run_all(works, portion.data, workers=self._workers(len(left)), on_progress=tell_of)
+        left = [place for place in jobs if not over[place]]
+        tasks = [Task(jobs[place][0], data[place]) for place in left]
+        workers = self._workers(len(left))
+        runner.run_tasks(tasks, workers=workers, on_progress=lambda index, step: tell(left[index], step))
         return some
 
     def _workers(self, jobs: int) -> int:

@@ -30,7 +30,7 @@ CLOSE = 0.02
 def plan(asked: Asked) -> list[Measurement]:
     """Both networks with and without BN, and the deep one with noise."""
     steps = asked.scale.pick(smoke=EVERY, quick=600, full=10_000)
-    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=4, full=5)
     return [
         Measurement(f"{network}, {arm}", trained, {"network": network, "arm": arm, "steps": steps}, seed, asked.data)
         for network in NETWORKS

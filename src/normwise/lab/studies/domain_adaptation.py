@@ -32,7 +32,7 @@ def plan(asked: Asked) -> list[Measurement]:
         "steps": asked.scale.pick(smoke=20, quick=500, full=4000),
         "images": asked.scale.pick(smoke=200, quick=5000, full=10_000),
     }
-    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5)
+    seeds = asked.seeds or asked.scale.pick(smoke=1, quick=6, full=10)
     return [Measurement(NAME, adapted, parameters, seed, asked.data) for seed in range(seeds)]
 
 
@@ -242,6 +242,6 @@ STUDY = Study(
     which classes they are, and normalizing takes that away. Few images make noisy statistics. Training on with labels
     of the target does more, where there are any.""",
     quick_seconds=20,
-    full="4,000 training steps and 10,000 images of each domain, 5 seeds; 3 minutes",
+    full="4,000 training steps and 10,000 images of each domain, 10 seeds; 4 minutes",
     data="mnist",
 )

@@ -32,7 +32,7 @@ def plan(asked: Asked) -> list[Measurement]:
     return [
         Measurement(str(size), measured, {"size": size, "examples": examples, "estimated": estimated}, seed, asked.data)
         for size in sizes
-        for seed in range(asked.seeds or asked.scale.pick(smoke=1, quick=3, full=5))
+        for seed in range(asked.seeds or asked.scale.pick(smoke=1, quick=5, full=5))
     ]
 
 
