@@ -230,6 +230,6 @@ STUDY = Study(
     each unit's sum mean 0 and standard deviation 1, so that the activation always receives the same.""",
     changes="""The width: the rules contain n. Inputs whose mean is not 0. Training: the weights change, and with
     them the distributions, which BN holds in place (see figure-1bc and covariate-shift).""",
-    quick_seconds=5,
+    quick_seconds=3,
     full="the same",
 )

@@ -230,7 +230,7 @@ STUDY = Study(
     memory is short, lower the batch size.""",
     changes="""The machine: a GPU works on thousands of examples at once, so its best batch is larger. The memory of a
     process also holds data, weights and libraries; what is counted here is what the batch adds.""",
-    quick_seconds=50,
+    quick_seconds=30,
     full="nine batch sizes, 100 epochs, 3 seeds; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

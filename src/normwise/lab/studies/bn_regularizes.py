@@ -213,7 +213,7 @@ STUDY = Study(
     learning rate, the share dropped, the number of images and the architecture. The paper's own experiment was an
     Inception network on 1.2 million images, from which dropout was removed. Dropout before a normalization also makes
     variances in training and evaluation differ (Li et al. 2018), which counts against “both” here.""",
-    quick_seconds=90,
+    quick_seconds=45,
     full="600 epochs and 20 seeds with 300 images, 40 epochs and 5 seeds with 10,000; 12 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

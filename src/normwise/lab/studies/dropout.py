@@ -147,7 +147,7 @@ STUDY = Study(
     images, the note's 1.5 (with five seeds; the first was seen, not predicted, and so it is no claim). A larger network
     or more epochs favor dropout; a share above 0.5, or a small network, makes it underfit. With batch normalization see
     bn-regularizes, for what the average over masks has to do with it see dropout-ensemble.""",
-    quick_seconds=80,
+    quick_seconds=60,
     full="as published with 20 seeds, and five times as long; 8 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

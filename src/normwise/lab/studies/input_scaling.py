@@ -244,6 +244,6 @@ STUDY = Study(
     changes="""Scales that differ less: the ranges of diabetes go from 1 to about 200, so that raw inputs may get
     further there. The cars are made by a formula, 30·exp(−miles/150,000)·exp(−years/10) thousand dollars with noise
     of 0.5; the patients are real.""",
-    quick_seconds=60,
+    quick_seconds=45,
     full="5,000 steps, 5 seeds; 10 minutes",
 )

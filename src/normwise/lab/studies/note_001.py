@@ -152,7 +152,7 @@ STUDY = Study(
     effect.""",
     changes="""More layers make the initial weights matter more (see init-sweep). Overfitting is best seen with few
     examples (see bn-regularizes): here are 55,000.""",
-    quick_seconds=60,
+    quick_seconds=25,
     full="10 epochs, 3 seeds of 6 networks; 6 minutes",
     data="mnist",
     alternatives=("fashion-mnist",),

@@ -198,7 +198,7 @@ STUDY = Study(
     noisy. The learning rate is proportional to the batch size and every network sees equally many examples; with one
     rate for all, small batches would move the weights much farther. Where a batch holds images of one class, the
     batch's own statistics are worse still.""",
-    quick_seconds=35,
+    quick_seconds=40,
     full="eight batch sizes, 250,000 examples each (5 epochs), 5 seeds; 8 minutes",
     data="mnist",
     alternatives=("digits", "fashion-mnist"),

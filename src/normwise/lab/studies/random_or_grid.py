@@ -241,7 +241,7 @@ STUDY = Study(
     of a sample can span a range that no longer contains it, and after few epochs small rates are all near chance.
     Parameters that matter equally: then a grid loses less. Many more trials: then every way finds the best. At
     quick scale the network is 784-50-50-10; the book's, with six layers of 100, is that of full scale.""",
-    quick_seconds=80,
+    quick_seconds=60,
     full="784-100×6-10, 324 networks in each of 5 pools, 20,000 searches; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

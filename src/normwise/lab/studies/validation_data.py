@@ -183,7 +183,7 @@ STUDY = Study(
     changes="""Candidates that differ more than luck does: then the best is the best on any data, and the excess is
     small. More examples: on all 10,000 test images of MNIST one point is seldom luck. More rounds of choosing on
     the same data: each adds candidates.""",
-    quick_seconds=20,
+    quick_seconds=15,
     full="ten pools, 100 epochs, 20,000 draws; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

@@ -167,7 +167,7 @@ STUDY = Study(
     images make the gap smaller without any penalty. With batch normalization the size of a weight no longer changes
     what a layer puts out, so that decay acts through the size of steps relative to the weights instead (see
     scale-invariance).""",
-    quick_seconds=60,
+    quick_seconds=35,
     full="as published with 20 seeds, and five times as long; 5 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),

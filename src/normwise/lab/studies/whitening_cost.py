@@ -219,7 +219,7 @@ STUDY = Study(
     changes="""A learning rate of its own for each: whitening may bear a larger one, and 0.1 is everybody's here. A
     convolution has many values per feature, so that the covariance, m·d², costs more than its root. On a GPU products
     of matrices are cheap and eigendecompositions are not, which is why Newton's iteration is preferred there.""",
-    quick_seconds=40,
+    quick_seconds=30,
     full="up to 2,048 features, 3,000 steps, 5 seeds; 10 minutes",
     data="mnist",
     alternatives=("fashion-mnist", "digits"),
