@@ -66,7 +66,7 @@ def test_all_goes_on_after_a_study_that_fails_and_makes_an_index(normwise, monke
         (["made-up", "--scale", "ful"], "did you mean 'full'"),
         (["made-up", "--data", "digits"], "needs no data"),
         (["all", "--data", "digits"], "no study takes --data digits"),
-        (["all", "--seeds", "0"], "1 or more"),
+        (["all", "--seeds", "0"], "from 1 to 1,000"),
         (["all", "--device", "gpu"], "cannot be used"),
         (["--seeds", "3"], "--seeds goes with a study's name"),
         (["made-up", "--workers", "-1"], "greater than or equal to 0"),
