@@ -30,9 +30,9 @@ INDEX = """# The experiments of the paper and of the notes
 
 Each was run by the command below its picture, at the scale that is said. A claim's threshold stands in the study's file
 with its reason. It was written before the experiment was run, and changed afterwards only to say "undecided" where the
-numbers cannot decide. ✓ holds, ✗ does not hold, ? is undecided: the numbers lie within noise. A claim that does not hold is a
-finding: the words beside it say by how much. `normwise reproduce` lists the studies; `--scale quick` takes at most two
-minutes each on two cores."""
+numbers cannot decide. ✓ holds, ✗ does not hold, ? is undecided: the numbers lie within noise. A claim that does not
+hold is a finding: the words beside it say by how much. `normwise reproduce` lists the studies; `--scale quick` takes at
+most two minutes each on two cores."""
 
 
 def gallery(kept: Mapping[str, Mapping[str, Any]]) -> str:
