@@ -17,7 +17,7 @@ from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
 from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn
-from normwise.lab.reproduction.judging import unanimous
+from normwise.lab.reproduction.judging import every, unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Training, Trial, judged
 from normwise.lab.settings import Settings
@@ -98,7 +98,7 @@ def explodes(outcome: Outcome) -> Judged:
     """Whether the gradient of the plain network explodes, and it does not learn."""
     ratios, learned = shared.ratios(outcome, "plain"), shared.learns(outcome, "plain")
     return judged(
-        shared.both(unanimous([ratio > EXPLODED for ratio in ratios]), None if learned is None else not learned),
+        every((unanimous([ratio > EXPLODED for ratio in ratios]), None if learned is None else not learned)),
         f"The gradient at the first hidden layer is {median(ratios):,.0f} times that at the last one; "
         f"{outcome.diverged('plain')} of {len(ratios)} runs diverge, and the best has a validation accuracy of "
         f"{100 * max(shared.accuracies(outcome, 'plain')):.0f} % at the end.",
@@ -117,7 +117,7 @@ def a_small_rate_helps(outcome: Outcome) -> Judged:
     some = True if True in learned.values() else None if None in learned.values() else False
     needed = shared.learns(outcome, "plain") is not True
     return judged(
-        shared.both(some, needed),
+        every((some, needed)),
         f"Validation accuracy at the end: {said}. The ratio of the gradients does not depend on the learning rate.",
         accuracy=accuracies,
     )  # fmt: skip

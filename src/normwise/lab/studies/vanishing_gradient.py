@@ -8,7 +8,7 @@ from typing import Any
 
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.asked import Asked
-from normwise.lab.reproduction.judging import unanimous
+from normwise.lab.reproduction.judging import every, unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Claim, Judged, Measurement, Study, Training, Trial, judged
 from normwise.lab.studies.shared import gradients as shared
@@ -54,7 +54,7 @@ def sigmoid_vanishes(outcome: Outcome) -> Judged:
     vanished = unanimous([ratio < VANISHED for ratio in ratios])
     accuracies = shared.accuracies(outcome, "sigmoid")
     return judged(
-        shared.both(vanished, None if learned is None else not learned),
+        every((vanished, None if learned is None else not learned)),
         f"The gradient at the first hidden layer is {median(ratios):.1e} of that at the last one; at the end the "
         f"validation accuracy is {100 * max(accuracies):.1f} % or less, guessing has 10 %.",
         ratio=ratios, accuracy=accuracies,

@@ -17,7 +17,7 @@ from normwise.lab.batch import Batch
 from normwise.lab.panels import Panel
 from normwise.lab.reproduction.context import Context
 from normwise.lab.reproduction.drawing import drawn, spread
-from normwise.lab.reproduction.judging import unanimous
+from normwise.lab.reproduction.judging import every, unanimous
 from normwise.lab.reproduction.outcome import Outcome
 from normwise.lab.reproduction.study import Judged, judged
 from normwise.lab.settings import Settings
@@ -86,19 +86,12 @@ def learns(outcome: Outcome, arm: str) -> bool | None:
     return unanimous([accuracy > LEARNS for accuracy in accuracies(outcome, arm)])
 
 
-def both(one: bool | None, two: bool | None) -> bool | None:
-    """Whether both hold; None where that is open."""
-    if one is False or two is False:
-        return False
-    return None if one is None or two is None else True
-
-
 def relieves(outcome: Outcome, arm: str, without: str) -> Judged:
     """Whether a remedy brings the ratio closer to 1 and makes the network learn."""
     before, after = ratios(outcome, without), ratios(outcome, arm)
     gained = [abs(math.log10(a)) - abs(math.log10(b)) >= RELIEVED for a, b in zip(before, after, strict=True)]
     return judged(
-        both(unanimous(gained), learns(outcome, arm)),
+        every((unanimous(gained), learns(outcome, arm))),
         f"First over last layer, the gradient is {median(after):.1e} ({arm}) instead of {median(before):.1e} "
         f"({without}). {_learning(outcome, arm, without)}",
         ratio=after, ratio_without=before,
@@ -109,7 +102,7 @@ def relieves(outcome: Outcome, arm: str, without: str) -> Judged:
 def makes_it_learn(outcome: Outcome, arm: str, without: str) -> Judged:
     """Whether a network learns with a remedy and not without."""
     return judged(
-        both(learns(outcome, arm), _opposite(learns(outcome, without))),
+        every((learns(outcome, arm), _opposite(learns(outcome, without)))),
         _learning(outcome, arm, without),
         accuracy=accuracies(outcome, arm), accuracy_without=accuracies(outcome, without),
     )  # fmt: skip
